@@ -1,0 +1,122 @@
+//! Facts about people who sign in: accounts, the roster of administrators, sessions.
+
+use minispod_kernel::{Sensitive, SensitiveSlot, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::contract;
+
+/// What an account may do. JSON values are the client's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    #[default]
+    User,
+    Administrator,
+}
+
+impl Role {
+    /// `USER` or `ADMINISTRATOR`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "USER",
+            Self::Administrator => "ADMINISTRATOR",
+        }
+    }
+}
+
+/// How the account came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignUpMethod {
+    Password,
+    Google,
+    /// Made by an administrator or by the operator's command line.
+    Operator,
+}
+
+/// Facts about one account; the aggregate id is the user id. Hashes and tokens are never here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum UserEvent {
+    /// `email_claim` is the keyed hash (HMAC-SHA-256, hex) of the lower-cased address.
+    UserRegistered {
+        name: Sensitive<String>,
+        email: Sensitive<String>,
+        email_claim: String,
+        role: Role,
+        method: SignUpMethod,
+        occurred_at: Timestamp,
+    },
+    UserPasswordChanged {
+        occurred_at: Timestamp,
+    },
+    /// Only the fields that changed.
+    UserProfileChanged {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Sensitive<String>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<Sensitive<String>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email_claim: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        former_email_claim: Option<String>,
+        occurred_at: Timestamp,
+    },
+    UserRoleChanged {
+        role: Role,
+        reason: String,
+        occurred_at: Timestamp,
+    },
+    UserDeactivated {
+        reason: String,
+        occurred_at: Timestamp,
+    },
+    UserReactivated {
+        reason: String,
+        occurred_at: Timestamp,
+    },
+    /// The person's data key was deleted.
+    UserForgotten {
+        email_claim: String,
+        occurred_at: Timestamp,
+    },
+}
+
+contract!(UserEvent, "identity", "user",
+    [UserRegistered, UserPasswordChanged, UserProfileChanged, UserRoleChanged, UserDeactivated, UserReactivated, UserForgotten],
+    sensitive(this) {
+        fn slot<'a>(field: &'static str, value: &'a mut Sensitive<String>) -> SensitiveSlot<'a> {
+            SensitiveSlot { field, person: None, value }
+        }
+        match this {
+            Self::UserRegistered { name, email, .. } => vec![slot("name", name), slot("email", email)],
+            Self::UserProfileChanged { name, email, .. } => {
+                name.iter_mut().map(|name| slot("name", name)).chain(email.iter_mut().map(|email| slot("email", email))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+);
+
+/// Facts about who administers; one aggregate, id `administrators`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum AdminRosterEvent {
+    AdministratorAdded { user_id: String, occurred_at: Timestamp },
+    AdministratorRemoved { user_id: String, reason: String, occurred_at: Timestamp },
+}
+
+contract!(AdminRosterEvent, "identity", "admin_roster", [AdministratorAdded, AdministratorRemoved]);
+
+/// Facts about one refresh-token family; the aggregate id is the session id. Token hashes are in the vault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum SessionEvent {
+    SessionOpened { user_id: String, expires_at: Timestamp, occurred_at: Timestamp },
+    SessionRotated { generation: u32, expires_at: Timestamp, occurred_at: Timestamp },
+    SessionReuseDetected { generation: u32, occurred_at: Timestamp },
+    SessionRevoked { reason: String, occurred_at: Timestamp },
+}
+
+contract!(SessionEvent, "identity", "session", [SessionOpened, SessionRotated, SessionReuseDetected, SessionRevoked]);

@@ -1,0 +1,124 @@
+//! Facts about one running instance in the cluster.
+
+use std::collections::BTreeMap;
+
+use minispod_kernel::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::contract;
+
+/// What shall run; enough to build every cluster object. Generated credentials are in the vault
+/// (`instance/<instance id>`), never here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceSpec {
+    pub instance_id: String,
+    pub subscription_id: String,
+    pub user_id: String,
+    pub offering: String,
+    pub variant: String,
+    pub display_name: String,
+    pub docker_image: String,
+    pub container_port: u16,
+    pub environment: BTreeMap<String, String>,
+    pub cpu_request: String,
+    pub cpu_limit: String,
+    pub mem_request: String,
+    pub mem_limit: String,
+    pub volume_size: Option<String>,
+    pub volume_mount_path: Option<String>,
+    pub storage_class: String,
+    pub access_mode: String,
+    /// DNS label; the host is `<subdomain>.<offering>.<cluster domain>`.
+    pub subdomain: String,
+}
+
+/// Facts about one instance; the aggregate id is the instance id. `generation` only grows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum InstanceEvent {
+    InstanceProvisionRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        deadline: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// The cluster took the objects; `simulated` when no real cluster did.
+    InstanceObjectsApplied {
+        generation: u32,
+        namespace: String,
+        workload: String,
+        internal_url: String,
+        external_url: String,
+        volume_claim: Option<String>,
+        simulated: bool,
+        occurred_at: Timestamp,
+    },
+    InstanceReady {
+        subscription_id: String,
+        generation: u32,
+        external_url: String,
+        occurred_at: Timestamp,
+    },
+    InstanceUnhealthy {
+        generation: u32,
+        detail: String,
+        occurred_at: Timestamp,
+    },
+    InstanceStopRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    InstanceStopped {
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    InstanceStartRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    InstanceRestartRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    InstanceFailed {
+        subscription_id: String,
+        generation: u32,
+        detail: String,
+        occurred_at: Timestamp,
+    },
+    /// The workload shall go; `purge_volume` also deletes the data.
+    InstanceDeletionRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        purge_volume: bool,
+        occurred_at: Timestamp,
+    },
+    InstanceDeleted {
+        generation: u32,
+        volume_purged: bool,
+        occurred_at: Timestamp,
+    },
+}
+
+contract!(
+    InstanceEvent,
+    "compute",
+    "instance",
+    [
+        InstanceProvisionRequested,
+        InstanceObjectsApplied,
+        InstanceReady,
+        InstanceUnhealthy,
+        InstanceStopRequested,
+        InstanceStopped,
+        InstanceStartRequested,
+        InstanceRestartRequested,
+        InstanceFailed,
+        InstanceDeletionRequested,
+        InstanceDeleted,
+    ]
+);

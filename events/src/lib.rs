@@ -1,0 +1,23 @@
+//! What has happened: one enum per aggregate, their sum, and nothing that behaves.
+
+mod contract;
+pub mod fact;
+pub mod identity;
+pub mod instance;
+pub mod invoice;
+pub mod mail;
+pub mod plan;
+pub mod subscription;
+pub mod topup;
+pub mod upcast;
+pub mod wallet;
+
+pub use fact::{DecodeError, Event, Fact, subject_name};
+pub use identity::{AdminRosterEvent, Role, SessionEvent, SignUpMethod, UserEvent};
+pub use instance::{InstanceEvent, InstanceSpec};
+pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
+pub use mail::{MailEvent, MailTemplate};
+pub use plan::{Capacity, PlanDetails, PlanEvent};
+pub use subscription::{BillingCycle, CancelReason, Period, PlanSnapshot, SubscriptionEvent};
+pub use topup::TopUpEvent;
+pub use wallet::{Account, EntryCause, WalletEvent};

@@ -1,0 +1,59 @@
+//! Facts about mails: one per cause and recipient. Addresses are looked up when sending, never kept here.
+
+use minispod_kernel::{Rupiah, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::contract;
+
+/// Which mail, with everything its text needs except the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "template", rename_all = "snake_case")]
+pub enum MailTemplate {
+    Welcome,
+    TopUpPaid { amount: Rupiah, order_id: String, invoice_id: String, invoice_number: String },
+    SubscriptionInvoice { display_name: String, amount: Rupiah, invoice_id: String, invoice_number: String },
+    ServiceReady { subscription_id: String, display_name: String, external_url: String },
+    ProvisioningFailedRefunded { subscription_id: String, display_name: String, amount: Rupiah },
+    SubscriptionCancelled { subscription_id: String, display_name: String },
+}
+
+impl MailTemplate {
+    /// File stem of its templates and metric label.
+    pub const fn slug(&self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::TopUpPaid { .. } => "top_up_paid",
+            Self::SubscriptionInvoice { .. } => "subscription_invoice",
+            Self::ServiceReady { .. } => "service_ready",
+            Self::ProvisioningFailedRefunded { .. } => "provisioning_failed_refunded",
+            Self::SubscriptionCancelled { .. } => "subscription_cancelled",
+        }
+    }
+}
+
+/// Facts about one mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum MailEvent {
+    MailQueued {
+        user_id: String,
+        mail: MailTemplate,
+        occurred_at: Timestamp,
+    },
+    /// The SMTP server took it.
+    MailSent {
+        message_id: String,
+        occurred_at: Timestamp,
+    },
+    MailBounced {
+        detail: String,
+        occurred_at: Timestamp,
+    },
+    MailGaveUp {
+        detail: String,
+        occurred_at: Timestamp,
+    },
+}
+
+contract!(MailEvent, "notification", "mail", [MailQueued, MailSent, MailBounced, MailGaveUp]);

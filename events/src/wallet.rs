@@ -1,0 +1,102 @@
+//! Facts about one customer's rupiah wallet. Every entry is double: the counter-account is named.
+
+use minispod_kernel::{Rupiah, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::contract;
+
+/// The account on the other side of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    GatewayClearing,
+    Revenue,
+    Refunds,
+    Promotions,
+    Disputes,
+    Adjustments,
+}
+
+/// Why an entry exists; unique over all wallets, so nothing is booked twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum EntryCause {
+    /// A paid top-up order.
+    TopUp { topup_id: String, order_id: String },
+    /// The gateway took a paid order back; `key` names the reversal, refund or chargeback.
+    TopUpTakenBack { topup_id: String, order_id: String, key: String },
+    /// One period of one subscription.
+    SubscriptionPeriod { subscription_id: String, period: u32 },
+    /// A charged period given back.
+    SubscriptionPeriodRefund { subscription_id: String, period: u32 },
+    /// An administrator's decision; `key` is the command's key.
+    Adjustment { key: String, reason: String },
+}
+
+impl EntryCause {
+    /// The claim key of this cause.
+    pub fn key(&self) -> String {
+        match self {
+            Self::TopUp { order_id, .. } => format!("topup/{order_id}"),
+            Self::TopUpTakenBack { order_id, key, .. } => format!("topup-back/{order_id}/{key}"),
+            Self::SubscriptionPeriod { subscription_id, period } => format!("charge/{subscription_id}/{period}"),
+            Self::SubscriptionPeriodRefund { subscription_id, period } => format!("refund/{subscription_id}/{period}"),
+            Self::Adjustment { key, .. } => format!("adjustment/{key}"),
+        }
+    }
+}
+
+/// Facts about one wallet; the aggregate id is the user id. `balance` is the balance after the entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum WalletEvent {
+    WalletOpened {
+        occurred_at: Timestamp,
+    },
+    WalletCredited {
+        amount: Rupiah,
+        balance: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+        occurred_at: Timestamp,
+    },
+    WalletDebited {
+        amount: Rupiah,
+        balance: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+        occurred_at: Timestamp,
+    },
+    /// Money of a charge given back.
+    WalletRefunded {
+        amount: Rupiah,
+        balance: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+        occurred_at: Timestamp,
+    },
+    /// Taken back by the gateway; the only entry that may lead below zero.
+    WalletReversed {
+        amount: Rupiah,
+        balance: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+        occurred_at: Timestamp,
+    },
+    /// `amount` may be negative.
+    WalletAdjusted {
+        amount: Rupiah,
+        balance: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+        occurred_at: Timestamp,
+    },
+}
+
+contract!(
+    WalletEvent,
+    "billing",
+    "wallet",
+    [WalletOpened, WalletCredited, WalletDebited, WalletRefunded, WalletReversed, WalletAdjusted,]
+);
