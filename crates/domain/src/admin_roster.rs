@@ -1,0 +1,123 @@
+//! Who administers; never nobody.
+
+use std::collections::BTreeSet;
+
+use minispod_events::AdminRosterEvent;
+use minispod_kernel::{Aggregate, Moment};
+use serde::{Deserialize, Serialize};
+
+use crate::bridge::{bridge, refusals};
+
+/// The id of the one roster.
+pub const ADMINISTRATORS: &str = "administrators";
+
+/// State: the administrators.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AdminRoster {
+    members: BTreeSet<String>,
+}
+
+/// Requests; the aggregate id is [`ADMINISTRATORS`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum AdminRosterCommand {
+    Add { user_id: String },
+    Remove { user_id: String, reason: String },
+}
+
+/// Rules that say no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminRosterRefusal {
+    #[error("the last administrator cannot be removed")]
+    LastAdministrator,
+    #[error("this account is not an administrator")]
+    NotFound,
+}
+
+refusals!(AdminRosterRefusal {
+    LastAdministrator => Conflict, "admin-roster-last-administrator";
+    NotFound => NotFound, "admin-roster-not-found";
+});
+
+impl Aggregate for AdminRoster {
+    type Event = AdminRosterEvent;
+    type Command = AdminRosterCommand;
+    type Refusal = AdminRosterRefusal;
+    const FINGERPRINT: &'static str = "admin_roster-2";
+
+    fn decide(&self, command: AdminRosterCommand, at: &Moment) -> Result<Vec<AdminRosterEvent>, AdminRosterRefusal> {
+        let occurred_at = at.now;
+        match command {
+            AdminRosterCommand::Add { user_id } if self.members.contains(&user_id) => Ok(Vec::new()),
+            AdminRosterCommand::Add { user_id } => {
+                Ok(vec![AdminRosterEvent::AdministratorAdded { user_id, occurred_at }])
+            }
+            AdminRosterCommand::Remove { user_id, .. } if !self.members.contains(&user_id) => {
+                Err(AdminRosterRefusal::NotFound)
+            }
+            AdminRosterCommand::Remove { .. } if self.members.len() == 1 => Err(AdminRosterRefusal::LastAdministrator),
+            AdminRosterCommand::Remove { user_id, reason } => {
+                Ok(vec![AdminRosterEvent::AdministratorRemoved { user_id, reason, occurred_at }])
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &AdminRosterEvent) {
+        match event {
+            AdminRosterEvent::AdministratorAdded { user_id, .. } => {
+                self.members.insert(user_id.clone());
+            }
+            AdminRosterEvent::AdministratorRemoved { user_id, .. } => {
+                self.members.remove(user_id);
+            }
+        }
+    }
+}
+
+bridge!(AdminRoster);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::{given, given_nothing, noon};
+
+    #[test]
+    fn adding_an_administrator_twice_adds_one() {
+        let add = AdminRosterCommand::Add { user_id: "ani".into() };
+        given_nothing::<AdminRoster>().when(add.clone()).then(vec![added("ani")]);
+        given::<AdminRoster>(vec![added("ani")]).when(add).then_nothing();
+    }
+
+    #[test]
+    fn the_last_administrator_stays() {
+        given::<AdminRoster>(vec![added("ani")])
+            .when(remove("ani"))
+            .then_refused(AdminRosterRefusal::LastAdministrator);
+    }
+
+    #[test]
+    fn one_of_two_administrators_may_go_but_not_the_other_after() {
+        let removed = AdminRosterEvent::AdministratorRemoved {
+            user_id: "ani".into(),
+            reason: "left".into(),
+            occurred_at: noon(),
+        };
+        given::<AdminRoster>(vec![added("ani"), added("budi")]).when(remove("ani")).then(vec![removed.clone()]);
+        given::<AdminRoster>(vec![added("ani"), added("budi"), removed])
+            .when(remove("budi"))
+            .then_refused(AdminRosterRefusal::LastAdministrator);
+    }
+
+    #[test]
+    fn who_is_no_administrator_cannot_be_removed() {
+        given::<AdminRoster>(vec![added("ani")]).when(remove("budi")).then_refused(AdminRosterRefusal::NotFound);
+    }
+
+    fn added(user: &str) -> AdminRosterEvent {
+        AdminRosterEvent::AdministratorAdded { user_id: user.into(), occurred_at: noon() }
+    }
+
+    fn remove(user: &str) -> AdminRosterCommand {
+        AdminRosterCommand::Remove { user_id: user.into(), reason: "left".into() }
+    }
+}

@@ -1,0 +1,38 @@
+//! The only room with business rules: aggregates that decide, policies that react, ports to the world.
+
+pub mod admin_roster;
+pub mod bridge;
+pub mod command;
+mod consequences;
+pub mod instance;
+pub mod invoice;
+pub mod invoice_book;
+pub mod mail;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory_bus;
+pub mod plan;
+pub mod policies;
+pub mod ports;
+pub mod session;
+#[cfg(test)]
+mod story;
+pub mod subscription;
+pub mod topup;
+pub mod user;
+#[cfg(test)]
+mod walks;
+pub mod wallet;
+
+pub use admin_roster::{AdminRoster, AdminRosterCommand, AdminRosterRefusal};
+pub use command::{AnyCommand, CommandRequest, OnRefusal};
+pub use consequences::consequences_of;
+pub use instance::{Instance, InstanceCommand, InstanceRefusal};
+pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal};
+pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};
+pub use mail::{Mail, MailCommand, MailRefusal};
+pub use plan::{Plan, PlanCommand, PlanRefusal};
+pub use session::{Session, SessionCommand, SessionRefusal};
+pub use subscription::{Subscription, SubscriptionCommand, SubscriptionRefusal};
+pub use topup::{GatewayRefund, GatewayStatus, TopUp, TopUpCommand, TopUpRefusal};
+pub use user::{User, UserCommand, UserRefusal};
+pub use wallet::{Wallet, WalletCommand, WalletRefusal};

@@ -1,0 +1,64 @@
+//! Event → commands, stateless: how one aggregate's fact becomes another's request.
+
+use minispod_events::Event;
+
+use crate::{AnyCommand, CommandRequest, OnRefusal};
+
+mod accounts;
+mod documents;
+mod payments;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+/// One command that follows from one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reaction {
+    /// The policy's permanent name, kebab-case; part of the command's key.
+    pub policy: &'static str,
+    pub aggregate_id: String,
+    pub command: AnyCommand,
+    pub on_refusal: Option<OnRefusal>,
+    /// The api may carry it out at once in the request; whoever comes second finds the receipt.
+    pub inline: bool,
+}
+
+impl Reaction {
+    fn new(policy: &'static str, aggregate_id: &str, command: AnyCommand) -> Self {
+        Self { policy, aggregate_id: aggregate_id.to_owned(), command, on_refusal: None, inline: false }
+    }
+
+    fn inline(self) -> Self {
+        Self { inline: true, ..self }
+    }
+
+    fn or(self, on_refusal: OnRefusal) -> Self {
+        Self { on_refusal: Some(on_refusal), ..self }
+    }
+
+    /// The command with its derived key `<event id>.<policy>`.
+    pub fn to_request(&self, event_id: &str) -> CommandRequest {
+        CommandRequest {
+            key: format!("{event_id}.{}", self.policy),
+            aggregate_id: self.aggregate_id.clone(),
+            command: self.command.clone(),
+            on_refusal: self.on_refusal.clone(),
+        }
+    }
+}
+
+/// Everything that follows from `event` of aggregate `aggregate_id`, in the order in which it is to be done.
+pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
+    match event {
+        Event::User(event) => accounts::after_user(aggregate_id, event),
+        Event::AdminRoster(event) => accounts::after_roster(event),
+        Event::Plan(event) => subscriptions::after_plan(aggregate_id, event),
+        Event::Wallet(event) => subscriptions::after_wallet(aggregate_id, event),
+        Event::TopUp(event) => payments::after_topup(aggregate_id, event),
+        Event::Invoice(event) => documents::after_invoice(aggregate_id, event),
+        Event::InvoiceBook(event) => documents::after_number(aggregate_id, event),
+        Event::Subscription(event) => subscriptions::after_subscription(aggregate_id, event),
+        Event::Instance(event) => subscriptions::after_instance(aggregate_id, event),
+        Event::Session(_) | Event::Mail(_) => Vec::new(),
+    }
+}

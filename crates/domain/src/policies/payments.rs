@@ -1,0 +1,61 @@
+//! What follows from top-ups: money in, an invoice, money taken back.
+
+use minispod_events::{Account, EntryCause, InvoiceKind, TopUpEvent};
+use minispod_kernel::Rupiah;
+
+use super::{Reaction, documents::draft};
+use crate::{AnyCommand, WalletCommand};
+
+pub fn after_topup(topup_id: &str, event: &TopUpEvent) -> Vec<Reaction> {
+    match event {
+        TopUpEvent::TopUpConfirmed { user_id, order_id, amount, payment_type, .. } => {
+            let cause = EntryCause::TopUp { topup_id: topup_id.to_owned(), order_id: order_id.clone() };
+            let credit = AnyCommand::Wallet(WalletCommand::Credit { amount: *amount, cause });
+            let subject = InvoiceKind::TopUp {
+                topup_id: topup_id.to_owned(),
+                order_id: order_id.clone(),
+                payment_type: payment_type.clone(),
+            };
+            vec![
+                Reaction::new("credit-wallet", user_id, credit),
+                draft(&["topup", order_id], user_id, subject, "Wallet top-up".to_owned(), *amount),
+            ]
+        }
+        TopUpEvent::TopUpReversed { user_id, order_id, amount, key, .. } => {
+            vec![take_back(topup_id, user_id, order_id, key.clone(), *amount, Account::GatewayClearing)]
+        }
+        TopUpEvent::TopUpRefunded { user_id, order_id, refund_key, amount, .. } => {
+            let key = format!("refund:{refund_key}");
+            vec![take_back(topup_id, user_id, order_id, key, *amount, Account::GatewayClearing)]
+        }
+        TopUpEvent::TopUpChargedBack { user_id, order_id, key, amount, .. } => {
+            vec![take_back(topup_id, user_id, order_id, format!("chargeback:{key}"), *amount, Account::Disputes)]
+        }
+        TopUpEvent::TopUpRequested { .. }
+        | TopUpEvent::TopUpAttemptStarted { .. }
+        | TopUpEvent::TopUpPaymentTokenIssued { .. }
+        | TopUpEvent::TopUpNotificationRecorded { .. }
+        | TopUpEvent::TopUpAwaitingPayment { .. }
+        | TopUpEvent::TopUpHeld { .. }
+        | TopUpEvent::TopUpDenied { .. }
+        | TopUpEvent::TopUpExpired { .. }
+        | TopUpEvent::TopUpCancelled { .. }
+        | TopUpEvent::TopUpRefundRequested { .. }
+        | TopUpEvent::TopUpRefundConfirmed { .. }
+        | TopUpEvent::TopUpQuarantined { .. } => Vec::new(),
+    }
+}
+
+fn take_back(
+    topup_id: &str,
+    user_id: &str,
+    order_id: &str,
+    key: String,
+    amount: Rupiah,
+    counter_account: Account,
+) -> Reaction {
+    let cause = EntryCause::TopUpTakenBack { topup_id: topup_id.to_owned(), order_id: order_id.to_owned(), key };
+    // One event takes back once; its refund key keeps several refunds of one order apart in the wallet.
+    let command = AnyCommand::Wallet(WalletCommand::Reverse { amount, cause, counter_account });
+    Reaction::new("take-back", user_id, command)
+}

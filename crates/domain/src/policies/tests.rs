@@ -1,0 +1,112 @@
+//! One story per policy, and what holds for all of them.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use minispod_events::Event;
+use minispod_kernel::Timestamp;
+
+use super::*;
+
+/// Every event that ever had a golden fixture.
+fn every_event() -> Vec<Event> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/fixtures");
+    let mut events = Vec::new();
+    for (_, aggregate, names) in Event::CATALOGUE {
+        for name in *names {
+            let path = root.join(aggregate).join(format!("{name}.v1.json"));
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let payload = serde_json::from_str(&text).expect("JSON");
+            events.push(Event::decode(aggregate, name, "1.0", payload).expect("an event"));
+        }
+    }
+    events
+}
+
+#[test]
+fn the_policies_of_one_event_have_different_names() {
+    for event in every_event() {
+        let reactions = react("x", &event);
+        let names: BTreeSet<&str> = reactions.iter().map(|reaction| reaction.policy).collect();
+        assert_eq!(names.len(), reactions.len(), "{}", event.name());
+    }
+}
+
+#[test]
+fn every_reaction_survives_the_effects_ledger() {
+    for event in every_event() {
+        for reaction in react("x", &event) {
+            let request = reaction.to_request("e1");
+            let text = serde_json::to_string(&request).expect("serialises");
+            assert_eq!(serde_json::from_str::<CommandRequest>(&text).expect("reads back"), request);
+            assert!(minispod_kernel::ids::is_aggregate_id(&request.aggregate_id), "{}", request.aggregate_id);
+        }
+    }
+}
+
+#[test]
+fn the_policies_are_these_and_the_api_carries_out_those_marked() {
+    let mut rows = Vec::new();
+    for event in every_event() {
+        for reaction in react("x", &event) {
+            let inline = if reaction.inline { " (inline)" } else { "" };
+            let refused = if reaction.on_refusal.is_some() { " or back" } else { "" };
+            let target = reaction.command.aggregate_type();
+            rows.push(format!("{} -> {target} {}{refused}{inline}", event.name(), reaction.policy));
+        }
+    }
+    assert_eq!(rows, POLICIES, "{rows:#?}");
+}
+
+/// Of each event as its fixture has it; the walks show the other cases.
+const POLICIES: &[&str] = &[
+    "UserRegistered -> wallet open-wallet (inline)",
+    "UserRegistered -> mail welcome-mail",
+    "UserRoleChanged -> admin_roster add-administrator (inline)",
+    "AdministratorRemoved -> user withdraw-role (inline)",
+    "PlanSlotAllocated -> subscription confirm-slot or back (inline)",
+    "WalletDebited -> subscription confirm-charge or back (inline)",
+    "WalletRefunded -> subscription confirm-refund (inline)",
+    "TopUpConfirmed -> wallet credit-wallet",
+    "TopUpConfirmed -> invoice draft-invoice",
+    "TopUpReversed -> wallet take-back",
+    "TopUpRefunded -> wallet take-back",
+    "TopUpChargedBack -> wallet take-back",
+    "InvoiceDrafted -> invoice_book assign-number",
+    "InvoiceIssued -> mail invoice-mail",
+    "InvoiceNumberAssigned -> invoice issue-invoice",
+    "SubscriptionRequested -> plan allocate-slot or back (inline)",
+    "SubscriptionSlotHeld -> wallet charge or back (inline)",
+    "SubscriptionCharged -> invoice draft-invoice",
+    "SubscriptionProvisioningStarted -> instance provision",
+    "SubscriptionActivated -> mail service-ready-mail",
+    "SubscriptionProvisioningFailed -> wallet refund (inline)",
+    "SubscriptionProvisioningFailed -> instance delete-instance",
+    "SubscriptionRenewalStarted -> wallet charge-renewal or back (inline)",
+    "SubscriptionRenewed -> invoice draft-invoice",
+    "SubscriptionCancelled -> plan release-slot (inline)",
+    "SubscriptionCancelled -> instance delete-instance",
+    "SubscriptionCancelled -> mail cancelled-mail",
+    "InstanceReady -> subscription activate or back",
+    "InstanceFailed -> subscription fail-provisioning",
+];
+
+#[test]
+fn a_number_is_given_by_the_book_of_the_jakarta_year() {
+    let fixture = every_event().into_iter().find(|event| event.name() == "InvoiceDrafted").expect("fixture");
+    let Event::Invoice(minispod_events::InvoiceEvent::InvoiceDrafted {
+        user_id, subject, lines, total, currency, ..
+    }) = fixture
+    else {
+        panic!("another event")
+    };
+    let new_year = Timestamp::new(time::macros::datetime!(2026-12-31 17:00 UTC));
+    let event = Event::Invoice(minispod_events::InvoiceEvent::InvoiceDrafted {
+        user_id,
+        subject,
+        lines,
+        total,
+        currency,
+        occurred_at: new_year,
+    });
+    assert_eq!(react("i", &event)[0].aggregate_id, "2027");
+}

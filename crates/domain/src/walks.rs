@@ -1,0 +1,5 @@
+//! Whole processes walked through in memory: every way forward and every way back, in many orders.
+
+mod payments;
+mod setting;
+mod subscriptions;
