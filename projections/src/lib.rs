@@ -1,0 +1,57 @@
+//! The read models: what they are called, how they follow the log, and the questions they answer.
+//!
+//! Every `<question>.rs` has a `<question>.sql` beside it with its tables. Names in the SQL are unqualified:
+//! the projector creates them in a schema of their own and shows them as views in schema `read`.
+//! Queries read `read.<table>`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use minispod_events::Fact;
+use sqlx::PgConnection;
+
+pub mod billing;
+pub mod catalogue;
+pub mod page;
+mod rows;
+pub mod subscriptions;
+pub mod users;
+mod words;
+
+pub use page::{Page, PageRequest};
+
+/// A read model that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// Postgres refused; `what` names the table or question.
+    #[error("the database refused {what}")]
+    Database {
+        what: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// One read model: a pure function of the log, kept in tables that can be dropped and rebuilt.
+#[async_trait]
+pub trait Projection: Send + Sync {
+    /// Permanent name: the checkpoint's key and the metric label.
+    fn name(&self) -> &'static str;
+    /// Grows whenever `schema` or `apply` would give other rows; the projector then rebuilds.
+    fn revision(&self) -> u32;
+    /// DDL with unqualified names; runs once in an empty schema.
+    fn schema(&self) -> &'static str;
+    /// Writes what `facts` say. They are opened, in log order, and come once; no I/O but this transaction,
+    /// whose search path points at the tables.
+    async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError>;
+}
+
+/// Every read model.
+pub fn all() -> Vec<Arc<dyn Projection>> {
+    vec![
+        Arc::new(users::Users),
+        Arc::new(catalogue::Catalogue),
+        Arc::new(billing::Billing),
+        Arc::new(subscriptions::Subscriptions),
+    ]
+}

@@ -1,0 +1,40 @@
+//! Who runs what: subscriptions and their instances.
+
+mod fold;
+mod questions;
+mod rows;
+
+use async_trait::async_trait;
+use minispod_events::Fact;
+use sqlx::PgConnection;
+
+pub use questions::{
+    InstanceFilter, InstanceView, SubscriptionCounts, SubscriptionDetail, SubscriptionFilter, SubscriptionSort,
+    SubscriptionView, count_by_plan, count_by_user, counts, counts_of_user, detail, find, find_many, instance,
+    instance_counts, instances, live_of, page, users_with_subscriptions,
+};
+pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+
+use crate::{Projection, ProjectionError};
+
+/// The read model.
+pub struct Subscriptions;
+
+#[async_trait]
+impl Projection for Subscriptions {
+    fn name(&self) -> &'static str {
+        "subscriptions"
+    }
+
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    fn schema(&self) -> &'static str {
+        include_str!("subscriptions.sql")
+    }
+
+    async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
+        fold::apply(tx, facts).await
+    }
+}

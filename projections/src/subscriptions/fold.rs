@@ -1,0 +1,281 @@
+//! How facts about subscriptions and instances become rows.
+
+use std::collections::BTreeSet;
+
+use minispod_events::{CancelReason, Event, Fact, InstanceEvent, InstanceSpec, Period, SubscriptionEvent};
+use minispod_kernel::Timestamp;
+use sqlx::PgConnection;
+
+use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+use crate::{ProjectionError, rows::Rows};
+
+pub(super) async fn apply(tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
+    let (mut of_subscriptions, mut of_instances) = (BTreeSet::new(), BTreeSet::new());
+    for fact in facts {
+        match fact.event {
+            Event::Subscription(_) => of_subscriptions.insert(fact.recorded.aggregate_id.clone()),
+            Event::Instance(_) => of_instances.insert(fact.recorded.aggregate_id.clone()),
+            _ => false,
+        };
+    }
+    let mut subscriptions = Rows::load(tx, of_subscriptions).await?;
+    let mut instances = Rows::load(tx, of_instances).await?;
+    for fact in facts {
+        let id = &fact.recorded.aggregate_id;
+        match &fact.event {
+            Event::Subscription(event) => fold_subscription(&mut subscriptions, id, event),
+            Event::Instance(event) => fold_instance(&mut instances, id, event),
+            _ => {}
+        }
+    }
+    subscriptions.store(tx).await?;
+    instances.store(tx).await
+}
+
+fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &SubscriptionEvent) {
+    if let Some(row) = requested(id, event) {
+        rows.put(row);
+        return;
+    }
+    let Some(row) = rows.edit(id) else { return };
+    match event {
+        SubscriptionEvent::SubscriptionCharged { period, .. } => {
+            row.charged = true;
+            row.start_date = period.start;
+            set_period(row, period);
+        }
+        SubscriptionEvent::SubscriptionProvisioningStarted { custom_config, .. } => {
+            row.custom_config.clone_from(custom_config);
+        }
+        SubscriptionEvent::SubscriptionActivated { period, external_url, occurred_at, .. } => {
+            row.status = SubscriptionStatus::Active;
+            row.start_date = period.start;
+            row.activated_at = Some(*occurred_at);
+            row.external_url = Some(external_url.clone());
+            row.failure = None;
+            set_period(row, period);
+        }
+        SubscriptionEvent::SubscriptionProvisioningFailed { detail, .. } => row.failure = Some(detail.clone()),
+        SubscriptionEvent::SubscriptionRenewed { period, amount, .. } => {
+            row.status = SubscriptionStatus::Active;
+            row.price = *amount;
+            row.failure = None;
+            set_period(row, period);
+        }
+        SubscriptionEvent::SubscriptionRenewalFailed { code, .. } => row.failure = Some(code.clone()),
+        SubscriptionEvent::SubscriptionCancellationScheduled { at, .. } => row.cancel_at = Some(*at),
+        SubscriptionEvent::SubscriptionCancelled { reason, .. } => {
+            row.status = SubscriptionStatus::Cancelled;
+            row.cancel_reason = Some(reason_text(reason));
+        }
+        _ => {}
+    }
+    row.updated_at = minispod_kernel::Event::occurred_at(event);
+}
+
+fn set_period(row: &mut SubscriptionRow, period: &Period) {
+    row.period_number = period.number;
+    row.period_start = period.start;
+    row.expires_at = period.end;
+}
+
+fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
+    let SubscriptionEvent::SubscriptionRequested {
+        user_id,
+        instance_id,
+        plan,
+        cycle,
+        subdomain,
+        custom_config,
+        auto_renew,
+        occurred_at,
+    } = event
+    else {
+        return None;
+    };
+    Some(SubscriptionRow {
+        id: id.to_owned(),
+        user_id: user_id.clone(),
+        plan_id: plan.plan_id.clone(),
+        instance_id: instance_id.clone(),
+        status: SubscriptionStatus::PendingDeployment,
+        charged: false,
+        offering: plan.offering.clone(),
+        variant: plan.variant.clone(),
+        display_name: plan.display_name.clone(),
+        price: plan.price,
+        cycle: *cycle,
+        docker_image: plan.docker_image.clone(),
+        subdomain: subdomain.clone(),
+        custom_config: custom_config.clone(),
+        auto_renew: *auto_renew,
+        external_url: None,
+        period_number: 0,
+        start_date: *occurred_at,
+        period_start: *occurred_at,
+        expires_at: *occurred_at,
+        activated_at: None,
+        cancel_at: None,
+        cancel_reason: None,
+        failure: None,
+        created_at: *occurred_at,
+        updated_at: *occurred_at,
+    })
+}
+
+fn reason_text(reason: &CancelReason) -> String {
+    match reason {
+        CancelReason::Customer { text } | CancelReason::Administrator { text } => text.clone(),
+        CancelReason::SoldOut => "sold out".to_owned(),
+        CancelReason::InsufficientBalance => "insufficient balance".to_owned(),
+        CancelReason::Refused { code } => code.clone(),
+        CancelReason::ProvisioningFailed { detail } => detail.clone(),
+    }
+}
+
+fn fold_instance(rows: &mut Rows<InstanceRow>, id: &str, event: &InstanceEvent) {
+    let at = minispod_kernel::Event::occurred_at(event);
+    if let InstanceEvent::InstanceProvisionRequested { spec, generation, .. } = event {
+        rows.put(provisioned(id, spec, *generation, at));
+        return;
+    }
+    let Some(row) = rows.edit(id) else { return };
+    match event {
+        InstanceEvent::InstanceObjectsApplied { .. } => applied(row, event),
+        InstanceEvent::InstanceReady { external_url, .. } => {
+            row.status = InstanceStatus::Running;
+            row.external_url = Some(external_url.clone());
+            row.ready_at = Some(at);
+            row.last_error = None;
+            if row.volume_claim_name.is_some() {
+                "Bound".clone_into(&mut row.volume_status);
+            }
+        }
+        InstanceEvent::InstanceUnhealthy { detail, .. } => seen(row, InstanceStatus::Unknown, Some(detail)),
+        InstanceEvent::InstanceFailed { detail, .. } => seen(row, InstanceStatus::Failed, Some(detail)),
+        InstanceEvent::InstanceStopped { .. } => seen(row, InstanceStatus::Stopped, None),
+        InstanceEvent::InstanceStartRequested { spec, generation, .. } => {
+            ask(row, spec, *generation, InstanceStatus::Pending);
+        }
+        InstanceEvent::InstanceRestartRequested { spec, generation, .. } => {
+            ask(row, spec, *generation, InstanceStatus::Restarting);
+            row.restart_count += 1;
+        }
+        InstanceEvent::InstanceStopRequested { spec, generation, .. }
+        | InstanceEvent::InstanceDeletionRequested { spec, generation, .. } => {
+            let status = row.status;
+            ask(row, spec, *generation, status);
+        }
+        InstanceEvent::InstanceDeleted { volume_purged, .. } => {
+            seen(row, InstanceStatus::Deleted, None);
+            if *volume_purged && row.volume_size.is_some() {
+                "Deleted".clone_into(&mut row.volume_status);
+            }
+        }
+        // Written above.
+        InstanceEvent::InstanceProvisionRequested { .. } => {}
+    }
+    if is_report(event) {
+        row.last_status_sync = Some(at);
+    }
+    row.updated_at = at;
+}
+
+/// Whether the event says what the cluster did, and not what somebody asked for.
+fn is_report(event: &InstanceEvent) -> bool {
+    matches!(
+        event,
+        InstanceEvent::InstanceObjectsApplied { .. }
+            | InstanceEvent::InstanceReady { .. }
+            | InstanceEvent::InstanceUnhealthy { .. }
+            | InstanceEvent::InstanceFailed { .. }
+            | InstanceEvent::InstanceStopped { .. }
+            | InstanceEvent::InstanceDeleted { .. }
+    )
+}
+
+fn seen(row: &mut InstanceRow, status: InstanceStatus, error: Option<&String>) {
+    row.status = status;
+    if error.is_some() {
+        row.last_error = error.cloned();
+    }
+}
+
+fn ask(row: &mut InstanceRow, spec: &InstanceSpec, generation: u32, status: InstanceStatus) {
+    take_spec(row, spec);
+    row.generation = generation;
+    row.status = status;
+}
+
+fn applied(row: &mut InstanceRow, event: &InstanceEvent) {
+    let InstanceEvent::InstanceObjectsApplied {
+        generation,
+        namespace,
+        workload,
+        internal_url,
+        external_url,
+        volume_claim,
+        simulated,
+        ..
+    } = event
+    else {
+        return;
+    };
+    row.generation = *generation;
+    row.namespace = Some(namespace.clone());
+    row.pod_name = Some(workload.clone());
+    row.internal_url = Some(internal_url.clone());
+    row.external_url = Some(external_url.clone());
+    row.volume_claim_name.clone_from(volume_claim);
+    row.simulated = *simulated;
+}
+
+fn take_spec(row: &mut InstanceRow, spec: &InstanceSpec) {
+    row.variant.clone_from(&spec.variant);
+    row.display_name.clone_from(&spec.display_name);
+    row.docker_image.clone_from(&spec.docker_image);
+    row.container_port = spec.container_port;
+    row.cpu_request.clone_from(&spec.cpu_request);
+    row.cpu_limit.clone_from(&spec.cpu_limit);
+    row.mem_request.clone_from(&spec.mem_request);
+    row.mem_limit.clone_from(&spec.mem_limit);
+    row.volume_size.clone_from(&spec.volume_size);
+    row.volume_mount_path.clone_from(&spec.volume_mount_path);
+    row.subdomain.clone_from(&spec.subdomain);
+}
+
+fn provisioned(id: &str, spec: &InstanceSpec, generation: u32, at: Timestamp) -> InstanceRow {
+    InstanceRow {
+        id: id.to_owned(),
+        subscription_id: spec.subscription_id.clone(),
+        user_id: spec.user_id.clone(),
+        offering: spec.offering.clone(),
+        variant: spec.variant.clone(),
+        display_name: spec.display_name.clone(),
+        docker_image: spec.docker_image.clone(),
+        container_port: spec.container_port,
+        status: InstanceStatus::Pending,
+        generation,
+        pod_name: None,
+        namespace: None,
+        internal_url: None,
+        external_url: None,
+        simulated: false,
+        cpu_request: spec.cpu_request.clone(),
+        cpu_limit: spec.cpu_limit.clone(),
+        mem_request: spec.mem_request.clone(),
+        mem_limit: spec.mem_limit.clone(),
+        custom_config: spec.environment.clone(),
+        subdomain: spec.subdomain.clone(),
+        volume_claim_name: None,
+        volume_status: if spec.volume_size.is_some() { "Pending" } else { "None" }.to_owned(),
+        volume_size: spec.volume_size.clone(),
+        volume_mount_path: spec.volume_mount_path.clone(),
+        last_error: None,
+        last_status_sync: None,
+        ready_at: None,
+        restart_count: 0,
+        created_at: at,
+        updated_at: at,
+    }
+}

@@ -1,0 +1,288 @@
+//! Questions about subscriptions and instances.
+
+use minispod_kernel::Rupiah;
+use serde::Deserialize;
+use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
+
+use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+use crate::{
+    Page, PageRequest, ProjectionError,
+    billing::{self, InvoiceRow, TransactionView},
+    catalogue::PlanRow,
+    rows::{Conditions, contains_pattern, count_of, database, row_of, rows_of},
+};
+
+/// A subscription with its newest instance and its plan as the catalogue has it now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SubscriptionView {
+    #[serde(flatten)]
+    pub row: SubscriptionRow,
+    pub instance: Option<InstanceRow>,
+    /// `None` only where the catalogue's read model is behind.
+    pub plan: Option<PlanRow>,
+}
+
+/// A subscription with everything its page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionDetail {
+    pub subscription: SubscriptionView,
+    /// The newest numbered one.
+    pub invoice: Option<InvoiceRow>,
+    /// Newest first.
+    pub transactions: Vec<TransactionView>,
+}
+
+/// An instance with its subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InstanceView {
+    #[serde(flatten)]
+    pub row: InstanceRow,
+    pub subscription: Option<SubscriptionRow>,
+}
+
+const SUBSCRIPTION: &str = "SELECT to_jsonb(t) FROM read.subscriptions t";
+const VIEW: &str = "SELECT to_jsonb(t) || jsonb_build_object('instance', (\
+     SELECT to_jsonb(i) FROM read.instances i WHERE i.subscription_id = t.id \
+     ORDER BY i.created_at DESC, i.id DESC LIMIT 1), \
+     'plan', (SELECT to_jsonb(p) FROM read.plans p WHERE p.id = t.plan_id)) FROM read.subscriptions t";
+const INSTANCE: &str = "SELECT to_jsonb(t) || jsonb_build_object('subscription', (\
+     SELECT to_jsonb(s) FROM read.subscriptions s WHERE s.id = t.subscription_id)) FROM read.instances t";
+
+/// Which subscriptions are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SubscriptionFilter {
+    pub user_id: Option<String>,
+    pub plan_id: Option<String>,
+    pub status: Option<SubscriptionStatus>,
+    /// Part of the subdomain, the service's name, or the customer's name or address.
+    pub search: Option<String>,
+}
+
+impl SubscriptionFilter {
+    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+        let mut conditions = Conditions::of(query);
+        conditions.and().push("t.charged");
+        if let Some(user_id) = &self.user_id {
+            conditions.and().push("t.user_id = ").push_bind(user_id.clone());
+        }
+        if let Some(plan_id) = &self.plan_id {
+            conditions.and().push("t.plan_id = ").push_bind(plan_id.clone());
+        }
+        if let Some(status) = self.status {
+            conditions.and().push("t.status = ").push_bind(status.as_str());
+        }
+        if let Some(search) = &self.search {
+            let pattern = contains_pattern(search);
+            let place = conditions.and().push("(t.subdomain ILIKE ").push_bind(pattern.clone());
+            let place = place.push(" OR t.display_name ILIKE ").push_bind(pattern.clone());
+            let place = place.push(" OR t.user_id IN (SELECT u.id FROM read.users u WHERE u.name ILIKE ");
+            let place = place.push_bind(pattern.clone()).push(" OR u.email ILIKE ").push_bind(pattern);
+            place.push("))");
+        }
+    }
+}
+
+/// By what a page of subscriptions is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SubscriptionSort {
+    #[default]
+    CreatedAt,
+    UpdatedAt,
+    ExpiresAt,
+    Status,
+}
+
+impl SubscriptionSort {
+    fn order(self, ascending: bool) -> String {
+        let column = match self {
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+            Self::ExpiresAt => "expires_at",
+            Self::Status => "status",
+        };
+        let way = if ascending { "ASC" } else { "DESC" };
+        format!(" ORDER BY t.{column} {way}, t.id {way}")
+    }
+}
+
+/// One page of charged subscriptions.
+pub async fn page(
+    pool: &PgPool,
+    filter: &SubscriptionFilter,
+    sort: SubscriptionSort,
+    ascending: bool,
+    page: PageRequest,
+) -> Result<Page<SubscriptionView>, ProjectionError> {
+    let mut count = QueryBuilder::new("SELECT count(*) FROM read.subscriptions t");
+    filter.narrow(&mut count);
+    let mut query = QueryBuilder::new(VIEW);
+    filter.narrow(&mut query);
+    page.close(query.push(sort.order(ascending)));
+    Ok(Page::of(page, count_of(pool, "subscriptions", count).await?, rows_of(pool, "subscriptions", query).await?))
+}
+
+/// One charged subscription, of `owner` only when given.
+pub async fn find(pool: &PgPool, id: &str, owner: Option<&str>) -> Result<Option<SubscriptionView>, ProjectionError> {
+    let mut query = QueryBuilder::new(VIEW);
+    query.push(" WHERE t.charged AND t.id = ").push_bind(id.to_owned());
+    if let Some(owner) = owner {
+        query.push(" AND t.user_id = ").push_bind(owner.to_owned());
+    }
+    row_of(pool, "subscriptions", query).await
+}
+
+/// The charged subscriptions of `ids`, in no order.
+pub async fn find_many(pool: &PgPool, ids: &[String]) -> Result<Vec<SubscriptionRow>, ProjectionError> {
+    let mut query = QueryBuilder::new(SUBSCRIPTION);
+    query.push(" WHERE t.charged AND t.id = ANY(").push_bind(ids.to_vec()).push(")");
+    rows_of(pool, "subscriptions", query).await
+}
+
+/// One charged subscription with its invoice and its newest `transactions` lines.
+pub async fn detail(
+    pool: &PgPool,
+    id: &str,
+    owner: Option<&str>,
+    transactions: u32,
+) -> Result<Option<SubscriptionDetail>, ProjectionError> {
+    let Some(subscription) = find(pool, id, owner).await? else { return Ok(None) };
+    Ok(Some(SubscriptionDetail {
+        invoice: billing::invoice_of_subscription(pool, id).await?,
+        transactions: billing::transactions_of_subscription(pool, id, transactions).await?,
+        subscription,
+    }))
+}
+
+/// The subscription that keeps this customer from a second one of `offering`: any but a cancelled one,
+/// requests under way included.
+pub async fn live_of(pool: &PgPool, user_id: &str, offering: &str) -> Result<Option<SubscriptionRow>, ProjectionError> {
+    let mut query = QueryBuilder::new(SUBSCRIPTION);
+    query.push(" WHERE t.status <> 'CANCELLED' AND t.user_id = ").push_bind(user_id.to_owned());
+    query.push(" AND t.offering = ").push_bind(offering.to_owned());
+    query.push(" ORDER BY t.created_at DESC, t.id DESC LIMIT 1");
+    row_of(pool, "subscriptions", query).await
+}
+
+/// Charged subscriptions by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub struct SubscriptionCounts {
+    pub total: i64,
+    pub pending_deployment: i64,
+    pub active: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+    pub suspended: i64,
+    /// Sum of the prices of those that are active or expired.
+    pub active_and_expired_price: Rupiah,
+    /// Sum of the prices of those that are active.
+    pub active_price: Rupiah,
+}
+
+const COUNTS: &str = "SELECT jsonb_build_object('total', count(*), \
+     'pending_deployment', count(*) FILTER (WHERE t.status = 'PENDING_DEPLOYMENT'), \
+     'active', count(*) FILTER (WHERE t.status = 'ACTIVE'), \
+     'expired', count(*) FILTER (WHERE t.status = 'EXPIRED'), \
+     'cancelled', count(*) FILTER (WHERE t.status = 'CANCELLED'), \
+     'suspended', count(*) FILTER (WHERE t.status = 'SUSPENDED'), \
+     'active_and_expired_price', coalesce(sum(t.price) FILTER (WHERE t.status IN ('ACTIVE', 'EXPIRED')), 0), \
+     'active_price', coalesce(sum(t.price) FILTER (WHERE t.status = 'ACTIVE'), 0)) FROM read.subscriptions t";
+
+async fn counts_where(pool: &PgPool, filter: &SubscriptionFilter) -> Result<SubscriptionCounts, ProjectionError> {
+    let mut query = QueryBuilder::new(COUNTS);
+    filter.narrow(&mut query);
+    let Json(counts): Json<SubscriptionCounts> =
+        query.build_query_scalar().fetch_one(pool).await.map_err(database("subscriptions"))?;
+    Ok(counts)
+}
+
+/// The fleet by state.
+pub async fn counts(pool: &PgPool) -> Result<SubscriptionCounts, ProjectionError> {
+    counts_where(pool, &SubscriptionFilter::default()).await
+}
+
+/// One customer's subscriptions by state.
+pub async fn counts_of_user(pool: &PgPool, user_id: &str) -> Result<SubscriptionCounts, ProjectionError> {
+    let filter = SubscriptionFilter { user_id: Some(user_id.to_owned()), ..SubscriptionFilter::default() };
+    counts_where(pool, &filter).await
+}
+
+/// How many charged subscriptions each of `user_ids` has; those without one are left out.
+pub async fn count_by_user(pool: &PgPool, user_ids: &[String]) -> Result<Vec<(String, i64)>, ProjectionError> {
+    sqlx::query_as(
+        "SELECT user_id, count(*) FROM read.subscriptions WHERE charged AND user_id = ANY($1) GROUP BY user_id",
+    )
+    .bind(user_ids)
+    .fetch_all(pool)
+    .await
+    .map_err(database("subscriptions"))
+}
+
+/// How many charged subscriptions each of `plan_ids` has; those without one are left out.
+pub async fn count_by_plan(pool: &PgPool, plan_ids: &[String]) -> Result<Vec<(String, i64)>, ProjectionError> {
+    sqlx::query_as(
+        "SELECT plan_id, count(*) FROM read.subscriptions WHERE charged AND plan_id = ANY($1) GROUP BY plan_id",
+    )
+    .bind(plan_ids)
+    .fetch_all(pool)
+    .await
+    .map_err(database("subscriptions"))
+}
+
+/// How many customers have at least one charged subscription.
+pub async fn users_with_subscriptions(pool: &PgPool) -> Result<i64, ProjectionError> {
+    let query = QueryBuilder::new("SELECT count(DISTINCT user_id) FROM read.subscriptions WHERE charged");
+    count_of(pool, "subscriptions", query).await
+}
+
+/// Which instances are asked for. Without a status, deleted ones are left out.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceFilter {
+    pub status: Option<InstanceStatus>,
+    pub offering: Option<String>,
+    pub user_id: Option<String>,
+}
+
+impl InstanceFilter {
+    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+        let mut conditions = Conditions::of(query);
+        match self.status {
+            Some(status) => conditions.and().push("t.status = ").push_bind(status.as_str()),
+            None => conditions.and().push("t.status <> 'DELETED'"),
+        };
+        if let Some(offering) = &self.offering {
+            conditions.and().push("t.offering = ").push_bind(offering.clone());
+        }
+        if let Some(user_id) = &self.user_id {
+            conditions.and().push("t.user_id = ").push_bind(user_id.clone());
+        }
+    }
+}
+
+/// One page of instances, newest first.
+pub async fn instances(
+    pool: &PgPool,
+    filter: &InstanceFilter,
+    page: PageRequest,
+) -> Result<Page<InstanceView>, ProjectionError> {
+    let mut count = QueryBuilder::new("SELECT count(*) FROM read.instances t");
+    filter.narrow(&mut count);
+    let mut query = QueryBuilder::new(INSTANCE);
+    filter.narrow(&mut query);
+    page.close(query.push(" ORDER BY t.created_at DESC, t.id DESC"));
+    Ok(Page::of(page, count_of(pool, "instances", count).await?, rows_of(pool, "instances", query).await?))
+}
+
+/// One instance.
+pub async fn instance(pool: &PgPool, id: &str) -> Result<Option<InstanceView>, ProjectionError> {
+    let mut query = QueryBuilder::new(INSTANCE);
+    query.push(" WHERE t.id = ").push_bind(id.to_owned());
+    row_of(pool, "instances", query).await
+}
+
+/// How many instances stand in each state.
+pub async fn instance_counts(pool: &PgPool) -> Result<Vec<(String, i64)>, ProjectionError> {
+    sqlx::query_as("SELECT status, count(*) FROM read.instances GROUP BY status ORDER BY status")
+        .fetch_all(pool)
+        .await
+        .map_err(database("instances"))
+}

@@ -1,0 +1,177 @@
+//! The rows of the subscriptions read model and the words in them.
+
+use std::collections::BTreeMap;
+
+use minispod_events::BillingCycle;
+use minispod_kernel::{Rupiah, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{rows::Row, words::words};
+
+words! {
+    /// How a subscription stands; grace shows as `Active`.
+    SubscriptionStatus {
+        PendingDeployment = "PENDING_DEPLOYMENT", Active = "ACTIVE", Expired = "EXPIRED", Cancelled = "CANCELLED",
+        Suspended = "SUSPENDED",
+    }
+}
+
+words! {
+    /// How an instance stands.
+    InstanceStatus {
+        Pending = "PENDING", Running = "RUNNING", Failed = "FAILED", Unknown = "UNKNOWN", Restarting = "RESTARTING",
+        Stopped = "STOPPED", Resetting = "RESETTING", Deleted = "DELETED",
+    }
+}
+
+/// One subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionRow {
+    pub id: String,
+    pub user_id: String,
+    pub plan_id: String,
+    pub instance_id: String,
+    pub status: SubscriptionStatus,
+    /// The first period is paid, or free; lists show only such.
+    pub charged: bool,
+    pub offering: String,
+    pub variant: String,
+    pub display_name: String,
+    /// Of one period, as sold.
+    pub price: Rupiah,
+    pub cycle: BillingCycle,
+    pub docker_image: String,
+    pub subdomain: String,
+    pub custom_config: BTreeMap<String, String>,
+    pub auto_renew: bool,
+    pub external_url: Option<String>,
+    pub period_number: u32,
+    /// Of the first period.
+    pub start_date: Timestamp,
+    /// Of the current period.
+    pub period_start: Timestamp,
+    pub expires_at: Timestamp,
+    pub activated_at: Option<Timestamp>,
+    /// The customer ends it then.
+    pub cancel_at: Option<Timestamp>,
+    pub cancel_reason: Option<String>,
+    /// Why it was not provisioned or not renewed.
+    pub failure: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Row for SubscriptionRow {
+    const TABLE: &'static str = "subscriptions";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "user_id",
+        "plan_id",
+        "instance_id",
+        "status",
+        "charged",
+        "offering",
+        "variant",
+        "display_name",
+        "price",
+        "cycle",
+        "docker_image",
+        "subdomain",
+        "custom_config",
+        "auto_renew",
+        "external_url",
+        "period_number",
+        "start_date",
+        "period_start",
+        "expires_at",
+        "activated_at",
+        "cancel_at",
+        "cancel_reason",
+        "failure",
+        "created_at",
+        "updated_at",
+    ];
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    pub id: String,
+    pub subscription_id: String,
+    pub user_id: String,
+    pub offering: String,
+    pub variant: String,
+    pub display_name: String,
+    pub docker_image: String,
+    pub container_port: u16,
+    pub status: InstanceStatus,
+    pub generation: u32,
+    /// The workload's name; `None` until the cluster took the objects.
+    pub pod_name: Option<String>,
+    pub namespace: Option<String>,
+    pub internal_url: Option<String>,
+    pub external_url: Option<String>,
+    /// No real cluster runs it.
+    pub simulated: bool,
+    pub cpu_request: String,
+    pub cpu_limit: String,
+    pub mem_request: String,
+    pub mem_limit: String,
+    pub custom_config: BTreeMap<String, String>,
+    pub subdomain: String,
+    pub volume_claim_name: Option<String>,
+    /// `None`, `Pending`, `Bound` or `Deleted`.
+    pub volume_status: String,
+    pub volume_size: Option<String>,
+    pub volume_mount_path: Option<String>,
+    pub last_error: Option<String>,
+    /// When the cluster was last heard of.
+    pub last_status_sync: Option<Timestamp>,
+    pub ready_at: Option<Timestamp>,
+    pub restart_count: u32,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Row for InstanceRow {
+    const TABLE: &'static str = "instances";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "subscription_id",
+        "user_id",
+        "offering",
+        "variant",
+        "display_name",
+        "docker_image",
+        "container_port",
+        "status",
+        "generation",
+        "pod_name",
+        "namespace",
+        "internal_url",
+        "external_url",
+        "simulated",
+        "cpu_request",
+        "cpu_limit",
+        "mem_request",
+        "mem_limit",
+        "custom_config",
+        "subdomain",
+        "volume_claim_name",
+        "volume_status",
+        "volume_size",
+        "volume_mount_path",
+        "last_error",
+        "last_status_sync",
+        "ready_at",
+        "restart_count",
+        "created_at",
+        "updated_at",
+    ];
+    fn key(&self) -> &str {
+        &self.id
+    }
+}

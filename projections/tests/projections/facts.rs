@@ -1,0 +1,322 @@
+//! Short ways to say what has happened.
+
+use std::collections::BTreeMap;
+
+use minispod_events::{
+    Account, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
+    InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SignUpMethod, SubscriptionEvent,
+    TopUpEvent, UserEvent, WalletEvent,
+};
+use minispod_kernel::{Rupiah, Sensitive, Timestamp};
+
+use crate::world::{Log, second};
+
+pub const USER: &str = "user-1";
+pub const PLAN: &str = "plan-1";
+pub const SUBSCRIPTION: &str = "sub-1";
+pub const INSTANCE: &str = "inst-1";
+
+pub fn details(offering: &str, variant: &str, sort_order: u16) -> PlanDetails {
+    PlanDetails {
+        offering: offering.to_owned(),
+        variant: variant.to_owned(),
+        variant_display_name: "Basic".to_owned(),
+        display_name: format!("{offering} - {variant}"),
+        description: "workflow automation".to_owned(),
+        version: "latest".to_owned(),
+        cpu_request: "0.25".to_owned(),
+        cpu_limit: "1".to_owned(),
+        mem_request: "512Mi".to_owned(),
+        mem_limit: "1Gi".to_owned(),
+        docker_image: "n8nio/n8n".to_owned(),
+        container_port: 5678,
+        environment: BTreeMap::from([("TZ".to_owned(), "Asia/Jakarta".to_owned())]),
+        category: "automation".to_owned(),
+        tags: vec!["workflow".to_owned()],
+        icon: String::new(),
+        features: vec!["support".to_owned()],
+        sort_order,
+        is_default_variant: sort_order == 2,
+        volume_size: Some("250Mi".to_owned()),
+        volume_mount_path: Some("/data".to_owned()),
+        volume_name: None,
+        storage_class: "local-path".to_owned(),
+        access_mode: "ReadWriteOnce".to_owned(),
+        yearly_discount_percent: 10,
+    }
+}
+
+pub fn spec() -> InstanceSpec {
+    InstanceSpec {
+        instance_id: INSTANCE.to_owned(),
+        subscription_id: SUBSCRIPTION.to_owned(),
+        user_id: USER.to_owned(),
+        offering: "n8n".to_owned(),
+        variant: "basic".to_owned(),
+        display_name: "n8n - basic".to_owned(),
+        docker_image: "n8nio/n8n".to_owned(),
+        container_port: 5678,
+        environment: BTreeMap::new(),
+        cpu_request: "0.25".to_owned(),
+        cpu_limit: "1".to_owned(),
+        mem_request: "512Mi".to_owned(),
+        mem_limit: "1Gi".to_owned(),
+        volume_size: Some("250Mi".to_owned()),
+        volume_mount_path: Some("/data".to_owned()),
+        storage_class: "local-path".to_owned(),
+        access_mode: "ReadWriteOnce".to_owned(),
+        subdomain: "flow".to_owned(),
+    }
+}
+
+pub fn period(number: u32) -> Period {
+    let start = second(i64::from(number) * 10_000);
+    Period { number, start, end: start.plus_months(1, 1) }
+}
+
+impl Log {
+    pub fn user(&mut self, event: impl FnOnce(Timestamp) -> UserEvent) -> &mut Self {
+        self.add("user", USER, |at| Event::User(event(at)))
+    }
+
+    pub fn plan(&mut self, id: &str, event: impl FnOnce(Timestamp) -> PlanEvent) -> &mut Self {
+        self.add("plan", id, |at| Event::Plan(event(at)))
+    }
+
+    pub fn wallet(&mut self, event: impl FnOnce(Timestamp) -> WalletEvent) -> &mut Self {
+        self.add("wallet", USER, |at| Event::Wallet(event(at)))
+    }
+
+    pub fn topup(&mut self, id: &str, event: impl FnOnce(Timestamp) -> TopUpEvent) -> &mut Self {
+        self.add("topup", id, |at| Event::TopUp(event(at)))
+    }
+
+    pub fn invoice(&mut self, id: &str, event: impl FnOnce(Timestamp) -> InvoiceEvent) -> &mut Self {
+        self.add("invoice", id, |at| Event::Invoice(event(at)))
+    }
+
+    pub fn subscription(&mut self, id: &str, event: impl FnOnce(Timestamp) -> SubscriptionEvent) -> &mut Self {
+        self.add("subscription", id, |at| Event::Subscription(event(at)))
+    }
+
+    pub fn instance(&mut self, event: impl FnOnce(Timestamp) -> InstanceEvent) -> &mut Self {
+        self.add("instance", INSTANCE, |at| Event::Instance(event(at)))
+    }
+
+    pub fn registered(&mut self) -> &mut Self {
+        self.user(|occurred_at| UserEvent::UserRegistered {
+            name: Sensitive::Open("Ani".to_owned()),
+            email: Sensitive::Open("ani@example.com".to_owned()),
+            email_claim: "claim".to_owned(),
+            role: Role::User,
+            method: SignUpMethod::Password,
+            occurred_at,
+        })
+        .wallet(|occurred_at| WalletEvent::WalletOpened { occurred_at })
+    }
+
+    pub fn published(&mut self, id: &str, details: PlanDetails, price: i64, capacity: i64) -> &mut Self {
+        self.plan(id, |occurred_at| PlanEvent::PlanPublished {
+            details,
+            monthly_price: Rupiah::new(price),
+            capacity: Capacity(capacity),
+            occurred_at,
+        })
+    }
+
+    pub fn topup_requested(&mut self, id: &str, amount: i64) -> &mut Self {
+        self.topup(id, |occurred_at| TopUpEvent::TopUpRequested {
+            user_id: USER.to_owned(),
+            amount: Rupiah::new(amount),
+            order_id: order(id, 1),
+            expires_at: occurred_at.plus(std::time::Duration::from_hours(24)),
+            occurred_at,
+        })
+    }
+
+    pub fn topup_confirmed(&mut self, id: &str, attempt: u32, amount: i64) -> &mut Self {
+        self.topup(id, |occurred_at| TopUpEvent::TopUpConfirmed {
+            user_id: USER.to_owned(),
+            order_id: order(id, attempt),
+            amount: Rupiah::new(amount),
+            payment_type: "qris".to_owned(),
+            transaction_id: "gateway-1".to_owned(),
+            occurred_at,
+        })
+    }
+
+    pub fn credited(&mut self, topup: &str, attempt: u32, amount: i64, balance: i64) -> &mut Self {
+        self.wallet(|occurred_at| WalletEvent::WalletCredited {
+            amount: Rupiah::new(amount),
+            balance: Rupiah::new(balance),
+            cause: EntryCause::TopUp { topup_id: topup.to_owned(), order_id: order(topup, attempt) },
+            counter_account: Account::GatewayClearing,
+            occurred_at,
+        })
+    }
+
+    pub fn debited(&mut self, subscription: &str, number: u32, amount: i64, balance: i64) -> &mut Self {
+        self.wallet(|occurred_at| WalletEvent::WalletDebited {
+            amount: Rupiah::new(amount),
+            balance: Rupiah::new(balance),
+            cause: EntryCause::SubscriptionPeriod { subscription_id: subscription.to_owned(), period: number },
+            counter_account: Account::Revenue,
+            occurred_at,
+        })
+    }
+
+    pub fn requested(&mut self, id: &str, price: i64) -> &mut Self {
+        self.subscription(id, |occurred_at| SubscriptionEvent::SubscriptionRequested {
+            user_id: USER.to_owned(),
+            instance_id: INSTANCE.to_owned(),
+            plan: snapshot(price),
+            cycle: BillingCycle::Monthly,
+            subdomain: "flow".to_owned(),
+            custom_config: BTreeMap::new(),
+            auto_renew: true,
+            occurred_at,
+        })
+    }
+
+    pub fn charged(&mut self, id: &str, amount: i64) -> &mut Self {
+        self.subscription(id, |occurred_at| SubscriptionEvent::SubscriptionCharged {
+            user_id: USER.to_owned(),
+            display_name: "n8n - basic".to_owned(),
+            amount: Rupiah::new(amount),
+            period: period(1),
+            occurred_at,
+        })
+    }
+
+    pub fn cancelled(&mut self, id: &str, reason: CancelReason) -> &mut Self {
+        self.subscription(id, |occurred_at| SubscriptionEvent::SubscriptionCancelled {
+            user_id: USER.to_owned(),
+            instance_id: INSTANCE.to_owned(),
+            plan_id: PLAN.to_owned(),
+            offering: "n8n".to_owned(),
+            subdomain: "flow".to_owned(),
+            display_name: "n8n - basic".to_owned(),
+            held_slot: false,
+            refunded: Rupiah::ZERO,
+            reason,
+            occurred_at,
+        })
+    }
+
+    pub fn drafted(&mut self, id: &str, subject: InvoiceKind, amount: i64) -> &mut Self {
+        self.invoice(id, |occurred_at| InvoiceEvent::InvoiceDrafted {
+            user_id: USER.to_owned(),
+            subject,
+            lines: vec![InvoiceLine {
+                description: "n8n - basic".to_owned(),
+                quantity: 1,
+                unit_price: Rupiah::new(amount),
+                total: Rupiah::new(amount),
+            }],
+            total: Rupiah::new(amount),
+            currency: "IDR".to_owned(),
+            occurred_at,
+        })
+    }
+
+    pub fn issued(&mut self, id: &str, number: &str, subject: InvoiceKind, amount: i64) -> &mut Self {
+        self.invoice(id, |occurred_at| InvoiceEvent::InvoiceIssued {
+            user_id: USER.to_owned(),
+            number: number.to_owned(),
+            subject,
+            total: Rupiah::new(amount),
+            occurred_at,
+        })
+    }
+}
+
+pub fn order(topup: &str, attempt: u32) -> String {
+    format!("TU-{topup}.{attempt}")
+}
+
+pub fn of_topup(topup: &str, attempt: u32) -> InvoiceKind {
+    InvoiceKind::TopUp { topup_id: topup.to_owned(), order_id: order(topup, attempt), payment_type: "qris".to_owned() }
+}
+
+pub fn of_period(subscription: &str, number: u32) -> InvoiceKind {
+    InvoiceKind::Subscription {
+        subscription_id: subscription.to_owned(),
+        display_name: "n8n - basic".to_owned(),
+        period: period(number),
+    }
+}
+
+fn snapshot(price: i64) -> PlanSnapshot {
+    let details = details("n8n", "basic", 1);
+    PlanSnapshot {
+        plan_id: PLAN.to_owned(),
+        offering: details.offering,
+        variant: details.variant,
+        display_name: details.display_name,
+        price: Rupiah::new(price),
+        docker_image: details.docker_image,
+        container_port: details.container_port,
+        environment: details.environment,
+        cpu_request: details.cpu_request,
+        cpu_limit: details.cpu_limit,
+        mem_request: details.mem_request,
+        mem_limit: details.mem_limit,
+        volume_size: details.volume_size,
+        volume_mount_path: details.volume_mount_path,
+        storage_class: details.storage_class,
+        access_mode: details.access_mode,
+    }
+}
+
+/// A customer who tops up, buys, runs and leaves; every read model has something to say about it.
+pub fn journey() -> Log {
+    let mut log = Log::default();
+    log.registered()
+        .published(PLAN, details("n8n", "basic", 1), 25_000, 3)
+        .topup_requested("t1", 100_000)
+        .topup("t1", |occurred_at| TopUpEvent::TopUpPaymentTokenIssued { order_id: order("t1", 1), occurred_at })
+        .topup_confirmed("t1", 1, 100_000)
+        .credited("t1", 1, 100_000, 100_000)
+        .drafted("i1", of_topup("t1", 1), 100_000)
+        .issued("i1", "INV-2027-000001", of_topup("t1", 1), 100_000)
+        .requested(SUBSCRIPTION, 25_000)
+        .plan(PLAN, |occurred_at| PlanEvent::PlanSlotAllocated {
+            subscription_id: SUBSCRIPTION.to_owned(),
+            occurred_at,
+        })
+        .debited(SUBSCRIPTION, 1, 25_000, 75_000)
+        .charged(SUBSCRIPTION, 25_000)
+        .drafted("i2", of_period(SUBSCRIPTION, 1), 25_000)
+        .issued("i2", "INV-2027-000002", of_period(SUBSCRIPTION, 1), 25_000)
+        .instance(|occurred_at| InstanceEvent::InstanceProvisionRequested {
+            spec: spec(),
+            generation: 1,
+            deadline: occurred_at,
+            occurred_at,
+        })
+        .instance(|occurred_at| InstanceEvent::InstanceObjectsApplied {
+            generation: 1,
+            namespace: "customer-user-1".to_owned(),
+            workload: "n8n-sub-1".to_owned(),
+            internal_url: "http://n8n".to_owned(),
+            external_url: "https://flow.example".to_owned(),
+            volume_claim: Some("data-sub-1".to_owned()),
+            simulated: true,
+            occurred_at,
+        })
+        .instance(|occurred_at| InstanceEvent::InstanceReady {
+            subscription_id: SUBSCRIPTION.to_owned(),
+            generation: 1,
+            external_url: "https://flow.example".to_owned(),
+            occurred_at,
+        })
+        .subscription(SUBSCRIPTION, |occurred_at| SubscriptionEvent::SubscriptionActivated {
+            user_id: USER.to_owned(),
+            display_name: "n8n - basic".to_owned(),
+            period: period(1),
+            anchor_day: 1,
+            external_url: "https://flow.example".to_owned(),
+            occurred_at,
+        });
+    log
+}

@@ -1,0 +1,9 @@
+//! The read models over a real database: what they answer after which facts.
+
+mod billing;
+mod catalogue;
+mod equality;
+mod facts;
+mod subscriptions;
+mod users;
+mod world;
