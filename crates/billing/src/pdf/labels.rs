@@ -1,0 +1,140 @@
+//! The fixed words of an invoice in both languages.
+
+use minispod_kernel::Language;
+
+/// Words of one language.
+pub struct Labels {
+    pub title: &'static str,
+    pub billed_to: &'static str,
+    pub details: &'static str,
+    pub number: &'static str,
+    pub issued: &'static str,
+    pub paid_on: &'static str,
+    pub currency: &'static str,
+    pub customer_id: &'static str,
+    pub tax_id: &'static str,
+    pub description: &'static str,
+    pub quantity: &'static str,
+    pub unit_price: &'static str,
+    pub amount: &'static str,
+    pub subtotal: &'static str,
+    pub price_before_tax: &'static str,
+    pub tax_base: &'static str,
+    pub tax: &'static str,
+    pub total: &'static str,
+    pub tax_included: &'static str,
+    pub references: &'static str,
+    pub order: &'static str,
+    pub paid_by: &'static str,
+    pub subscription: &'static str,
+    pub period: &'static str,
+    pub stamp_paid: &'static str,
+    pub stamp_open: &'static str,
+    pub stamp_void: &'static str,
+    pub computer_made: &'static str,
+    pub questions: &'static str,
+    pub page: &'static str,
+    pub of: &'static str,
+    pub continued: &'static str,
+}
+
+const INDONESIAN: Labels = Labels {
+    title: "INVOICE",
+    billed_to: "DITAGIHKAN KEPADA",
+    details: "RINCIAN",
+    number: "Nomor",
+    issued: "Tanggal terbit",
+    paid_on: "Tanggal bayar",
+    currency: "Mata uang",
+    customer_id: "ID pelanggan",
+    tax_id: "NPWP",
+    description: "Uraian",
+    quantity: "Jumlah",
+    unit_price: "Harga satuan",
+    amount: "Nilai",
+    subtotal: "Subtotal",
+    price_before_tax: "Harga sebelum PPN",
+    tax_base: "DPP",
+    tax: "PPN",
+    total: "Total",
+    tax_included: "Harga sudah termasuk PPN.",
+    references: "REFERENSI",
+    order: "Nomor pesanan",
+    paid_by: "Dibayar melalui",
+    subscription: "Langganan",
+    period: "Masa layanan",
+    stamp_paid: "LUNAS",
+    stamp_open: "BELUM DIBAYAR",
+    stamp_void: "BATAL",
+    computer_made: "Dokumen ini dibuat oleh komputer dan sah tanpa tanda tangan.",
+    questions: "Pertanyaan:",
+    page: "Halaman",
+    of: "dari",
+    continued: "bersambung",
+};
+
+const ENGLISH: Labels = Labels {
+    title: "INVOICE",
+    billed_to: "BILLED TO",
+    details: "DETAILS",
+    number: "Number",
+    issued: "Date of issue",
+    paid_on: "Date of payment",
+    currency: "Currency",
+    customer_id: "Customer ID",
+    tax_id: "Tax ID (NPWP)",
+    description: "Description",
+    quantity: "Quantity",
+    unit_price: "Unit price",
+    amount: "Amount",
+    subtotal: "Subtotal",
+    price_before_tax: "Price before VAT",
+    tax_base: "Tax base (DPP)",
+    tax: "VAT (PPN)",
+    total: "Total",
+    tax_included: "Prices include VAT (PPN).",
+    references: "REFERENCES",
+    order: "Order number",
+    paid_by: "Paid by",
+    subscription: "Subscription",
+    period: "Service period",
+    stamp_paid: "PAID",
+    stamp_open: "UNPAID",
+    stamp_void: "VOID",
+    computer_made: "This document was made by a computer and is valid without a signature.",
+    questions: "Questions:",
+    page: "Page",
+    of: "of",
+    continued: "continued",
+};
+
+impl Labels {
+    pub const fn of(language: Language) -> &'static Self {
+        match language {
+            Language::Indonesian => &INDONESIAN,
+            Language::English => &ENGLISH,
+        }
+    }
+}
+
+/// The gateway's word for a way of paying, as people know it. Unknown words are shown as they are.
+pub fn payment_name(payment_type: &str, language: Language) -> String {
+    let name = match (payment_type, language) {
+        ("bank_transfer", Language::Indonesian) => "Transfer bank (virtual account)",
+        ("bank_transfer", Language::English) => "Bank transfer (virtual account)",
+        ("credit_card", Language::Indonesian) => "Kartu",
+        ("credit_card", Language::English) => "Card",
+        ("cstore", Language::Indonesian) => "Gerai (Indomaret/Alfamart)",
+        ("cstore", Language::English) => "Store (Indomaret/Alfamart)",
+        ("echannel", _) => "Mandiri Bill",
+        ("qris", _) => "QRIS",
+        ("gopay", _) => "GoPay",
+        ("shopeepay", _) => "ShopeePay",
+        ("dana", _) => "DANA",
+        ("ovo", _) => "OVO",
+        ("akulaku", _) => "Akulaku",
+        ("kredivo", _) => "Kredivo",
+        (other, _) => other,
+    };
+    name.to_owned()
+}
