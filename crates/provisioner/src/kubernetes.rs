@@ -1,0 +1,289 @@
+//! A real cluster through the Kubernetes API.
+
+mod apply;
+mod failures;
+mod look;
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod, Secret, Service},
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{
+    Api, Client, Config, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, WatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    core::NamespaceResourceScope,
+};
+use metrics::counter;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{Applied, Cluster, ClusterError, Observed, Survey, Target},
+    names,
+};
+
+/// How to reach the cluster.
+#[derive(Debug, Clone)]
+pub struct KubeConnection {
+    /// A kubeconfig file; absent: the pod's own service account. A default context is never guessed.
+    pub kubeconfig: Option<PathBuf>,
+    /// One of the file's contexts; absent: its current one.
+    pub context: Option<String>,
+    /// Longest wait for one answer.
+    pub deadline: Duration,
+}
+
+impl KubeConnection {
+    /// The pod's own service account, or the given file.
+    pub fn new(kubeconfig: Option<PathBuf>) -> Self {
+        Self { kubeconfig, context: None, deadline: Duration::from_secs(10) }
+    }
+}
+
+/// The configuration that leads to a cluster is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig {
+        #[source]
+        source: kube::config::KubeconfigError,
+    },
+    #[error("this process does not run inside a cluster, and no kubeconfig is given")]
+    InCluster {
+        #[source]
+        source: kube::config::InClusterError,
+    },
+    #[error("no client can be made of the configuration")]
+    Client {
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// Tries within one call; longer outages are the caller's to wait for.
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(150);
+/// A quota just written is not counted yet; the controller needs a moment.
+const QUOTA_TRIES: u32 = 40;
+const QUOTA_PAUSE: Duration = Duration::from_millis(250);
+const PAGE: u32 = 500;
+/// Surveys stop here; an installation of this size shards by namespace prefix.
+const PAGES: usize = 200;
+
+/// The cluster. Connects when used and again after every outage.
+#[derive(Clone)]
+pub struct KubeCluster {
+    client: Client,
+    deadline: Duration,
+}
+
+impl KubeCluster {
+    /// Reads the configuration; does not call the cluster yet.
+    pub async fn connect(connection: &KubeConnection) -> Result<Self, ConnectError> {
+        let mut config = match &connection.kubeconfig {
+            Some(path) => {
+                let wrong = |source| ConnectError::Kubeconfig { source };
+                let file = Kubeconfig::read_from(path).map_err(wrong)?;
+                let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+                Config::from_custom_kubeconfig(file, &options).await.map_err(wrong)?
+            }
+            None => Config::incluster().map_err(|source| ConnectError::InCluster { source })?,
+        };
+        config.connect_timeout = Some(connection.deadline);
+        let client = Client::try_from(config).map_err(|source| ConnectError::Client { source: Box::new(source) })?;
+        Ok(Self::of_client(client, connection.deadline))
+    }
+
+    /// Over an existing client.
+    pub fn of_client(client: Client, deadline: Duration) -> Self {
+        Self { client, deadline }
+    }
+
+    /// One call with its deadline, tried again while the failure passes.
+    async fn call<T, F, Fut>(&self, what: &str, call: F) -> Result<T, ClusterError>
+    where
+        F: Fn() -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, kube::Error>> + Send,
+    {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (error, quota_is_new) = match tokio::time::timeout(self.deadline, call()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(source)) => (failures::classify(what, &source), failures::quota_is_new(&source)),
+                Err(source) => {
+                    let source = Some(source.into());
+                    (ClusterError::Unreachable { what: what.to_owned(), source }, false)
+                }
+            };
+            let (most, pause) =
+                if quota_is_new { (QUOTA_TRIES, QUOTA_PAUSE) } else { (TRIES, FIRST_PAUSE * 3_u32.pow(tries.min(4))) };
+            if !matches!(error, ClusterError::Unreachable { .. }) || tries >= most {
+                counter!("minispod_cluster_failures_total", "kind" => error.kind()).increment(1);
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn list<K>(&self, target: &Target) -> Result<Vec<K>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(&target.namespace);
+        let params = ListParams::default().labels(&of_instance(target)).limit(PAGE);
+        let list = self.call(&format!("look at {}", target.instance_id), || api.list(&params)).await?;
+        Ok(list.items)
+    }
+
+    async fn remove<K>(&self, target: &Target) -> Result<(), ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(&target.namespace);
+        let params = ListParams::default().labels(&of_instance(target));
+        let delete = DeleteParams::background();
+        self.call(&format!("delete {}", target.instance_id), || async {
+            api.delete_collection(&delete, &params).await.map(|_| ())
+        })
+        .await
+    }
+
+    /// How many of the objects that are neither workload, pod nor volume are left.
+    async fn others(&self, target: &Target) -> Result<usize, ClusterError> {
+        Ok(self.list::<Ingress>(target).await?.len()
+            + self.list::<Service>(target).await?.len()
+            + self.list::<Secret>(target).await?.len()
+            + self.list::<NetworkPolicy>(target).await?.len())
+    }
+
+    async fn everywhere<K>(&self) -> Result<(Vec<K>, String), ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let mut params = ListParams::default().labels(&ours()).limit(PAGE);
+        let (mut items, mut mark) = (Vec::new(), String::new());
+        for _ in 0..PAGES {
+            let page = self.call("survey the cluster", || api.list(&params)).await?;
+            mark = page.metadata.resource_version.unwrap_or_default();
+            items.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => break,
+            }
+        }
+        Ok((items, mark))
+    }
+}
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    fn kind(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError> {
+        let mut applied = Applied::default();
+        for object in objects {
+            applied.repaired.extend(self.apply_one(object).await?);
+            applied.objects += 1;
+            counter!("minispod_cluster_objects_applied_total").increment(1);
+        }
+        Ok(applied)
+    }
+
+    async fn observe(&self, target: &Target) -> Result<Observed, ClusterError> {
+        let workloads: Vec<Deployment> = self.list(target).await?;
+        let pods: Vec<Pod> = self.list(target).await?;
+        let volumes: Vec<PersistentVolumeClaim> = self.list(target).await?;
+        // Only whoever waits for the end needs the rest.
+        let others = if workloads.is_empty() && pods.is_empty() { self.others(target).await? } else { 0 };
+        Ok(Observed {
+            workloads: workloads.iter().map(look::workload).collect(),
+            pods: pods.iter().map(look::pod).collect(),
+            volumes: volumes.iter().map(ResourceExt::name_any).collect(),
+            others,
+        })
+    }
+
+    async fn scale(&self, target: &Target, replicas: u32) -> Result<(), ClusterError> {
+        let api = self.api::<Deployment>(&target.namespace);
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        for workload in self.list::<Deployment>(target).await? {
+            let name = workload.name_any();
+            if workload.spec.as_ref().and_then(|spec| spec.replicas) == i32::try_from(replicas).ok() {
+                continue;
+            }
+            let scaled = self.call(&format!("scale {name}"), || api.patch_scale(&name, &params, &patch)).await;
+            match scaled {
+                // Deleted between the two calls: nothing left to scale.
+                Err(ClusterError::Invalid { reason, .. }) if reason.contains("not found") => {}
+                other => {
+                    other?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, target: &Target, purge: bool) -> Result<(), ClusterError> {
+        self.remove::<Ingress>(target).await?;
+        self.remove::<Service>(target).await?;
+        self.remove::<Deployment>(target).await?;
+        self.remove::<Secret>(target).await?;
+        self.remove::<NetworkPolicy>(target).await?;
+        if purge {
+            self.remove::<PersistentVolumeClaim>(target).await?;
+        }
+        Ok(())
+    }
+
+    async fn survey(&self) -> Result<Survey, ClusterError> {
+        let (workloads, mark) = self.everywhere::<Deployment>().await?;
+        let (pods, _) = self.everywhere::<Pod>().await?;
+        Ok(Survey { instances: look::gather(&workloads, &pods), mark })
+    }
+
+    async fn changed(&self, mark: &str, within: Duration) -> Result<bool, ClusterError> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let seconds = u32::try_from(within.as_secs()).unwrap_or(u32::MAX).clamp(1, 290);
+        let params = WatchParams::default().labels(&ours()).timeout(seconds);
+        let what = "watch the cluster";
+        let stream = self.call(what, || api.watch(&params, mark)).await?;
+        pin_mut!(stream);
+        match tokio::time::timeout(within, stream.next()).await {
+            // An expired mark comes as an error event: also a reason to look.
+            Ok(Some(event)) => event.map(|_| true).map_err(|source| failures::classify(what, &source)),
+            Ok(None) | Err(_) => Ok(false),
+        }
+    }
+}
+
+/// Selects everything of ours.
+fn ours() -> String {
+    format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_US)
+}
+
+/// Selects everything of one instance.
+fn of_instance(target: &Target) -> String {
+    format!("{},{}={}", ours(), names::INSTANCE, target.instance_id)
+}

@@ -1,0 +1,162 @@
+//! Server-side apply of one object: ours is put right, somebody else's is left alone.
+
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    core::Status,
+};
+use metrics::counter;
+use serde_json::{Value, json};
+
+use super::{KubeCluster, failures};
+use crate::{
+    cluster::{ClusterError, Drift},
+    names,
+    quantity::Quantity,
+};
+
+impl KubeCluster {
+    /// Applies; returns what had to be taken back from others.
+    pub(super) async fn apply_one(&self, object: &Value) -> Result<Option<Drift>, ClusterError> {
+        let place = Place::of(object)?;
+        let api = self.dynamic(&place);
+        let mut object = object.clone();
+        if place.kind == "PersistentVolumeClaim" {
+            let existing = self.call(&place.words(), || api.get_opt(&place.name)).await?;
+            if let Some(existing) = existing {
+                fit_volume(&mut object, &existing.data);
+            }
+        }
+        let gentle = PatchParams::apply(names::FIELD_MANAGER);
+        let refused = match self.patch(&api, &place, &gentle, &object).await? {
+            Ok(()) => return Ok(None),
+            Err(refused) => refused,
+        };
+        let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
+        let managers = failures::rivals(&refused);
+        if !live.is_some_and(|live| is_ours(&live)) {
+            return Err(ClusterError::Conflict { what: place.words(), manager: managers.join(", ") });
+        }
+        match self.patch(&api, &place, &gentle.force(), &object).await? {
+            Ok(()) => Ok(drift(&place, managers, &refused)),
+            Err(again) => {
+                Err(ClusterError::Conflict { what: place.words(), manager: failures::rivals(&again).join(", ") })
+            }
+        }
+    }
+
+    /// Outer: failures; inner: another manager holds a field.
+    async fn patch(
+        &self,
+        api: &Api<DynamicObject>,
+        place: &Place,
+        params: &PatchParams,
+        object: &Value,
+    ) -> Result<Result<(), Status>, ClusterError> {
+        let patch = Patch::Apply(object);
+        self.call(&place.words(), || async {
+            match api.patch(&place.name, params, &patch).await {
+                Ok(_) => Ok(Ok(())),
+                Err(kube::Error::Api(status)) if !failures::rivals(&status).is_empty() => Ok(Err(*status)),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    fn dynamic(&self, place: &Place) -> Api<DynamicObject> {
+        let (group, version) = place.api_version.split_once('/').unwrap_or(("", &place.api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &place.kind));
+        match &place.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+}
+
+/// Where an object lives.
+struct Place {
+    api_version: String,
+    kind: String,
+    namespace: Option<String>,
+    name: String,
+}
+
+impl Place {
+    fn of(object: &Value) -> Result<Self, ClusterError> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let parts = (text(&object["apiVersion"]), text(&object["kind"]), text(&object["metadata"]["name"]));
+        let (Some(api_version), Some(kind), Some(name)) = parts else {
+            let reason = "apiVersion, kind and metadata.name are needed".to_owned();
+            return Err(ClusterError::Invalid { what: "apply an object".to_owned(), reason });
+        };
+        Ok(Self { api_version, kind, namespace: text(&object["metadata"]["namespace"]), name })
+    }
+
+    fn words(&self) -> String {
+        format!("apply {}", self.object())
+    }
+
+    fn object(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// Whether we have applied this object before: only then may we take fields back.
+fn is_ours(live: &DynamicObject) -> bool {
+    live.managed_fields().iter().any(|entry| {
+        entry.manager.as_deref() == Some(names::FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    })
+}
+
+/// Our own scaling is another entry of our own name, not drift.
+fn drift(place: &Place, mut managers: Vec<String>, refused: &Status) -> Option<Drift> {
+    managers.retain(|manager| manager != names::FIELD_MANAGER);
+    if managers.is_empty() {
+        return None;
+    }
+    let drift = Drift { object: place.object(), managers, fields: failures::fields(refused) };
+    tracing::warn!(object = %drift.object, managers = ?drift.managers, fields = ?drift.fields, "put right what others had changed");
+    counter!("minispod_cluster_drift_repaired_total").increment(1);
+    Some(drift)
+}
+
+/// A volume never shrinks and never moves to another class: what exists stays, only growth is asked for.
+fn fit_volume(wanted: &mut Value, existing: &Value) {
+    let spec = &existing["spec"];
+    for fixed in ["storageClassName", "accessModes"] {
+        if !spec[fixed].is_null() {
+            wanted["spec"][fixed] = spec[fixed].clone();
+        }
+    }
+    let size = |object: &Value| {
+        let text = object["spec"]["resources"]["requests"]["storage"].as_str()?.to_owned();
+        Some((Quantity::parse(&text).ok()?, text))
+    };
+    if let (Some((wanted_size, _)), Some((existing_size, text))) = (size(wanted), size(existing))
+        && existing_size > wanted_size
+    {
+        wanted["spec"]["resources"]["requests"]["storage"] = json!(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(size: &str, class: &str) -> Value {
+        json!({"spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}})
+    }
+
+    #[test]
+    fn a_volume_grows_and_never_shrinks_or_moves() {
+        for (wanted, existing, kept) in [("1Gi", "500Mi", "1Gi"), ("500Mi", "1Gi", "1Gi"), ("1Gi", "1024Mi", "1Gi")] {
+            let mut object = claim(wanted, "fast");
+            fit_volume(&mut object, &claim(existing, "local-path"));
+            assert_eq!(object, claim(kept, "local-path"), "{wanted} over {existing}");
+        }
+    }
+}

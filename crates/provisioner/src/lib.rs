@@ -1,0 +1,24 @@
+//! Turns what was bought into objects of a cluster: the catalogue, the plan of objects, the cluster's port and the reactor.
+//!
+//! Observe → plan → apply → report. What is sold comes from the instance's specification; how a program wants to be
+//! run comes from `catalog/<offering>/`; what happened goes back to the domain as commands.
+
+pub mod catalog;
+pub mod cluster;
+pub mod contract;
+pub mod credentials;
+pub mod kubernetes;
+pub mod names;
+pub mod options;
+pub mod plan;
+pub mod progress;
+pub mod quantity;
+pub mod reactor;
+pub mod watch;
+
+pub use cluster::{Cluster, ClusterError};
+pub use kubernetes::{KubeCluster, KubeConnection};
+pub use options::{PlanOptions, Tls};
+pub use plan::{Plan, PlanError, plan};
+pub use reactor::{ProvisionerReactor, ReactorSettings};
+pub use watch::{HealthWatch, ReportSink, WatchSettings};

@@ -1,0 +1,107 @@
+//! Names, labels and annotations of everything we make in a cluster.
+
+use std::collections::BTreeMap;
+
+use minispod_events::InstanceSpec;
+
+use crate::{catalog::PodSecurity, options::PlanOptions};
+
+/// Who we are in server-side apply.
+pub const FIELD_MANAGER: &str = "minispod-provisioner";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY_US: &str = "minispod";
+pub const NAME: &str = "app.kubernetes.io/name";
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+pub const CUSTOMER: &str = "minispod.dev/customer";
+pub const INSTANCE: &str = "minispod.dev/instance";
+pub const SUBSCRIPTION: &str = "minispod.dev/subscription";
+/// On pods that the customer's other instances may reach.
+pub const SHARED: &str = "minispod.dev/shared";
+/// Annotation: the instance's generation that wrote the object.
+pub const GENERATION: &str = "minispod.dev/generation";
+/// Annotation: the log position of the event that asked for it.
+pub const POSITION: &str = "minispod.dev/position";
+/// Annotation: the address the instance answers at.
+pub const ADDRESS: &str = "minispod.dev/address";
+/// The component that is the program itself.
+pub const APP: &str = "app";
+/// The component beside it.
+pub const DATABASE: &str = "database";
+
+/// Longest part of an object's name that may come from the offering's name.
+const LONGEST_STEM: usize = 28;
+
+/// `<offering>-<subscription id>`: the same for life, so restart, renewal and upgrade find the same volume.
+pub fn workload(spec: &InstanceSpec) -> String {
+    let stem: String = spec
+        .offering
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
+        .take(LONGEST_STEM)
+        .collect();
+    let stem = stem.trim_matches('-');
+    // A Service's name must begin with a letter.
+    let lead = if stem.starts_with(|letter: char| letter.is_ascii_lowercase()) { "" } else { "app-" };
+    let stem = if stem.is_empty() { "x" } else { stem };
+    format!("{lead}{stem}-{}", spec.subscription_id)
+}
+
+/// The customer's namespace; programs that need the weaker level live in a second one, so that they
+/// do not lower the guard of the others.
+pub fn namespace(options: &PlanOptions, customer: &str, security: PodSecurity) -> String {
+    match security {
+        PodSecurity::Restricted => format!("{}{customer}", options.namespace_prefix),
+        PodSecurity::Baseline => format!("{}{customer}-baseline", options.namespace_prefix),
+    }
+}
+
+/// Labels of what all instances of a customer share.
+pub fn customer_labels(customer: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(MANAGED_BY.to_owned(), MANAGED_BY_US.to_owned()), (CUSTOMER.to_owned(), customer.to_owned())])
+}
+
+/// Labels of what belongs to one instance.
+pub fn instance_labels(spec: &InstanceSpec) -> BTreeMap<String, String> {
+    let mut labels = customer_labels(&spec.user_id);
+    labels.insert(INSTANCE.to_owned(), spec.instance_id.clone());
+    labels.insert(SUBSCRIPTION.to_owned(), spec.subscription_id.clone());
+    labels
+}
+
+/// What a workload's selector names: it can never change, so only what never does.
+pub fn selector(spec: &InstanceSpec, component: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(INSTANCE.to_owned(), spec.instance_id.clone()), (COMPONENT.to_owned(), component.to_owned())])
+}
+
+/// Whether `text` is a DNS label.
+pub fn is_dns_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 63
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Whether `text` may name an environment variable.
+pub fn is_variable(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 256
+        && !text.starts_with(|letter: char| letter.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_variables_are_checked() {
+        assert!(is_dns_label("a-1") && is_variable("N8N_HOST") && is_variable("url"));
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a b", &"a".repeat(64)] {
+            assert!(!is_dns_label(bad), "{bad:?}");
+        }
+        for bad in ["", "1A", "A-B", "A B", "A=B"] {
+            assert!(!is_variable(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the operator decides once for all instances: names, doors, networks and bounds.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// How instances' addresses are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP: a machine of one's own.
+    Off,
+    /// The ingress controller's own (wildcard) certificate.
+    Controller,
+    /// cert-manager orders one per instance from this ClusterIssuer.
+    Issuer(String),
+}
+
+/// The same for every instance of an installation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanOptions {
+    /// Before the customer's id in the namespace's name.
+    pub namespace_prefix: String,
+    /// Hosts are `<subdomain>.<offering>.<this>`.
+    pub cluster_domain: String,
+    /// The cluster's own domain for Services.
+    pub service_domain: String,
+    pub tls: Tls,
+    pub ingress: IngressOptions,
+    /// The release whose Pod Security rules hold, so that a cluster's upgrade does not change them by the way.
+    pub pod_security_version: String,
+    /// Never reached from an instance: private, link-local, carrier and multicast ranges. Add the node, pod and service
+    /// ranges and the control plane's public addresses when they lie elsewhere.
+    pub private_ranges_v4: Vec<String>,
+    pub private_ranges_v6: Vec<String>,
+    /// TCP ports of the Internet an instance may reach.
+    pub egress_ports: Vec<u16>,
+    /// `hard` of each customer's ResourceQuota.
+    pub quota: BTreeMap<String, String>,
+}
+
+/// Where requests come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IngressOptions {
+    pub class: String,
+    /// The controller's namespace and pods: the only ones let in.
+    pub namespace: String,
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations on every Ingress (body size, time-outs).
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl PlanOptions {
+    /// The usual values. `tls_issuer` absent: plain HTTP.
+    pub fn new(namespace_prefix: &str, cluster_domain: &str, ingress_class: &str, tls_issuer: Option<&str>) -> Self {
+        Self {
+            namespace_prefix: namespace_prefix.to_owned(),
+            cluster_domain: cluster_domain.to_owned(),
+            service_domain: "cluster.local".to_owned(),
+            tls: tls_issuer.map_or(Tls::Off, |issuer| Tls::Issuer(issuer.to_owned())),
+            ingress: IngressOptions::of_class(ingress_class),
+            pod_security_version: "v1.32".to_owned(),
+            private_ranges_v4: texts(&[
+                "0.0.0.0/8",
+                "10.0.0.0/8",
+                "100.64.0.0/10",
+                "127.0.0.0/8",
+                "169.254.0.0/16",
+                "172.16.0.0/12",
+                "192.168.0.0/16",
+                "224.0.0.0/4",
+                "240.0.0.0/4",
+            ]),
+            private_ranges_v6: texts(&["::1/128", "fc00::/7", "fe80::/10", "ff00::/8"]),
+            egress_ports: vec![80, 443, 465, 587],
+            quota: default_quota(),
+        }
+    }
+}
+
+impl IngressOptions {
+    /// The usual place of a controller by its class; Traefik and ingress-nginx are known, others live in a namespace of their name.
+    pub fn of_class(class: &str) -> Self {
+        let (namespace, app) = match class {
+            "nginx" => ("ingress-nginx", "ingress-nginx"),
+            other => (other, other),
+        };
+        Self {
+            class: class.to_owned(),
+            namespace: namespace.to_owned(),
+            pod_labels: BTreeMap::from([("app.kubernetes.io/name".to_owned(), app.to_owned())]),
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// A generous bound for one customer; nothing reachable from outside the ingress controller.
+fn default_quota() -> BTreeMap<String, String> {
+    [
+        ("requests.cpu", "32"),
+        ("limits.cpu", "64"),
+        ("requests.memory", "64Gi"),
+        ("limits.memory", "128Gi"),
+        ("requests.storage", "1Ti"),
+        ("persistentvolumeclaims", "100"),
+        ("pods", "200"),
+        ("services", "100"),
+        ("services.loadbalancers", "0"),
+        ("services.nodeports", "0"),
+        ("secrets", "200"),
+        ("configmaps", "100"),
+        ("count/deployments.apps", "100"),
+        ("count/statefulsets.apps", "0"),
+        ("count/jobs.batch", "50"),
+        ("count/cronjobs.batch", "50"),
+        ("count/ingresses.networking.k8s.io", "100"),
+    ]
+    .into_iter()
+    .map(|(name, amount)| (name.to_owned(), amount.to_owned()))
+    .collect()
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

@@ -1,0 +1,215 @@
+//! From a specification to cluster objects: pure, so the same words always give the same objects.
+
+mod context;
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use minispod_events::InstanceSpec;
+use serde_json::Value;
+
+use crate::{
+    catalog::{self, Offering, Protocol},
+    credentials::Credentials,
+    names,
+    options::{PlanOptions, Tls},
+    quantity::{Quantity, QuantityError},
+};
+
+/// Objects of one instance, and what the domain records about them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub namespace: String,
+    /// Name of the Deployment, the Service, the Ingress and the Secret.
+    pub workload: String,
+    /// From inside the cluster.
+    pub internal_url: String,
+    /// From outside; for programs without HTTP the inside address, as there is no other.
+    pub external_url: String,
+    pub volume_claim: Option<String>,
+    /// In the order to apply them; the program's Deployment comes last, so its presence means that all were taken.
+    pub objects: Vec<Value>,
+}
+
+/// What changes from one reconciliation to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Grows with every request; a new one restarts the program.
+    pub generation: u32,
+    /// Log position of the event that asked.
+    pub position: i64,
+    pub replicas: u32,
+}
+
+/// Why a specification cannot become objects. Never passes by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("the catalogue of offerings is broken")]
+    Catalog {
+        #[source]
+        source: &'static catalog::CatalogError,
+    },
+    #[error("nothing is known about {0}")]
+    UnknownOffering(String),
+    #[error("{what} is not usable: {value:?}")]
+    Unusable { what: &'static str, value: String },
+    #[error("{what} is not usable: {source}")]
+    Amount {
+        what: &'static str,
+        #[source]
+        source: QuantityError,
+    },
+    #[error("{what}: the request is larger than the limit")]
+    RequestAboveLimit { what: &'static str },
+    #[error("the generated secret {0} is missing")]
+    MissingSecret(String),
+    #[error("the template {template} cannot be rendered")]
+    Template {
+        template: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    #[error("the template {template} does not give objects")]
+    Objects {
+        template: String,
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
+}
+
+/// The offering that runs this specification.
+pub fn offering_of(spec: &InstanceSpec) -> Result<&'static Offering, PlanError> {
+    if let Err(source) = catalog::all() {
+        return Err(PlanError::Catalog { source });
+    }
+    catalog::find_or_generic(&spec.offering).ok_or_else(|| PlanError::UnknownOffering(spec.offering.clone()))
+}
+
+/// The namespace this specification lives in.
+pub fn namespace_of(spec: &InstanceSpec, options: &PlanOptions) -> Result<String, PlanError> {
+    Ok(names::namespace(options, &spec.user_id, offering_of(spec)?.security))
+}
+
+/// Every object of the instance and of its customer's namespace.
+pub fn plan(
+    spec: &InstanceSpec,
+    wish: Wish,
+    options: &PlanOptions,
+    credentials: &Credentials,
+) -> Result<Plan, PlanError> {
+    check(spec)?;
+    let offering = offering_of(spec)?;
+    let places = Places::of(spec, offering, options)?;
+    let context = context::build(spec, wish, options, offering, &places, credentials)?;
+    let customer = names::customer_labels(&spec.user_id);
+    let instance = names::instance_labels(spec);
+    let annotations = BTreeMap::from([
+        (names::GENERATION.to_owned(), wish.generation.to_string()),
+        (names::POSITION.to_owned(), wish.position.to_string()),
+        (names::ADDRESS.to_owned(), places.external_url.clone()),
+    ]);
+    let mut objects = render::objects("customer.yaml", &context)?;
+    for object in &mut objects {
+        render::stamp(object, &places.namespace, &customer, &BTreeMap::new());
+    }
+    let own = [render::objects("instance.yaml", &context)?, render::objects(&render::manifests(offering), &context)?];
+    for mut object in own.into_iter().flatten() {
+        render::stamp(&mut object, &places.namespace, &instance, &annotations);
+        objects.push(object);
+    }
+    objects.sort_by_key(|object| render::rank(object, &places.workload));
+    Ok(Plan {
+        namespace: places.namespace,
+        workload: places.workload,
+        internal_url: places.internal_url,
+        external_url: places.external_url,
+        volume_claim: places.volume_claim,
+        objects,
+    })
+}
+
+/// Names and addresses of one instance.
+pub(crate) struct Places {
+    pub namespace: String,
+    pub workload: String,
+    pub host: String,
+    pub scheme: String,
+    pub internal_url: String,
+    pub external_url: String,
+    pub volume_claim: Option<String>,
+}
+
+impl Places {
+    fn of(spec: &InstanceSpec, offering: &Offering, options: &PlanOptions) -> Result<Self, PlanError> {
+        let namespace = names::namespace(options, &spec.user_id, offering.security);
+        if !names::is_dns_label(&namespace) {
+            return Err(PlanError::Unusable { what: "the namespace's name", value: namespace });
+        }
+        let workload = names::workload(spec);
+        let host = format!("{}.{}.{}", spec.subdomain, spec.offering, options.cluster_domain);
+        if !host.split('.').all(names::is_dns_label) || host.len() > 253 {
+            return Err(PlanError::Unusable { what: "the host name", value: host });
+        }
+        let inside = format!("{workload}.{namespace}.svc.{}:{}", options.service_domain, spec.container_port);
+        let (scheme, internal_url, external_url) = match offering.protocol {
+            Protocol::Http => {
+                let scheme = if options.tls == Tls::Off { "http" } else { "https" };
+                (scheme.to_owned(), format!("http://{inside}"), format!("{scheme}://{host}"))
+            }
+            Protocol::Tcp => {
+                let scheme = offering.scheme.clone().unwrap_or_else(|| "tcp".to_owned());
+                let url = format!("{scheme}://{inside}");
+                (scheme, url.clone(), url)
+            }
+        };
+        let volume_claim = spec.volume_size.as_ref().map(|_| format!("{workload}-data"));
+        Ok(Self { namespace, workload, host, scheme, internal_url, external_url, volume_claim })
+    }
+}
+
+/// Values that reach the cluster from a plan an administrator wrote.
+fn check(spec: &InstanceSpec) -> Result<(), PlanError> {
+    let unusable = |what, value: &str| Err(PlanError::Unusable { what, value: value.to_owned() });
+    for (what, id) in [("the instance's id", &spec.instance_id), ("the subscription's id", &spec.subscription_id)] {
+        if id.len() > 30 || !names::is_dns_label(id) {
+            return unusable(what, id);
+        }
+    }
+    if !names::is_dns_label(&spec.user_id) {
+        return unusable("the customer's id", &spec.user_id);
+    }
+    if spec.container_port == 0 {
+        return unusable("the port", "0");
+    }
+    amounts("CPU", &spec.cpu_request, &spec.cpu_limit)?;
+    amounts("memory", &spec.mem_request, &spec.mem_limit)?;
+    if let Some(size) = &spec.volume_size {
+        let size = Quantity::parse(size).map_err(|source| PlanError::Amount { what: "the volume's size", source })?;
+        if size.is_zero() {
+            return unusable("the volume's size", "0");
+        }
+    }
+    if let Some(mount) = &spec.volume_mount_path
+        && (!mount.starts_with('/')
+            || mount.len() < 2
+            || mount.contains(':')
+            || mount.split('/').any(|part| part == ".."))
+    {
+        return unusable("the volume's path", mount);
+    }
+    if let Some(key) = spec.environment.keys().find(|key| !names::is_variable(key)) {
+        return unusable("the environment", key);
+    }
+    Ok(())
+}
+
+fn amounts(what: &'static str, request: &str, limit: &str) -> Result<(), PlanError> {
+    let read = |text| Quantity::parse(text).map_err(|source| PlanError::Amount { what, source });
+    let (request, limit) = (read(request)?, read(limit)?);
+    if limit.is_zero() || request > limit {
+        return Err(PlanError::RequestAboveLimit { what });
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Every offering's objects compared with the committed ones, and the rules that hold for all of them.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use minispod_events::InstanceSpec;
+use serde_json::Value;
+
+use super::*;
+use crate::catalog::PodSecurity;
+
+const CUSTOMER: &str = "c0customer000000000000000";
+const WISH: Wish = Wish { generation: 3, position: 41, replicas: 1 };
+
+fn options() -> PlanOptions {
+    PlanOptions::new("customer-", "apps.example.com", "traefik", Some("letsencrypt"))
+}
+
+/// What is sold of `offering`; its own image and port unless it is one nobody knows.
+fn sold(offering: &str) -> InstanceSpec {
+    let known = catalog::find(offering);
+    InstanceSpec {
+        instance_id: "c0instance000000000000000".into(),
+        subscription_id: "c0subscription00000000000".into(),
+        user_id: CUSTOMER.into(),
+        offering: offering.into(),
+        variant: "basic".into(),
+        display_name: "A name".into(),
+        docker_image: known.map_or("registry.example/app:1.2".into(), |offering| offering.image.clone()),
+        container_port: known.map_or(3000, |offering| offering.port),
+        environment: BTreeMap::from([("TZ".to_owned(), "Asia/Makassar".to_owned())]),
+        cpu_request: "0.25".into(),
+        cpu_limit: "1".into(),
+        mem_request: "512Mi".into(),
+        mem_limit: "1Gi".into(),
+        volume_size: Some("500Mi".into()),
+        volume_mount_path: known.map(|offering| offering.volume.mount.clone()),
+        storage_class: "local-path".into(),
+        access_mode: "ReadWriteOnce".into(),
+        subdomain: "blog".into(),
+    }
+}
+
+fn credentials(spec: &InstanceSpec) -> Credentials {
+    let secrets = &offering_of(spec).expect("known").secrets;
+    Credentials::from_values(secrets.iter().map(|secret| (secret.name.clone(), format!("drawn-{}", secret.name))))
+}
+
+fn planned(spec: &InstanceSpec) -> Plan {
+    plan(spec, WISH, &options(), &credentials(spec)).expect("the plan can be made")
+}
+
+fn refusal(change: impl FnOnce(&mut InstanceSpec)) -> PlanError {
+    let mut spec = sold("n8n");
+    change(&mut spec);
+    plan(&spec, WISH, &options(), &credentials(&spec)).expect_err("must be refused")
+}
+
+fn every_offering() -> Vec<InstanceSpec> {
+    ["n8n", "ghost", "wordpress", "postgresql", "something-else"].map(sold).to_vec()
+}
+
+fn of_kind<'a>(plan: &'a Plan, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    plan.objects.iter().filter(move |object| object["kind"] == kind)
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever changes a template rewrites the snapshots on purpose")]
+fn may_rewrite() -> bool {
+    std::env::var_os("UPDATE_SNAPSHOTS").is_some()
+}
+
+fn compare(name: &str) {
+    let plan = planned(&sold(name));
+    let documents: Vec<_> =
+        plan.objects.iter().map(|object| serde_yaml_ng::to_string(object).expect("YAML can be written")).collect();
+    let text = documents.join("---\n");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(format!("{name}.yaml"));
+    if may_rewrite() {
+        fs::write(&path, &text).expect("the snapshot can be written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "{} differs; look at it with UPDATE_SNAPSHOTS=1 and git diff", path.display());
+}
+
+#[test]
+fn n8n_is_planned_as_committed() {
+    compare("n8n");
+}
+
+#[test]
+fn ghost_is_planned_as_committed() {
+    compare("ghost");
+}
+
+#[test]
+fn wordpress_and_its_database_are_planned_as_committed() {
+    compare("wordpress");
+}
+
+#[test]
+fn postgresql_is_planned_as_committed() {
+    compare("postgresql");
+}
+
+#[test]
+fn a_program_without_a_folder_is_planned_as_committed() {
+    compare("something-else");
+}
+
+#[test]
+fn everything_is_labelled_as_ours_and_volumes_have_no_owner() {
+    for spec in every_offering() {
+        let plan = planned(&spec);
+        for object in &plan.objects {
+            let labels = &object["metadata"]["labels"];
+            assert_eq!(labels[names::MANAGED_BY], "minispod", "{object}");
+            assert_eq!(labels[names::CUSTOMER], CUSTOMER, "{object}");
+            assert!(object["metadata"]["ownerReferences"].is_null(), "{object}");
+            if object["kind"] != "Namespace" {
+                assert_eq!(object["metadata"]["namespace"], plan.namespace, "{object}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_customers_instances_share_is_the_same_whoever_writes_it() {
+    let shared = |spec: &InstanceSpec| {
+        let plan = planned(spec);
+        let shared = plan.objects.into_iter().filter(|object| object["metadata"]["labels"][names::INSTANCE].is_null());
+        shared.collect::<Vec<_>>()
+    };
+    let ghost = shared(&sold("ghost"));
+    assert!(ghost.len() > 5);
+    for other in ["n8n", "wordpress", "postgresql"] {
+        assert_eq!(shared(&sold(other)), ghost, "{other}");
+    }
+}
+
+#[test]
+fn pods_have_the_sold_limits_and_as_few_rights_as_possible() {
+    for spec in every_offering() {
+        let plan = planned(&spec);
+        let offering = offering_of(&spec).expect("known");
+        let program = plan.objects.last().expect("not empty");
+        assert_eq!(program["metadata"]["name"], plan.workload, "the program comes last");
+        let sold = &program["spec"]["template"]["spec"]["containers"][0]["resources"];
+        assert_eq!(sold["limits"]["memory"], "1Gi");
+        assert_eq!(sold["requests"]["cpu"], "0.25");
+        for workload in of_kind(&plan, "Deployment") {
+            assert_eq!(workload["spec"]["strategy"]["type"], "Recreate");
+            let pod = &workload["spec"]["template"]["spec"];
+            assert_eq!(pod["automountServiceAccountToken"], false);
+            assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+            for container in pod["containers"].as_array().expect("containers") {
+                for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+                    assert!(container[probe].is_object(), "{probe} of {}", spec.offering);
+                }
+                let security = &container["securityContext"];
+                assert_eq!(security["allowPrivilegeEscalation"], false);
+                assert_eq!(security["capabilities"]["drop"][0], "ALL");
+                if offering.security == PodSecurity::Restricted {
+                    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+                    assert!(security["capabilities"]["add"].is_null());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_needs_more_rights_lives_apart() {
+    assert_eq!(planned(&sold("n8n")).namespace, format!("customer-{CUSTOMER}"));
+    assert_eq!(planned(&sold("something-else")).namespace, format!("customer-{CUSTOMER}-baseline"));
+}
+
+#[test]
+fn generated_values_stand_in_the_secret_only() {
+    for spec in every_offering() {
+        for object in planned(&spec).objects.iter().filter(|object| object["kind"] != "Secret") {
+            assert!(!object.to_string().contains("drawn-"), "{object}");
+        }
+    }
+}
+
+#[test]
+fn what_was_sold_beats_the_catalogue_and_what_is_managed_beats_both() {
+    let mut spec = sold("n8n");
+    spec.docker_image = "n8nio/n8n:1.123.52".into();
+    spec.container_port = 8080;
+    spec.environment.insert("WEBHOOK_URL".into(), "http://localhost:5678".into());
+    spec.environment.insert("N8N_ENCRYPTION_KEY".into(), "the same for all".into());
+    spec.environment.insert("EXECUTIONS_TIMEOUT".into(), "90".into());
+    let plan = planned(&spec);
+    let container = &plan.objects.last().expect("not empty")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "n8nio/n8n:1.123.52");
+    assert_eq!(container["ports"][0]["containerPort"], 8080);
+    let variable = |name: &str| {
+        let all: Vec<_> =
+            container["env"].as_array().expect("env").iter().filter(|variable| variable["name"] == name).collect();
+        assert_eq!(all.len(), 1, "{name} once");
+        all[0].clone()
+    };
+    assert_eq!(variable("TZ")["value"], "Asia/Makassar");
+    assert_eq!(variable("EXECUTIONS_TIMEOUT")["value"], "90");
+    assert_eq!(variable("WEBHOOK_URL")["value"], "https://blog.n8n.apps.example.com/");
+    assert_eq!(variable("N8N_PORT")["value"], "8080");
+    assert_eq!(variable("N8N_ENCRYPTION_KEY")["valueFrom"]["secretKeyRef"]["key"], "encryption_key");
+}
+
+#[test]
+fn a_plan_without_a_volume_keeps_bounded_scratch_and_makes_no_claim() {
+    let mut spec = sold("wordpress");
+    spec.volume_size = None;
+    let plan = planned(&spec);
+    assert_eq!((plan.volume_claim.clone(), of_kind(&plan, "PersistentVolumeClaim").count()), (None, 0));
+    for workload in of_kind(&plan, "Deployment") {
+        let volume = &workload["spec"]["template"]["spec"]["volumes"][0];
+        assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{volume}");
+    }
+}
+
+#[test]
+fn without_an_issuer_addresses_are_plain_http() {
+    let spec = sold("ghost");
+    let options = PlanOptions::new("customer-", "localhost", "nginx", None);
+    let plan = plan(&spec, WISH, &options, &credentials(&spec)).expect("planned");
+    assert_eq!(plan.external_url, "http://blog.ghost.localhost");
+    let ingress = of_kind(&plan, "Ingress").next().expect("an ingress");
+    assert!(ingress["spec"]["tls"].is_null());
+    assert_eq!(ingress["spec"]["ingressClassName"], "nginx");
+}
+
+#[test]
+fn values_cannot_become_structure() {
+    let mut spec = sold("n8n");
+    spec.environment.insert("TZ".into(), "x\"\n- {name: evil}\n---\nkind: Pod # {{ customer }}".into());
+    let plan = planned(&spec);
+    assert_eq!(plan.objects.len(), planned(&sold("n8n")).objects.len());
+    let env = &plan.objects.last().expect("not empty")["spec"]["template"]["spec"]["containers"][0]["env"];
+    let kept = env.as_array().expect("env").iter().find(|variable| variable["name"] == "TZ").expect("TZ");
+    assert_eq!(kept["value"], spec.environment["TZ"]);
+}
+
+#[test]
+fn what_an_administrator_mistyped_is_named() {
+    let words = [
+        (refusal(|spec| spec.mem_limit = "1 GB".into()), "memory is not usable"),
+        (refusal(|spec| spec.cpu_request = "2".into()), "CPU: the request is larger than the limit"),
+        (refusal(|spec| spec.volume_size = Some("big".into())), "the volume's size is not usable"),
+        (refusal(|spec| spec.volume_mount_path = Some("data".into())), "the volume's path is not usable: \"data\""),
+        (refusal(|spec| spec.container_port = 0), "the port is not usable: \"0\""),
+        (refusal(|spec| spec.docker_image = "a b".into()), "the image is not usable: \"a b\""),
+        (refusal(|spec| spec.access_mode = "RWX".into()), "the volume's access mode is not usable: \"RWX\""),
+        (refusal(|spec| spec.subdomain = "a.b_c".into()), "the host name is not usable"),
+        (refusal(|spec| drop(spec.environment.insert("A B".into(), String::new()))), "the environment is not usable"),
+    ];
+    for (refusal, expected) in words {
+        assert!(refusal.to_string().starts_with(expected), "{refusal}");
+    }
+}

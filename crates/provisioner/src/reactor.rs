@@ -1,0 +1,319 @@
+//! The provisioner: what an instance's facts ask of the cluster, and the reports that come back.
+
+mod task;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use metrics::{counter, histogram};
+use minispod_domain::{
+    AnyCommand, CommandRequest, InstanceCommand,
+    ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets},
+};
+use minispod_events::Fact;
+use minispod_kernel::{Clock, IdSource};
+
+pub use task::{Task, Want};
+
+use crate::{
+    cluster::{Cluster, ClusterError, Observed, Target},
+    credentials,
+    options::PlanOptions,
+    plan::{self, Plan, PlanError, Wish},
+    progress::{self, Patience, Progress},
+};
+
+/// The reactor's permanent name.
+pub const NAME: &str = "provisioner";
+/// The only kind of effect.
+pub const RECONCILE: &str = "reconcile";
+
+/// Facts of an instance that is not asked about any more are forgotten beyond this many.
+const REMEMBERED: usize = 10_000;
+/// Young requests are looked at each `poll`, older ones this many times less often.
+const SLOWER: u32 = 5;
+const YOUNG: Duration = Duration::from_mins(1);
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct ReactorSettings {
+    pub options: PlanOptions,
+    pub patience: Patience,
+    /// Pause between two looks at an instance that is on its way.
+    pub poll: Duration,
+    /// How long a start or restart may take before it is reported as failed; a first start has its deadline in the event.
+    pub start_deadline: Duration,
+}
+
+impl ReactorSettings {
+    /// The usual pauses and deadlines.
+    pub fn new(options: PlanOptions) -> Self {
+        Self {
+            options,
+            patience: Patience::default(),
+            poll: Duration::from_secs(1),
+            start_deadline: Duration::from_mins(10),
+        }
+    }
+}
+
+/// Brings the cluster to what the instances' facts ask for.
+pub struct ProvisionerReactor {
+    cluster: Arc<dyn Cluster>,
+    secrets: Arc<dyn Secrets>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    settings: ReactorSettings,
+    /// The newest generation this process has heard of, by instance: a hint that ends a wait which nobody wants any more.
+    newest: Mutex<BTreeMap<String, u32>>,
+}
+
+impl ProvisionerReactor {
+    /// Over a cluster and a vault.
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        secrets: Arc<dyn Secrets>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        settings: ReactorSettings,
+    ) -> Self {
+        Self { cluster, secrets, clock, ids, settings, newest: Mutex::default() }
+    }
+
+    fn hear(&self, instance_id: &str, generation: u32) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.len() >= REMEMBERED && !newest.contains_key(instance_id) {
+            newest.pop_first();
+        }
+        let known = newest.entry(instance_id.to_owned()).or_default();
+        *known = generation.max(*known);
+    }
+
+    fn is_outdated(&self, task: &Task) -> bool {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&task.instance_id).is_some_and(|known| *known > task.generation)
+    }
+
+    async fn reconcile(&self, task: &Task, reports: &Reports<'_>) -> Result<Performed, EffectError> {
+        // A deletion is never skipped: it alone says whether the data goes.
+        if task.want != Want::Deleted && self.is_outdated(task) {
+            return Ok(Performed::default());
+        }
+        let namespace = match plan::namespace_of(&task.spec, &self.settings.options) {
+            Ok(namespace) => namespace,
+            Err(error) => return unplannable(task, reports, error),
+        };
+        let target = Target { namespace, instance_id: task.instance_id.clone() };
+        let done = match task.want {
+            Want::Running => return self.run(task, reports, &target).await,
+            Want::Stopped => self.stop(task, reports, &target).await,
+            Want::Deleted => self.delete(task, reports, &target).await,
+        };
+        done.map_err(effect_error)
+    }
+
+    /// Towards running: apply once per generation, then look until it is ready, hopeless or late.
+    async fn run(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
+        match self.try_run(task, reports, target).await {
+            Ok(performed) => Ok(performed),
+            Err(RunError::Vault(source)) => Err(EffectError::transient("read the instance's credentials", source)),
+            Err(RunError::Plan(error)) => unplannable(task, reports, error),
+            Err(RunError::Cluster(error)) if !error.passes() => Ok(reports.failed(&error.to_string())),
+            Err(RunError::Cluster(error)) if task.first && self.is_late(task) => {
+                // A customer who paid is not left waiting for the cluster to come back.
+                Ok(reports.failed(&format!("not ready before the deadline: {error}")))
+            }
+            Err(RunError::Cluster(error)) => Err(effect_error(error)),
+        }
+    }
+
+    async fn try_run(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, RunError> {
+        let mut observed = self.cluster.observe(target).await?;
+        if observed.generation() > task.generation {
+            return Ok(Performed::default());
+        }
+        let plan = self.plan(task).await?;
+        let fresh = !taken(&observed, &plan, task.generation);
+        if fresh {
+            let applied = self.cluster.apply(&plan.objects).await?;
+            tracing::info!(
+                instance = task.instance_id,
+                objects = applied.objects,
+                "the cluster took the instance's objects"
+            );
+            observed = self.cluster.observe(target).await?;
+        }
+        let now = self.clock.now();
+        match progress::judge(&observed, task.generation, now, self.settings.patience) {
+            Progress::Ready => Ok(reports.ready(&plan, self.cluster.kind())),
+            Progress::Failed(why) => Ok(reports.failed(&why)),
+            Progress::Waiting(why) if self.is_late(task) => {
+                Ok(reports.failed(&format!("not ready before the deadline: {why}")))
+            }
+            Progress::Waiting(why) => {
+                tracing::debug!(instance = task.instance_id, why, "waits");
+                let commands = if fresh { vec![reports.applied(&plan, self.cluster.kind())] } else { Vec::new() };
+                Ok(Performed { commands, again_at: Some(self.next_look(task)) })
+            }
+        }
+    }
+
+    async fn plan(&self, task: &Task) -> Result<Plan, RunError> {
+        let offering = plan::offering_of(&task.spec)?;
+        let credentials = credentials::find_or_generate(
+            self.secrets.as_ref(),
+            self.ids.as_ref(),
+            &task.instance_id,
+            &offering.secrets,
+        )
+        .await?;
+        let wish = Wish { generation: task.generation, position: task.position, replicas: 1 };
+        Ok(plan::plan(&task.spec, wish, &self.settings.options, &credentials)?)
+    }
+
+    /// Towards stopped: no copies, and none left running; volumes stay.
+    async fn stop(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
+        let observed = self.cluster.observe(target).await?;
+        if observed.generation() > task.generation {
+            return Ok(Performed::default());
+        }
+        if observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0) {
+            return Ok(reports.stopped());
+        }
+        self.cluster.scale(target, 0).await?;
+        Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
+    }
+
+    /// Towards nothing: workload first, volumes only when asked, and reported when they are really gone.
+    async fn delete(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
+        let observed = self.cluster.observe(target).await?;
+        if observed.is_gone() && (!task.purge || observed.volumes.is_empty()) {
+            return Ok(reports.deleted(task.purge));
+        }
+        self.cluster.delete(target, task.purge).await?;
+        Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
+    }
+
+    fn is_late(&self, task: &Task) -> bool {
+        self.clock.now() >= task.deadline.unwrap_or_else(|| task.asked_at.plus(self.settings.start_deadline))
+    }
+
+    fn next_look(&self, task: &Task) -> minispod_kernel::Timestamp {
+        let now = self.clock.now();
+        let young = now < task.asked_at.plus(YOUNG);
+        now.plus(if young { self.settings.poll } else { self.settings.poll * SLOWER })
+    }
+}
+
+#[async_trait]
+impl Reactor for ProvisionerReactor {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn intend(&self, fact: &Fact) -> Vec<Intent> {
+        let Some(task) = Task::of(fact) else { return Vec::new() };
+        self.hear(&task.instance_id, task.generation);
+        task.to_intent(&fact.recorded.metadata.event_id).into_iter().collect()
+    }
+
+    async fn perform(&self, effect: &Effect) -> Result<Performed, EffectError> {
+        let task: Task = serde_json::from_value(effect.payload.clone())
+            .map_err(|source| EffectError::permanent("read what the instance needs", source))?;
+        let reports = Reports { key: &effect.key, task: &task };
+        let started = Instant::now();
+        let performed = self.reconcile(&task, &reports).await;
+        histogram!("minispod_provisioner_reconcile_seconds", "want" => task.want.word())
+            .record(started.elapsed().as_secs_f64());
+        performed
+    }
+}
+
+/// Whether the cluster has everything of this generation: the program's workload is applied last.
+fn taken(observed: &Observed, plan: &Plan, generation: u32) -> bool {
+    observed.workloads.iter().any(|one| one.name == plan.workload && one.generation == generation && one.wanted > 0)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("the plan cannot be made")]
+    Plan(#[from] PlanError),
+    #[error("the cluster did not do it")]
+    Cluster(#[from] ClusterError),
+    #[error("the vault did not answer")]
+    Vault(#[from] minispod_domain::ports::PortError),
+}
+
+fn effect_error(error: ClusterError) -> EffectError {
+    let what = error.to_string();
+    if error.passes() { EffectError::transient(what, error) } else { EffectError::permanent(what, error) }
+}
+
+/// A plan that cannot be made: the customer is told when something should run; an operator when something should end.
+fn unplannable(task: &Task, reports: &Reports<'_>, error: PlanError) -> Result<Performed, EffectError> {
+    match task.want {
+        Want::Running => Ok(reports.failed(&error.to_string())),
+        Want::Stopped | Want::Deleted => Err(EffectError::permanent("find the instance's namespace", error)),
+    }
+}
+
+/// Commands back to the instance; keys follow from the effect's, so a repeated look repeats no report.
+struct Reports<'a> {
+    key: &'a str,
+    task: &'a Task,
+}
+
+impl Reports<'_> {
+    fn command(&self, what: &str, command: InstanceCommand) -> CommandRequest {
+        CommandRequest {
+            key: format!("{}.{what}", self.key),
+            aggregate_id: self.task.instance_id.clone(),
+            command: AnyCommand::Instance(command),
+            on_refusal: None,
+        }
+    }
+
+    fn applied(&self, plan: &Plan, kind: &str) -> CommandRequest {
+        let command = InstanceCommand::RecordApplied {
+            generation: self.task.generation,
+            namespace: plan.namespace.clone(),
+            workload: plan.workload.clone(),
+            internal_url: plan.internal_url.clone(),
+            external_url: plan.external_url.clone(),
+            volume_claim: plan.volume_claim.clone(),
+            simulated: kind == "simulated",
+        };
+        self.command("applied", command)
+    }
+
+    /// With the earlier report again: a crash may have lost it.
+    fn ready(&self, plan: &Plan, kind: &str) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "ready").increment(1);
+        let generation = self.task.generation;
+        let ready = InstanceCommand::RecordReady { generation, external_url: plan.external_url.clone() };
+        Performed::report(vec![self.applied(plan, kind), self.command("ready", ready)])
+    }
+
+    fn failed(&self, detail: &str) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "failed").increment(1);
+        tracing::warn!(instance = self.task.instance_id, detail, "the instance failed");
+        let command = InstanceCommand::RecordFailed { generation: self.task.generation, detail: detail.to_owned() };
+        Performed::report(vec![self.command("failed", command)])
+    }
+
+    fn stopped(&self) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "stopped").increment(1);
+        let command = InstanceCommand::RecordStopped { generation: self.task.generation };
+        Performed::report(vec![self.command("stopped", command)])
+    }
+
+    fn deleted(&self, volume_purged: bool) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "deleted").increment(1);
+        let command = InstanceCommand::RecordDeleted { generation: self.task.generation, volume_purged };
+        Performed::report(vec![self.command("deleted", command)])
+    }
+}

@@ -1,0 +1,96 @@
+//! What a fact asks of the cluster, as the effects ledger keeps it.
+
+use minispod_domain::ports::Intent;
+use minispod_events::{Event, Fact, InstanceEvent, InstanceSpec};
+use minispod_kernel::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::RECONCILE;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub instance_id: String,
+    pub generation: u32,
+    /// Log position of the fact.
+    pub position: i64,
+    pub want: Want,
+    pub spec: InstanceSpec,
+    pub asked_at: Timestamp,
+    /// Absent: the reactor's own for starts.
+    pub deadline: Option<Timestamp>,
+    /// The customer has never had it running: lateness is a failure whatever the cause.
+    pub first: bool,
+    /// Deleting takes the data too.
+    pub purge: bool,
+}
+
+/// What shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    Running,
+    Stopped,
+    Deleted,
+}
+
+impl Want {
+    /// For metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl Task {
+    /// What the fact asks for, if anything.
+    pub fn of(fact: &Fact) -> Option<Self> {
+        let Event::Instance(event) = &fact.event else { return None };
+        let asked = |want, spec: &InstanceSpec, generation: u32, asked_at: Timestamp| Self {
+            instance_id: fact.recorded.aggregate_id.clone(),
+            generation,
+            position: fact.recorded.position.0,
+            want,
+            spec: spec.clone(),
+            asked_at,
+            deadline: None,
+            first: false,
+            purge: false,
+        };
+        Some(match event {
+            InstanceEvent::InstanceProvisionRequested { spec, generation, deadline, occurred_at } => {
+                Self { deadline: Some(*deadline), first: true, ..asked(Want::Running, spec, *generation, *occurred_at) }
+            }
+            InstanceEvent::InstanceStartRequested { spec, generation, occurred_at }
+            | InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at } => {
+                asked(Want::Running, spec, *generation, *occurred_at)
+            }
+            InstanceEvent::InstanceStopRequested { spec, generation, occurred_at } => {
+                asked(Want::Stopped, spec, *generation, *occurred_at)
+            }
+            InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, occurred_at } => {
+                Self { purge: *purge_volume, ..asked(Want::Deleted, spec, *generation, *occurred_at) }
+            }
+            InstanceEvent::InstanceObjectsApplied { .. }
+            | InstanceEvent::InstanceReady { .. }
+            | InstanceEvent::InstanceUnhealthy { .. }
+            | InstanceEvent::InstanceStopped { .. }
+            | InstanceEvent::InstanceFailed { .. }
+            | InstanceEvent::InstanceDeleted { .. } => return None,
+        })
+    }
+
+    /// As an intent; one lane per instance, so that requests are carried out in order.
+    pub fn to_intent(&self, event_id: &str) -> Option<Intent> {
+        Some(Intent {
+            key: format!("{event_id}.{RECONCILE}"),
+            lane: format!("instance/{}", self.instance_id),
+            kind: RECONCILE.to_owned(),
+            payload: serde_json::to_value(self).ok()?,
+            not_before: None,
+        })
+    }
+}

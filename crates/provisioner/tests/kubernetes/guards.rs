@@ -1,0 +1,139 @@
+//! What the cluster refuses on our behalf: too many rights, too much, and how that is said.
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use minispod_domain::InstanceCommand;
+use minispod_kernel::SystemClock;
+use minispod_provisioner::{Cluster, ClusterError, KubeCluster, KubeConnection, contract::Walk};
+use minispod_testkit::{
+    free_port,
+    kubernetes::{ControlPlane, MISSING_IMAGE, STORAGE_CLASS},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, DEADLINE, carry_out};
+
+/// A cluster spoken to as the service account that `deploy/` gives the provisioner.
+async fn as_deployed() -> KubeCluster {
+    let file = Kubeconfig::read_from(ControlPlane::shared().await.kubeconfig()).expect("readable");
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("usable");
+    config.auth_info.impersonate = Some("system:serviceaccount:minispod:minispod-provisioner".into());
+    KubeCluster::of_client(Client::try_from(config).expect("a client"), DEADLINE)
+}
+
+#[tokio::test]
+async fn the_deployed_access_is_enough_for_a_whole_life_and_for_nothing_else() {
+    let Some(bench) = Bench::open().await else { return };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/k8s/base/provisioner-access.yaml");
+    let text = std::fs::read_to_string(path).expect("the manifest is there");
+    let access: Vec<Value> = serde_yaml_ng::Deserializer::from_str(&text)
+        .map(|document| Value::deserialize(document).expect("YAML"))
+        .collect();
+    bench.cluster.apply(&access).await.expect("taken");
+    let cluster = as_deployed().await;
+    let walk = Walk {
+        cluster: &cluster,
+        clock: &SystemClock,
+        options: &bench.options,
+        id: &bench.customer,
+        storage_class: STORAGE_CLASS,
+        patience: DEADLINE,
+    };
+    walk.run().await.expect("every promise is kept");
+    let beyond = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "beyond", "namespace": format!("customer-{}", bench.customer) },
+    });
+    let refused = cluster.apply(&[beyond]).await.expect_err("must be refused");
+    assert!(matches!(refused, ClusterError::NotPermitted { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_pod_with_too_many_rights_is_refused_in_the_customers_namespace() {
+    let Some(bench) = Bench::open().await else { return };
+    let plan = bench.plan(&bench.sold("n8n"), 1);
+    bench.cluster.apply(&plan.objects).await.expect("taken");
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &plan.namespace);
+    let evil = [
+        json!({ "containers": [{ "name": "x", "image": "x", "securityContext": { "privileged": true } }] }),
+        json!({ "containers": [{ "name": "x", "image": "x" }], "hostNetwork": true }),
+        json!({ "containers": [{ "name": "x", "image": "x" }], "volumes": [{ "name": "h", "hostPath": { "path": "/" } }] }),
+        json!({ "containers": [{ "name": "x", "image": "x" }] }),
+    ];
+    for spec in evil {
+        let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "evil" }, "spec": spec })).expect("a pod");
+        let refused = pods.create(&PostParams::default(), &pod).await.expect_err("must be refused").to_string();
+        assert!(refused.contains("violates PodSecurity"), "{refused}");
+    }
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "door", "namespace": plan.namespace },
+        "spec": { "type": "NodePort", "ports": [{ "port": 80, "protocol": "TCP" }] },
+    });
+    let refused = bench.cluster.apply(&[service]).await.expect_err("must be refused");
+    assert!(
+        matches!(&refused, ClusterError::QuotaExceeded { reason, .. } if reason.contains("nodeports")),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_claim_over_the_customers_quota_comes_back_as_a_reason() {
+    let Some(mut bench) = Bench::open().await else { return };
+    bench.options.quota.insert("requests.storage".into(), "100Mi".into());
+    let spec = bench.sold("n8n");
+    let reports = carry_out(&bench.reactor(), &spec.instance_id, bench.provision(&spec), bench.clock.now()).await;
+    let reports = reports.expect("reported, not retried");
+    let [InstanceCommand::RecordFailed { generation: 1, detail }] = reports.as_slice() else {
+        panic!("{reports:?}");
+    };
+    assert!(detail.contains("over the customer's quota") && detail.contains("requests.storage"), "{detail}");
+}
+
+#[tokio::test]
+async fn pods_over_the_customers_quota_come_back_as_a_reason() {
+    let Some(mut bench) = Bench::open().await else { return };
+    bench.options.quota.insert("limits.memory".into(), "1Gi".into());
+    let spec = bench.sold("n8n");
+    let reports = carry_out(&bench.reactor(), &spec.instance_id, bench.provision(&spec), bench.clock.now()).await;
+    let reports = reports.expect("reported, not retried");
+    let Some(InstanceCommand::RecordFailed { detail, .. }) = reports.last() else { panic!("{reports:?}") };
+    assert!(detail.starts_with("the customer's quota is used up") && detail.contains("limits.memory"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_fetched_is_reported_in_words() {
+    let Some(bench) = Bench::open().await else { return };
+    let mut spec = bench.sold("n8n");
+    spec.docker_image = format!("{MISSING_IMAGE}n8n:9");
+    let reports = carry_out(&bench.reactor(), &spec.instance_id, bench.provision(&spec), bench.clock.now()).await;
+    let reports = reports.expect("reported");
+    assert!(matches!(reports[0], InstanceCommand::RecordApplied { .. }), "{reports:?}");
+    let Some(InstanceCommand::RecordFailed { detail, .. }) = reports.last() else { panic!("{reports:?}") };
+    assert!(detail.starts_with("the image of the program could not be fetched"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_a_passing_failure() {
+    if !minispod_testkit::require("k8s") {
+        return;
+    }
+    let kubeconfig = std::env::temp_dir().join(format!("minispod-nobody-{}.yaml", std::process::id()));
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{}'}}}}]\n\
+         users: [{{name: u, user: {{}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n",
+        free_port()
+    );
+    std::fs::write(&kubeconfig, text).expect("written");
+    let cluster = KubeCluster::connect(&KubeConnection::new(Some(kubeconfig.clone()))).await.expect("usable");
+    let refused = cluster.survey().await.expect_err("nobody listens");
+    std::fs::remove_file(kubeconfig).expect("removed");
+    assert!(refused.passes() && refused.kind() == "unreachable", "{refused}");
+}
