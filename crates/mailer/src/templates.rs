@@ -1,0 +1,255 @@
+//! The texts of mails: embedded files, one HTML and one plain text for each mail and language.
+//!
+//! The first line of a plain-text file is the subject. HTML files escape every value.
+
+use std::fmt::Write;
+
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context};
+use minispod_events::MailTemplate;
+use minispod_kernel::Language;
+
+/// Who writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brand {
+    pub name: String,
+    /// Without a trailing slash.
+    pub frontend_url: String,
+    pub support_email: Option<String>,
+}
+
+/// A mail's texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// A template that does not render: a mistake in a file of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("the template {name} does not render")]
+pub struct TemplateError {
+    pub name: String,
+    #[source]
+    pub source: minijinja::Error,
+}
+
+/// `(file name, contents)`.
+macro_rules! files {
+    ($($slug:literal),+) => {
+        &[
+            ("layout.html", include_str!("../templates/layout.html")),
+            ("parts.html", include_str!("../templates/parts.html")),
+            $(
+                (concat!($slug, ".id.html"), include_str!(concat!("../templates/", $slug, ".id.html"))),
+                (concat!($slug, ".id.txt"), include_str!(concat!("../templates/", $slug, ".id.txt"))),
+                (concat!($slug, ".en.html"), include_str!(concat!("../templates/", $slug, ".en.html"))),
+                (concat!($slug, ".en.txt"), include_str!(concat!("../templates/", $slug, ".en.txt"))),
+            )+
+        ]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    "welcome",
+    "top_up_paid",
+    "subscription_invoice",
+    "service_ready",
+    "provisioning_failed_refunded",
+    "subscription_cancelled"
+];
+
+/// All texts, parsed once.
+pub struct Templates {
+    environment: Environment<'static>,
+    brand: Value,
+}
+
+impl Templates {
+    /// Parses every file.
+    pub fn new(brand: Brand) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_formatter(write_value);
+        for (name, contents) in FILES {
+            environment
+                .add_template(name, contents)
+                .map_err(|source| TemplateError { name: (*name).to_owned(), source })?;
+        }
+        let brand = context! {
+            name => brand.name,
+            frontend_url => brand.frontend_url.trim_end_matches('/'),
+            support_email => brand.support_email,
+        };
+        Ok(Self { environment, brand })
+    }
+
+    /// The texts for a person of this name.
+    pub fn render(&self, mail: &MailTemplate, name: &str, language: Language) -> Result<Rendered, TemplateError> {
+        let stem = format!("{}.{}", mail.slug(), language.code());
+        let about = context! { name, language => language.code(), brand => self.brand.clone(), ..values(mail) };
+        let plain = self.render_file(&format!("{stem}.txt"), &about)?;
+        let (subject, text) = plain.split_once('\n').unwrap_or((&plain, ""));
+        // A subject is one line, whatever a name in it holds.
+        let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+        let html = self.render_file(&format!("{stem}.html"), &context! { subject => subject.clone(), ..about })?;
+        Ok(Rendered { subject, text: text.trim_start().to_owned(), html })
+    }
+
+    fn render_file(&self, name: &str, about: &Value) -> Result<String, TemplateError> {
+        self.environment
+            .get_template(name)
+            .and_then(|template| template.render(about))
+            .map_err(|source| TemplateError { name: name.to_owned(), source })
+    }
+}
+
+/// Escapes for HTML like the library, except that slashes stay: filters distrust links with encoded ones.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    let text = match (state.auto_escape(), value.as_str()) {
+        (AutoEscape::Html, Some(text)) if !value.is_safe() => text,
+        _ => return minijinja::escape_formatter(out, state, value),
+    };
+    for letter in text.chars() {
+        match letter {
+            '&' => out.write_str("&amp;")?,
+            '<' => out.write_str("&lt;")?,
+            '>' => out.write_str("&gt;")?,
+            '"' => out.write_str("&quot;")?,
+            '\'' => out.write_str("&#39;")?,
+            other => out.write_char(other)?,
+        }
+    }
+    Ok(())
+}
+
+/// What a mail's text may say besides name and brand. Values are one line each.
+fn values(mail: &MailTemplate) -> Value {
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match mail {
+        MailTemplate::Welcome => context! {},
+        MailTemplate::TopUpPaid { amount, order_id, invoice_number, .. } => {
+            context! { amount => amount.display(), order_id, invoice_number }
+        }
+        MailTemplate::SubscriptionInvoice { display_name, amount, invoice_number, .. } => {
+            context! { display_name => line(display_name), amount => amount.display(), invoice_number }
+        }
+        MailTemplate::ServiceReady { subscription_id, display_name, external_url } => {
+            context! { subscription_id, display_name => line(display_name), external_url }
+        }
+        MailTemplate::ProvisioningFailedRefunded { subscription_id, display_name, amount } => {
+            context! { subscription_id, display_name => line(display_name), amount => amount.display() }
+        }
+        MailTemplate::SubscriptionCancelled { subscription_id, display_name } => {
+            context! { subscription_id, display_name => line(display_name) }
+        }
+    }
+}
+
+/// The invoice that goes with a mail: id and number.
+pub fn invoice_of(mail: &MailTemplate) -> Option<(&str, &str)> {
+    match mail {
+        MailTemplate::TopUpPaid { invoice_id, invoice_number, .. }
+        | MailTemplate::SubscriptionInvoice { invoice_id, invoice_number, .. } => Some((invoice_id, invoice_number)),
+        MailTemplate::Welcome
+        | MailTemplate::ServiceReady { .. }
+        | MailTemplate::ProvisioningFailedRefunded { .. }
+        | MailTemplate::SubscriptionCancelled { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minispod_kernel::Rupiah;
+
+    fn templates() -> Templates {
+        let brand = Brand {
+            name: "Minispod".into(),
+            frontend_url: "https://app.example/".into(),
+            support_email: Some("help@example.com".into()),
+        };
+        Templates::new(brand).expect("every file parses")
+    }
+
+    fn every_mail() -> Vec<MailTemplate> {
+        let (amount, display_name) = (Rupiah::new(25_000), "n8n <Pro>".to_owned());
+        let (subscription_id, invoice_id) = ("csub".to_owned(), "cinv".to_owned());
+        let invoice_number = "INV-2026-000001".to_owned();
+        vec![
+            MailTemplate::Welcome,
+            MailTemplate::TopUpPaid {
+                amount,
+                order_id: "TU-a.1".into(),
+                invoice_id: invoice_id.clone(),
+                invoice_number: invoice_number.clone(),
+            },
+            MailTemplate::SubscriptionInvoice {
+                display_name: display_name.clone(),
+                amount,
+                invoice_id,
+                invoice_number,
+            },
+            MailTemplate::ServiceReady {
+                subscription_id: subscription_id.clone(),
+                display_name: display_name.clone(),
+                external_url: "https://n8n.example".into(),
+            },
+            MailTemplate::ProvisioningFailedRefunded {
+                subscription_id: subscription_id.clone(),
+                display_name: display_name.clone(),
+                amount,
+            },
+            MailTemplate::SubscriptionCancelled { subscription_id, display_name },
+        ]
+    }
+
+    #[test]
+    fn every_mail_renders_in_both_languages_with_subject_text_and_html() {
+        let templates = templates();
+        for mail in every_mail() {
+            let texts = [Language::Indonesian, Language::English]
+                .map(|language| templates.render(&mail, "Ani", language).expect("it renders"));
+            for rendered in &texts {
+                assert!(!rendered.subject.is_empty() && !rendered.subject.contains('\n'));
+                assert!(rendered.text.contains("Ani") && rendered.html.contains("Ani"), "{}", mail.slug());
+                assert!(rendered.html.starts_with("<!doctype html>") && rendered.html.trim_end().ends_with("</html>"));
+                assert!(!rendered.text.contains("{{") && !rendered.html.contains("{{"));
+            }
+            assert_ne!(texts[0].subject, texts[1].subject);
+            assert!(texts[0].html.contains("lang=\"id\"") && texts[1].html.contains("lang=\"en\""));
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_in_html_and_plain_in_text() {
+        for mail in every_mail() {
+            let evil = r#"<script>alert('x')</script> & "co""#;
+            let rendered = templates().render(&mail, evil, Language::English).expect("it renders");
+            assert!(!rendered.html.contains("<script>") && !rendered.html.contains("<Pro>"), "{}", mail.slug());
+            assert!(rendered.html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;co&quot;"));
+            assert!(rendered.text.contains(evil));
+        }
+    }
+
+    #[test]
+    fn a_name_with_line_ends_cannot_add_a_line_to_the_subject() {
+        let mail = MailTemplate::SubscriptionCancelled {
+            subscription_id: "c".into(),
+            display_name: "n8n\r\nBcc: all@example.com\n\nBody".into(),
+        };
+        let rendered = templates().render(&mail, "Ani", Language::English).expect("it renders");
+        assert_eq!(rendered.subject, "n8n Bcc: all@example.com Body is cancelled");
+        assert!(rendered.text.starts_with("Hello Ani,"));
+    }
+
+    #[test]
+    fn money_and_links_are_shown_in_full() {
+        let mails = every_mail();
+        let paid = templates().render(&mails[1], "Ani", Language::Indonesian).expect("it renders");
+        assert_eq!(paid.subject, "Saldo bertambah Rp25.000");
+        assert!(paid.html.contains("href=\"https://app.example/dashboard/billing\""));
+        let ready = templates().render(&mails[3], "Ani", Language::English).expect("it renders");
+        assert!(ready.text.contains("https://n8n.example") && ready.html.contains("href=\"https://n8n.example\""));
+    }
+}
