@@ -1,0 +1,14 @@
+//! The loops over a real database and a real NATS: what they do when copies race, crash and fail.
+
+mod dispatching;
+mod feeding;
+mod ground;
+mod inline;
+mod lanes;
+mod probe;
+mod projecting;
+mod reacting;
+mod relaying;
+mod stage;
+mod tally;
+mod timing;
