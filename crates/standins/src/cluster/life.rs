@@ -1,0 +1,246 @@
+//! The provisioner over the simulated cluster: reports, failures, outages and deadlines, by a clock that is moved.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use minispod_domain::{
+    AnyCommand, InstanceCommand,
+    ports::{Effect, EffectError, Performed, PortError, Reactor, Secrets},
+};
+use minispod_events::{Event, Fact, InstanceEvent, InstanceSpec};
+use minispod_kernel::{
+    Actor, Clock, InsSeq, LogPosition, ManualClock, Metadata, Recorded, SystemClock, SystemIds, Timestamp,
+};
+use minispod_provisioner::{PlanOptions, ProvisionerReactor, ReactorSettings};
+use serde_json::Value;
+
+use super::SimulatedCluster;
+
+const DEADLINE: Duration = Duration::from_mins(10);
+
+#[derive(Default)]
+struct Vault {
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    away: Mutex<bool>,
+}
+
+impl Vault {
+    fn answer(&self) -> Result<(), PortError> {
+        if *self.away.lock().expect("not poisoned") {
+            return Err(PortError { what: "the vault".into(), source: "away".into() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Secrets for Vault {
+    async fn find(&self, owner: &str, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.answer()?;
+        Ok(self.kept.lock().expect("not poisoned").get(&format!("{owner}/{name}")).cloned())
+    }
+    async fn keep(&self, owner: &str, name: &str, value: &[u8]) -> Result<Vec<u8>, PortError> {
+        self.answer()?;
+        let mut kept = self.kept.lock().expect("not poisoned");
+        Ok(kept.entry(format!("{owner}/{name}")).or_insert_with(|| value.to_vec()).clone())
+    }
+    async fn replace(&self, _: &str, _: &str, _: &[u8]) -> Result<(), PortError> {
+        self.answer()
+    }
+}
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    cluster: Arc<SimulatedCluster>,
+    vault: Arc<Vault>,
+    reactor: ProvisionerReactor,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_700_000_000_000)));
+        let cluster = Arc::new(SimulatedCluster::with_delay(clock.clone(), Duration::from_secs(5)));
+        let vault = Arc::new(Vault::default());
+        let settings = ReactorSettings::new(PlanOptions::new("customer-", "localhost", "nginx", None));
+        let ids = Arc::new(SystemIds::new(Arc::new(SystemClock)));
+        let reactor = ProvisionerReactor::new(cluster.clone(), vault.clone(), clock.clone(), ids, settings);
+        Self { clock, cluster, vault, reactor }
+    }
+
+    fn effect(&self, event: InstanceEvent) -> Effect {
+        let intents = self.reactor.intend(&fact(event));
+        let [intent] = intents.as_slice() else { panic!("one intent: {intents:?}") };
+        let (key, lane, kind) = (intent.key.clone(), intent.lane.clone(), intent.kind.clone());
+        Effect { key, lane, kind, payload: intent.payload.clone(), attempts: 0 }
+    }
+
+    fn provision(&self) -> Effect {
+        let (now, spec) = (self.clock.now(), spec());
+        let deadline = now.plus(DEADLINE);
+        self.effect(InstanceEvent::InstanceProvisionRequested { spec, generation: 1, deadline, occurred_at: now })
+    }
+
+    fn stop(&self) -> Effect {
+        let (spec, occurred_at) = (spec(), self.clock.now());
+        self.effect(InstanceEvent::InstanceStopRequested { spec, generation: 2, occurred_at })
+    }
+
+    async fn perform(&self, effect: &Effect) -> Performed {
+        self.reactor.perform(effect).await.expect("performed")
+    }
+}
+
+fn spec() -> InstanceSpec {
+    InstanceSpec {
+        instance_id: "c0instance000000000000000".into(),
+        subscription_id: "c0subscription00000000000".into(),
+        user_id: "c0customer000000000000000".into(),
+        offering: "n8n".into(),
+        variant: "basic".into(),
+        display_name: "n8n".into(),
+        docker_image: "n8nio/n8n:2.36.9".into(),
+        container_port: 5678,
+        environment: BTreeMap::new(),
+        cpu_request: "0.25".into(),
+        cpu_limit: "1".into(),
+        mem_request: "512Mi".into(),
+        mem_limit: "1Gi".into(),
+        volume_size: Some("250Mi".into()),
+        volume_mount_path: None,
+        storage_class: "local-path".into(),
+        access_mode: String::new(),
+        subdomain: "blog".into(),
+    }
+}
+
+fn fact(event: InstanceEvent) -> Fact {
+    let metadata = Metadata {
+        event_id: "event".into(),
+        correlation_id: "test".into(),
+        causation_id: None,
+        command_key: "test".into(),
+        actor: Actor::system("test"),
+        traceparent: None,
+    };
+    let recorded = Recorded {
+        position: LogPosition(1),
+        ins_seq: InsSeq(1),
+        aggregate_type: "instance".into(),
+        aggregate_id: spec().instance_id,
+        sequence: 1,
+        event_type: "any".into(),
+        event_version: "1.0".into(),
+        recorded_at: Timestamp::from_unix_millis(0),
+        metadata,
+        payload: Value::Null,
+        chain: [0; 32],
+    };
+    Fact { recorded, event: Event::Instance(event) }
+}
+
+fn reports(performed: &Performed) -> Vec<&InstanceCommand> {
+    let commands = performed.commands.iter().map(|request| match &request.command {
+        AnyCommand::Instance(command) => command,
+        other => panic!("{other:?} is no report"),
+    });
+    commands.collect()
+}
+
+fn failure(performed: &Performed) -> &str {
+    match reports(performed).as_slice() {
+        [InstanceCommand::RecordFailed { detail, .. }] if performed.again_at.is_none() => detail,
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
+#[tokio::test]
+async fn the_objects_are_reported_at_once_and_readiness_when_it_comes() {
+    let bench = Bench::new();
+    let effect = bench.provision();
+    let first = bench.perform(&effect).await;
+    assert!(matches!(reports(&first).as_slice(), [InstanceCommand::RecordApplied { simulated: true, .. }]));
+    assert_eq!(first.again_at, Some(bench.clock.now().plus(Duration::from_secs(1))));
+    let waiting = bench.perform(&effect).await;
+    assert!(waiting.commands.is_empty() && waiting.again_at.is_some());
+    bench.clock.advance(Duration::from_secs(5));
+    let last = bench.perform(&effect).await;
+    assert_eq!(last.again_at, None);
+    let external_url = "http://blog.n8n.localhost".to_owned();
+    assert_eq!(reports(&last)[1], &InstanceCommand::RecordReady { generation: 1, external_url });
+    assert_eq!(last.commands[0].key, first.commands[0].key, "the repeated report has its first key");
+    assert_eq!(last.commands[1].key, "event.reconcile.ready");
+}
+
+#[tokio::test]
+async fn a_start_that_was_told_to_fail_is_reported_in_words() {
+    let bench = Bench::new();
+    bench.cluster.fail_next(1);
+    let failed = bench.perform(&bench.provision()).await;
+    assert!(failure(&failed).starts_with("the image of the program cannot be used"), "{}", failure(&failed));
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_for_until_the_deadline() {
+    let bench = Bench::new();
+    let effect = bench.provision();
+    bench.cluster.set_unreachable(true);
+    let refused = bench.reactor.perform(&effect).await.expect_err("nobody answers");
+    assert!(matches!(refused, EffectError::Transient { .. }), "{refused}");
+    bench.clock.advance(DEADLINE);
+    let late = bench.perform(&effect).await;
+    assert!(failure(&late).starts_with("not ready before the deadline"), "{}", failure(&late));
+}
+
+#[tokio::test]
+async fn an_outage_never_fails_an_instance_that_ran_before() {
+    let bench = Bench::new();
+    let (spec, occurred_at) = (spec(), bench.clock.now());
+    let start = bench.effect(InstanceEvent::InstanceStartRequested { spec, generation: 3, occurred_at });
+    bench.cluster.set_unreachable(true);
+    bench.clock.advance(DEADLINE * 3);
+    let refused = bench.reactor.perform(&start).await.expect_err("nobody answers");
+    assert!(matches!(refused, EffectError::Transient { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_vault_that_does_not_answer_is_waited_for() {
+    let bench = Bench::new();
+    *bench.vault.away.lock().expect("not poisoned") = true;
+    let refused = bench.reactor.perform(&bench.provision()).await.expect_err("the vault is away");
+    assert!(matches!(refused, EffectError::Transient { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_wait_that_nobody_wants_any_more_ends_without_a_report() {
+    let bench = Bench::new();
+    let effect = bench.provision();
+    bench.perform(&effect).await;
+    let stop = bench.stop();
+    assert_eq!(bench.perform(&effect).await, Performed::default());
+    let stopping = bench.perform(&stop).await;
+    assert!(stopping.again_at.is_some());
+    let stopped = bench.perform(&stop).await;
+    assert_eq!(reports(&stopped), [&InstanceCommand::RecordStopped { generation: 2 }]);
+}
+
+#[tokio::test]
+async fn stopping_what_never_started_is_done_at_once() {
+    let bench = Bench::new();
+    let stopped = bench.perform(&bench.stop()).await;
+    assert_eq!(reports(&stopped), [&InstanceCommand::RecordStopped { generation: 2 }]);
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_made_is_reported_and_not_retried() {
+    let bench = Bench::new();
+    let mut spec = spec();
+    spec.mem_limit = "much".into();
+    let (occurred_at, deadline) = (bench.clock.now(), bench.clock.now().plus(DEADLINE));
+    let event = InstanceEvent::InstanceProvisionRequested { spec, generation: 1, deadline, occurred_at };
+    let failed = bench.perform(&bench.effect(event)).await;
+    assert_eq!(failure(&failed), "memory is not usable: \"much\" is not a quantity");
+}

@@ -1,0 +1,174 @@
+//! What the simulated cluster remembers, and what it says about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minispod_kernel::Timestamp;
+use minispod_provisioner::{
+    cluster::{ClusterError, Observed, PodSeen, Reason, Target, Workload},
+    names,
+};
+use serde_json::{Value, json};
+
+/// Kind, namespace (empty for cluster-wide ones) and name.
+type Key = (String, String, String);
+
+/// More than any demonstration needs; keeps a runaway client from filling the memory.
+const OBJECTS_MAX: usize = 100_000;
+const WORKLOAD: &str = "Deployment";
+const CLAIM: &str = "PersistentVolumeClaim";
+
+#[derive(Default)]
+pub(super) struct Objects {
+    kept: BTreeMap<Key, Value>,
+    /// When a workload's pods were made.
+    since: BTreeMap<Key, Timestamp>,
+    /// Workloads whose image is not to be had, with the generation that fails.
+    failing: BTreeSet<(Key, u32)>,
+    pub(super) fail_next: u32,
+    pub(super) unreachable: bool,
+}
+
+impl Objects {
+    pub(super) fn apply(&mut self, object: &Value, now: Timestamp) -> Result<(), ClusterError> {
+        let key = key_of(object)?;
+        if self.kept.len() >= OBJECTS_MAX && !self.kept.contains_key(&key) {
+            let reason = format!("the simulated cluster keeps {OBJECTS_MAX} objects");
+            return Err(ClusterError::QuotaExceeded { what: format!("apply {} {}", key.0, key.2), reason });
+        }
+        if key.0 == WORKLOAD {
+            let before = self.kept.get(&key);
+            let anew = before.is_none_or(|before| generation(before) != generation(object) || replicas(before) == 0);
+            if anew && replicas(object) > 0 {
+                self.start(&key, object, now);
+            }
+        }
+        self.kept.insert(key, object.clone());
+        Ok(())
+    }
+
+    /// New pods; the program's may be one of those that shall fail.
+    fn start(&mut self, key: &Key, object: &Value, now: Timestamp) {
+        self.since.insert(key.clone(), now);
+        if self.fail_next > 0 && component(object) == names::APP {
+            self.fail_next -= 1;
+            self.failing.insert((key.clone(), generation(object)));
+        }
+    }
+
+    pub(super) fn scale(&mut self, target: &Target, wanted: u32, now: Timestamp) {
+        let keys: Vec<Key> = self.of(target).filter(|(key, _)| key.0 == WORKLOAD).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if let Some(object) = self.kept.get_mut(&key) {
+                if replicas(object) == 0 && wanted > 0 {
+                    self.since.insert(key, now);
+                }
+                object["spec"]["replicas"] = json!(wanted);
+            }
+        }
+    }
+
+    pub(super) fn delete(&mut self, target: &Target, purge: bool) {
+        let keys: Vec<Key> =
+            self.of(target).map(|(key, _)| key.clone()).filter(|key| purge || key.0 != CLAIM).collect();
+        for key in keys {
+            self.kept.remove(&key);
+            self.since.remove(&key);
+            self.failing.retain(|(failing, _)| *failing != key);
+        }
+    }
+
+    /// Workloads whose pods were made before `ready_before` (Unix milliseconds) are ready.
+    pub(super) fn observe(&self, target: &Target, ready_before: i64) -> Observed {
+        let mut observed = Observed::default();
+        for (key, object) in self.of(target) {
+            match key.0.as_str() {
+                WORKLOAD => self.look(key, object, ready_before, &mut observed),
+                CLAIM => observed.volumes.push(key.2.clone()),
+                _ => observed.others += 1,
+            }
+        }
+        observed
+    }
+
+    pub(super) fn survey(&self, ready_before: i64) -> Vec<(Target, Observed)> {
+        let targets: BTreeSet<Target> = self
+            .kept
+            .iter()
+            .filter(|(key, _)| key.0 == WORKLOAD)
+            .filter_map(|((_, namespace, _), object)| {
+                let instance_id = object["metadata"]["labels"][names::INSTANCE].as_str()?.to_owned();
+                Some(Target { namespace: namespace.clone(), instance_id })
+            })
+            .collect();
+        targets
+            .into_iter()
+            .map(|target| {
+                let seen = self.observe(&target, ready_before);
+                (target, seen)
+            })
+            .collect()
+    }
+
+    fn of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+        self.kept.iter().filter(|((_, namespace, _), object)| {
+            *namespace == target.namespace
+                && object["metadata"]["labels"][names::INSTANCE] == target.instance_id.as_str()
+        })
+    }
+
+    fn look(&self, key: &Key, object: &Value, ready_before: i64, observed: &mut Observed) {
+        let (wanted, generation) = (replicas(object), generation(object));
+        let since = self.since.get(key).copied();
+        let fails = self.failing.contains(&(key.clone(), generation));
+        let ready = wanted > 0 && !fails && since.is_some_and(|since| since.unix_millis() <= ready_before);
+        observed.workloads.push(Workload {
+            name: key.2.clone(),
+            component: component(object).to_owned(),
+            generation,
+            address: object["metadata"]["annotations"][names::ADDRESS].as_str().unwrap_or_default().to_owned(),
+            observed: true,
+            wanted,
+            updated: wanted,
+            ready: if ready { wanted } else { 0 },
+            total: wanted,
+            refused: None,
+        });
+        let sentence = "the simulated cluster was told to fail this start".to_owned();
+        observed.pods.extend((0..wanted).map(|number| PodSeen {
+            name: format!("{}-{generation}-{number}", key.2),
+            component: component(object).to_owned(),
+            generation,
+            phase: if fails { "Pending" } else { "Running" }.to_owned(),
+            ready,
+            leaving: false,
+            since,
+            restarts: 0,
+            waiting: fails.then(|| Reason { word: "ErrImageNeverPull".to_owned(), sentence: sentence.clone() }),
+            ended: None,
+            unschedulable: None,
+        }));
+    }
+}
+
+fn key_of(object: &Value) -> Result<Key, ClusterError> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let place = (text(&object["apiVersion"]), text(&object["kind"]), text(&object["metadata"]["name"]));
+    let (Some(_), Some(kind), Some(name)) = place else {
+        let reason = "apiVersion, kind and metadata.name are needed".to_owned();
+        return Err(ClusterError::Invalid { what: "apply an object".to_owned(), reason });
+    };
+    Ok((kind, text(&object["metadata"]["namespace"]).unwrap_or_default(), name))
+}
+
+fn replicas(workload: &Value) -> u32 {
+    workload["spec"]["replicas"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+}
+
+fn generation(workload: &Value) -> u32 {
+    let annotation = workload["metadata"]["annotations"][names::GENERATION].as_str();
+    annotation.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn component(workload: &Value) -> &str {
+    workload["spec"]["selector"]["matchLabels"][names::COMPONENT].as_str().unwrap_or_default()
+}
