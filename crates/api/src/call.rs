@@ -1,0 +1,189 @@
+//! One request as the rest of the system sees it: its id, its trace, its idempotency key, the version it expects.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header};
+use minispod_kernel::{Actor, ids::derived_id};
+use minispod_runtime::Cause;
+use minispod_store::{CommandContext, CommandKey, VaultWrite};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{ApiError, FieldError},
+    state::AppState,
+};
+
+/// Longest idempotency key.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// The id of a request, kept in its extensions by the edge; also the correlation id of what it causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+/// The headers of a request that commands need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub request_id: String,
+    traceparent: Option<String>,
+    /// Method and path, part of the fingerprint.
+    target: String,
+    idempotency_key: Option<String>,
+    expected_version: Option<i64>,
+}
+
+impl Call {
+    /// What follows from this request, done by `actor`.
+    pub fn cause(&self, actor: Actor) -> Cause {
+        Cause {
+            actor,
+            correlation_id: self.request_id.clone(),
+            causation_id: None,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
+    /// The request's main command: keyed by the client when it sent a key, guarded by its `If-Match`.
+    pub fn command(&self, actor: Actor, scope: &str, body: &[u8]) -> CommandContext {
+        let key = match &self.idempotency_key {
+            Some(key) => {
+                CommandKey::Client { scope: scope.to_owned(), key: key.clone(), fingerprint: self.fingerprint(body) }
+            }
+            None => CommandKey::Generated,
+        };
+        CommandContext { key, expected_version: self.expected_version, ..self.plain(actor) }
+    }
+
+    /// A command beside the main one: its own key, no expectation.
+    pub fn plain(&self, actor: Actor) -> CommandContext {
+        CommandContext {
+            key: CommandKey::Generated,
+            actor,
+            correlation_id: self.request_id.clone(),
+            causation_id: None,
+            traceparent: self.traceparent.clone(),
+            expected_version: None,
+            vault: Vec::new(),
+        }
+    }
+
+    /// Like [`Call::plain`], with secrets for the same transaction.
+    pub fn with_secrets(&self, actor: Actor, vault: Vec<VaultWrite>) -> CommandContext {
+        CommandContext { vault, ..self.plain(actor) }
+    }
+
+    /// The id of what this request creates: always the same under one idempotency key, else new.
+    pub fn new_id(&self, state: &AppState, what: &str, scope: &str) -> String {
+        match &self.idempotency_key {
+            Some(key) => derived_id(&["request", what, scope, key]),
+            None => state.ids.next_id(),
+        }
+    }
+
+    /// Routes that return secrets keep no receipt, so they take no key.
+    pub fn refuse_key(&self) -> Result<(), ApiError> {
+        match self.idempotency_key {
+            Some(_) => Err(ApiError::invalid_field("Idempotency-Key", "This endpoint accepts no Idempotency-Key")),
+            None => Ok(()),
+        }
+    }
+
+    fn fingerprint(&self, body: &[u8]) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.target.as_bytes());
+        digest.update([0]);
+        digest.update(body);
+        digest.finalize().into()
+    }
+}
+
+impl FromRequest for Call {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(read(request))
+    }
+}
+
+fn read(request: &HttpRequest) -> Result<Call, ApiError> {
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("\u{0}"));
+    let mut faults = Vec::new();
+    let idempotency_key = text("Idempotency-Key").and_then(|key| {
+        let key = unquoted(key);
+        let good = (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !good {
+            faults.push(FieldError::new("Idempotency-Key", "The key must be 1 to 255 visible ASCII characters"));
+        }
+        good.then(|| key.to_owned())
+    });
+    let expected_version = text(header::IF_MATCH.as_str()).filter(|tag| tag.trim() != "*").and_then(|tag| {
+        let version = unquoted(tag).parse::<i64>().ok().filter(|version| *version >= 0);
+        if version.is_none() {
+            faults.push(FieldError::new("If-Match", "If-Match must be an ETag of this resource"));
+        }
+        version
+    });
+    if !faults.is_empty() {
+        return Err(ApiError::invalid(faults));
+    }
+    Ok(Call {
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        traceparent: text("traceparent").filter(|trace| is_traceparent(trace)).map(str::to_owned),
+        target: format!("{} {}", request.method(), request.path()),
+        idempotency_key,
+        expected_version,
+    })
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+/// W3C trace context: four groups of lower-case hex, 2-32-16-2.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+    lengths == [2, 32, 16, 2]
+        && parts.concat().bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn call(headers: &[(&'static str, &str)]) -> Result<Call, ApiError> {
+        let request = headers.iter().fold(TestRequest::post(), |request, header| request.insert_header(*header));
+        read(&request.uri("/api/v1/billing/topup?x=1").to_http_request())
+    }
+
+    #[test]
+    fn a_key_makes_the_same_id_and_another_body_another_fingerprint() {
+        let keyed = call(&[("Idempotency-Key", "\"a-1\"")]).expect("reads");
+        let CommandKey::Client { scope, key, fingerprint } = keyed.command(Actor::Anonymous, "cuser", b"{}").key else {
+            panic!("a client key");
+        };
+        assert_eq!((scope.as_str(), key.as_str()), ("cuser", "a-1"));
+        assert_eq!(fingerprint, keyed.fingerprint(b"{}"));
+        assert_ne!(fingerprint, keyed.fingerprint(b"{ }"));
+        assert!(keyed.refuse_key().is_err());
+    }
+
+    #[test]
+    fn versions_are_read_from_etags_and_nonsense_is_refused() {
+        assert_eq!(call(&[("If-Match", "\"7\"")]).expect("reads").expected_version, Some(7));
+        assert_eq!(call(&[("If-Match", "*")]).expect("reads").expected_version, None);
+        for bad in [("If-Match", "abc"), ("If-Match", "\"-1\""), ("Idempotency-Key", ""), ("Idempotency-Key", "a b")] {
+            assert!(call(&[bad]).is_err(), "{bad:?}");
+        }
+        assert!(call(&[("Idempotency-Key", &"k".repeat(256))]).is_err());
+    }
+
+    #[test]
+    fn only_a_well_formed_trace_goes_on() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(call(&[("traceparent", good)]).expect("reads").traceparent.as_deref(), Some(good));
+        assert_eq!(call(&[("traceparent", "00-XYZ")]).expect("reads").traceparent, None);
+    }
+}

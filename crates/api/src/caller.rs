@@ -1,0 +1,114 @@
+//! Who is calling: a valid token, and an account that is active right now.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
+use minispod_auth::TokenError;
+use minispod_events::Role;
+use minispod_kernel::Actor;
+use minispod_projections::users::{self, UserRow};
+use moka::future::Cache;
+use sqlx::PgPool;
+
+use crate::{error::ApiError, refusals::read_failed, state::AppState};
+
+/// How old a remembered account may be: a deactivation holds at once, give or take this.
+pub const ACCOUNT_FRESHNESS: Duration = Duration::from_millis(500);
+const ACCOUNTS_REMEMBERED: u64 = 10_000;
+
+/// Accounts by id, remembered for [`ACCOUNT_FRESHNESS`].
+#[derive(Clone)]
+pub struct Accounts {
+    pool: PgPool,
+    recent: Cache<String, Option<Arc<UserRow>>>,
+}
+
+impl Accounts {
+    /// Read from `pool`.
+    pub fn new(pool: PgPool) -> Self {
+        let recent = Cache::builder().max_capacity(ACCOUNTS_REMEMBERED).time_to_live(ACCOUNT_FRESHNESS).build();
+        Self { pool, recent }
+    }
+
+    /// The account `id`; concurrent askers share one query.
+    pub async fn find(&self, id: &str) -> Result<Option<Arc<UserRow>>, ApiError> {
+        let query = async { users::find(&self.pool, id).await.map(|user| user.map(Arc::new)) };
+        self.recent.try_get_with_by_ref(id, query).await.map_err(read_failed)
+    }
+}
+
+/// A signed-in, active person.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub user: Arc<UserRow>,
+}
+
+/// Left in the request's extensions for the access log.
+#[derive(Debug, Clone)]
+pub struct CallerId(pub String);
+
+impl Caller {
+    /// Who is stamped into events.
+    pub fn actor(&self) -> Actor {
+        let id = self.user.id.clone();
+        match self.user.role {
+            Role::User => Actor::Customer { id },
+            Role::Administrator => Actor::Administrator { id },
+        }
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = request
+                .app_data::<web::Data<AppState>>()
+                .ok_or_else(|| ApiError::internal(std::io::Error::other("no state in the application")))?;
+            let token = bearer(&request)?;
+            let claims = state.tokens.read(&token).map_err(|fault| match fault {
+                TokenError::Expired => ApiError::unauthenticated("Token has expired"),
+                TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
+            })?;
+            let user = state.accounts.find(&claims.user_id).await?;
+            let user = user.ok_or_else(|| ApiError::unauthenticated("User not found"))?;
+            if !user.is_active {
+                return Err(ApiError::unauthenticated("Account is deactivated"));
+            }
+            request.extensions_mut().insert(CallerId(user.id.clone()));
+            Ok(Self { user })
+        })
+    }
+}
+
+/// The token of `Authorization: Bearer <token>`.
+pub fn bearer(request: &HttpRequest) -> Result<String, ApiError> {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
+        .map(|(_, token)| token.trim().to_owned())
+        .ok_or_else(|| ApiError::unauthenticated("Access token is required"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn only_a_bearer_token_counts() {
+        let with = |value: &str| {
+            bearer(&TestRequest::default().insert_header((header::AUTHORIZATION, value.to_owned())).to_http_request())
+        };
+        assert_eq!(with("Bearer abc").expect("a token"), "abc");
+        assert_eq!(with("bearer  abc ").expect("a token"), "abc");
+        for bad in ["", "Bearer", "Bearer ", "Basic abc", "abc"] {
+            assert!(with(bad).is_err(), "{bad:?}");
+        }
+        assert!(bearer(&TestRequest::default().to_http_request()).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! What every request passes: identity and log, security headers, limits, and the envelope of refusals.
+
+pub mod errors;
+pub mod headers;
+pub mod passage;

@@ -1,0 +1,210 @@
+//! Every way an answer says no: status, code, sentence, and a cause that only the log sees.
+
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
+
+use actix_web::{HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A field that broke a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Dotted path of the field.
+    pub field: String,
+    pub message: String,
+}
+
+impl FieldError {
+    /// `field` broke the rule that `message` tells.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// A refusal or a failure on its way to the client. The body is written by [`crate::edge::errors`],
+/// which also logs the cause of a 5xx once.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: Value,
+    message: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// How long a client waits before it comes back when nothing better is known.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+impl ApiError {
+    /// A refusal with its own status and code.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: code.into(), message: message.into(), errors: Vec::new(), retry_after: None, cause: None }
+    }
+
+    /// 400: these fields broke rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "Validation failed") }
+    }
+
+    /// 400: one field broke a rule.
+    pub fn invalid_field(field: &str, message: &str) -> Self {
+        Self::invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// 401.
+    pub fn unauthenticated(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "AUTH_ERROR", message)
+    }
+
+    /// 404: `what` is a noun with a capital (`Invoice`).
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND_ERROR", format!("{what} not found"))
+    }
+
+    /// 409.
+    pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, "CONFLICT_ERROR", message)
+    }
+
+    /// 429.
+    pub fn too_many(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "RATE_LIMIT_EXCEEDED",
+                "Too many requests, please try again later",
+            )
+        }
+    }
+
+    /// 503 with `Retry-After`: something we need is not there for now.
+    pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Box::new(cause)), ..Self::busy(RETRY_AFTER) }
+    }
+
+    /// 503 with `Retry-After`: too much at once.
+    pub fn busy(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "The service is temporarily unavailable, please try again",
+            )
+        }
+    }
+
+    /// 500: a fault of ours. Nothing of `cause` reaches the client.
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            cause: Some(Box::new(cause)),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "An unexpected error occurred")
+        }
+    }
+
+    /// The same refusal with an object for a code (clients read `code.reasons`).
+    pub fn with_code(self, code: Value) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The same failure with another sentence.
+    pub fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
+    /// Seconds for the `Retry-After` header, rounded up.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).map(|seconds| seconds.max(1))
+    }
+
+    /// The cause with its sources, for the log.
+    pub fn cause_chain(&self) -> Option<String> {
+        let first = self.cause.as_deref()?;
+        let mut text = first.to_string();
+        let mut next = first.source();
+        while let Some(source) = next {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            next = source.source();
+        }
+        Some(text)
+    }
+
+    /// The envelope of a refusal.
+    pub fn body(&self, timestamp: &str) -> Value {
+        let mut body = json!({
+            "success": false,
+            "message": self.message,
+            "code": self.code,
+            "details": null,
+            "timestamp": timestamp,
+            "statusCode": self.status.as_u16(),
+        });
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
+        }
+        body
+    }
+
+    /// The sentence for the client.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The fields that broke rules.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status.as_u16(), self.message)
+    }
+}
+
+impl Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Only the status: the edge writes the body, because it has the clock and the request id.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_contracts_keys_and_the_http_status() {
+        let body = ApiError::not_found("Invoice").body("2026-11-22T10:00:00.000Z");
+        assert_eq!(
+            body,
+            json!({"success": false, "message": "Invoice not found", "code": "NOT_FOUND_ERROR", "details": null,
+                   "timestamp": "2026-11-22T10:00:00.000Z", "statusCode": 404})
+        );
+        let body = ApiError::invalid_field("email", "Email is required").body("t");
+        assert_eq!(body["errors"], json!([{"field": "email", "message": "Email is required"}]));
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_is_for_the_log_only() {
+        let failure = ApiError::internal(std::io::Error::other("secret host name"));
+        assert!(!failure.body("t").to_string().contains("secret host name"));
+        assert!(failure.cause_chain().is_some_and(|cause| cause.contains("secret host name")));
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_never_zero() {
+        assert_eq!(ApiError::too_many(Duration::from_millis(10)).retry_after_seconds(), Some(1));
+        assert_eq!(ApiError::too_many(Duration::from_millis(2100)).retry_after_seconds(), Some(3));
+        assert_eq!(ApiError::not_found("x").retry_after_seconds(), None);
+    }
+}

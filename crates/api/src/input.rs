@@ -1,0 +1,10 @@
+//! What comes from outside, made into types or refused: bodies, fields, query strings, ids in paths.
+
+pub mod body;
+pub mod fields;
+pub mod path;
+pub mod query;
+
+pub use body::{JsonBody, RequestBody};
+pub use fields::{Fields, Unknown};
+pub use query::Query;

@@ -1,0 +1,184 @@
+//! A JSON object read field by field, so that every failing field is named in one answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::{ApiError, FieldError};
+
+/// What to do with fields nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Refuse them by name.
+    Refused,
+    /// Leave them unread.
+    Ignored,
+}
+
+/// A JSON object being read. Every reader returns `None` and notes the fault when the field does not fit.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    known: Vec<&'static str>,
+    faults: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `value`, which must be an object.
+    pub fn of(value: &'a Value) -> Result<Self, ApiError> {
+        value
+            .as_object()
+            .map(|object| Self { object, known: Vec::new(), faults: Vec::new() })
+            .ok_or_else(|| ApiError::invalid_field("body", "The request body must be a JSON object"))
+    }
+
+    /// Notes that `field` broke a rule.
+    pub fn fault(&mut self, field: &str, message: impl Into<String>) {
+        self.faults.push(FieldError::new(field, message));
+    }
+
+    /// A text that must be there; `label` begins its messages (`Email`).
+    pub fn text(&mut self, field: &'static str, label: &str) -> Option<&'a str> {
+        match self.take(field) {
+            None | Some(Value::Null) => {
+                self.fault(field, format!("{label} is required"));
+                None
+            }
+            Some(Value::String(text)) => Some(text),
+            Some(_) => {
+                self.fault(field, format!("{label} must be a string"));
+                None
+            }
+        }
+    }
+
+    /// A text that may be missing.
+    pub fn optional_text(&mut self, field: &'static str, label: &str) -> Option<&'a str> {
+        match self.take(field)? {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            _ => {
+                self.fault(field, format!("{label} must be a string"));
+                None
+            }
+        }
+    }
+
+    /// A whole number that must be there, as a JSON number.
+    pub fn whole_number(&mut self, field: &'static str, label: &str) -> Option<i64> {
+        match self.take(field) {
+            None | Some(Value::Null) => self.fault(field, format!("{label} is required")),
+            Some(Value::Number(number)) => {
+                if let Some(number) = number.as_i64() {
+                    return Some(number);
+                }
+                self.fault(field, format!("{label} must be a whole number"));
+            }
+            Some(_) => self.fault(field, format!("{label} must be a number")),
+        }
+        None
+    }
+
+    /// A truth value that may be missing; the texts `true` and `false` count too.
+    pub fn optional_flag(&mut self, field: &'static str, label: &str) -> Option<bool> {
+        match self.take(field)? {
+            Value::Null => None,
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) if text == "true" => Some(true),
+            Value::String(text) if text == "false" => Some(false),
+            _ => {
+                self.fault(field, format!("{label} must be a boolean"));
+                None
+            }
+        }
+    }
+
+    /// An object of texts that may be missing; numbers and truth values are taken as their text.
+    pub fn optional_texts(&mut self, field: &'static str, label: &str) -> Option<BTreeMap<String, String>> {
+        let object = match self.take(field)? {
+            Value::Null => return None,
+            Value::Object(object) => object,
+            _ => {
+                self.fault(field, format!("{label} must be an object"));
+                return None;
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (key, value) in object {
+            match value {
+                Value::String(text) => drop(texts.insert(key.clone(), text.clone())),
+                Value::Number(_) | Value::Bool(_) => drop(texts.insert(key.clone(), value.to_string())),
+                _ => self.fault(&format!("{field}.{key}"), "The value must be a string"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// All faults together, or nothing.
+    pub fn finish(mut self, unknown: Unknown) -> Result<(), ApiError> {
+        if unknown == Unknown::Refused {
+            let strangers: Vec<_> = self.object.keys().filter(|key| !self.known.contains(&key.as_str())).collect();
+            self.faults.extend(strangers.into_iter().map(|key| FieldError::new(shown(key), "This field is not known")));
+        }
+        if self.faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.faults)) }
+    }
+
+    fn take(&mut self, field: &'static str) -> Option<&'a Value> {
+        self.known.push(field);
+        self.object.get(field)
+    }
+}
+
+/// A client's own key, cut to a length that may be sent back.
+fn shown(key: &str) -> String {
+    key.chars().filter(|letter| !letter.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn faults(refusal: &ApiError) -> Vec<&str> {
+        refusal.errors().iter().map(|fault| fault.field.as_str()).collect()
+    }
+
+    #[test]
+    fn every_failing_field_is_named_at_once() {
+        let body = json!({"email": 5, "amount": "50000", "autoRenew": "perhaps", "extra": 1});
+        let mut fields = Fields::of(&body).expect("an object");
+        assert_eq!(fields.text("email", "Email"), None);
+        assert_eq!(fields.text("password", "Password"), None);
+        assert_eq!(fields.whole_number("amount", "Amount"), None);
+        assert_eq!(fields.optional_flag("autoRenew", "Auto-renew"), None);
+        let refusal = fields.finish(Unknown::Refused).expect_err("five faults");
+        assert_eq!(faults(&refusal), ["email", "password", "amount", "autoRenew", "extra"]);
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused_and_unknown_fields_may_be_ignored() {
+        for bad in [json!([]), json!("text"), json!(1), json!(null)] {
+            assert!(Fields::of(&bad).is_err(), "{bad}");
+        }
+        let body = json!({"extra": 1});
+        assert!(Fields::of(&body).expect("an object").finish(Unknown::Ignored).is_ok());
+    }
+
+    #[test]
+    fn fractions_and_numbers_beyond_64_bits_are_not_whole() {
+        for bad in [json!({"n": 1.5}), json!({"n": 1e30}), json!({"n": true}), json!({"n": []})] {
+            let mut fields = Fields::of(&bad).expect("an object");
+            assert_eq!(fields.whole_number("n", "N"), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts_of_an_object_are_coerced_one_level_deep() {
+        let body = json!({"config": {"A": "x", "B": 5, "C": true, "D": {"deep": 1}}});
+        let mut fields = Fields::of(&body).expect("an object");
+        let texts = fields.optional_texts("config", "Config").expect("texts");
+        assert_eq!(texts.get("B").map(String::as_str), Some("5"));
+        let refusal = fields.finish(Unknown::Refused).expect_err("one fault");
+        assert_eq!(faults(&refusal), ["config.D"]);
+    }
+}

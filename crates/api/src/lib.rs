@@ -1,0 +1,26 @@
+//! The HTTP door: routes, the contract's envelope, extractors and limits. No rule and no SQL lives here.
+
+pub mod answer;
+pub mod call;
+pub mod caller;
+pub mod edge;
+pub mod error;
+pub mod input;
+pub mod limits;
+pub mod orders;
+pub mod placed;
+pub mod ports;
+pub mod refusals;
+pub mod routes;
+pub mod server;
+pub mod session;
+pub mod state;
+pub mod views;
+
+pub use limits::Allowance;
+pub use ports::{
+    AllowedOverrides, NoPaymentPage, NotificationGate, PaymentPage, PaymentPages, Probe, ReadModels, Verdict,
+};
+pub use routes::configure;
+pub use server::{app, serve};
+pub use state::{ApiConfig, AppState, Parts};

@@ -1,0 +1,131 @@
+//! A subscription as its first steps left it, read from the log: the answer to a request must not lag behind it.
+
+use minispod_events::{CancelReason, Event, Fact, SubscriptionEvent};
+use minispod_kernel::{RefusalKind, Timestamp};
+use minispod_store::Refused;
+use serde_json::{Value, json};
+
+use crate::{error::ApiError, state::AppState};
+
+/// A requested subscription.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    id: String,
+    user_id: String,
+    plan_id: String,
+    subdomain: String,
+    auto_renew: bool,
+    requested_at: Timestamp,
+    start: Timestamp,
+    end: Timestamp,
+    updated_at: Timestamp,
+    version: i64,
+    charged: bool,
+    ended: Option<CancelReason>,
+    /// Failed renewals: the version each failed at, and why.
+    failed_renewals: Vec<(i64, String)>,
+    /// The versions at which renewals were asked for.
+    renewals: Vec<i64>,
+}
+
+impl Placed {
+    /// Whether `id` was requested before.
+    pub async fn exists(state: &AppState, id: &str) -> Result<bool, ApiError> {
+        Ok(!state.store.log().history("subscription", id).await?.is_empty())
+    }
+
+    /// Reads `id`.
+    pub async fn load(state: &AppState, id: &str) -> Result<Self, ApiError> {
+        let mut placed = None;
+        for recorded in state.store.log().history("subscription", id).await? {
+            let fact = Fact::read(recorded).map_err(ApiError::internal)?;
+            if let Event::Subscription(event) = &fact.event {
+                placed = Self::after(placed, id, event);
+            }
+        }
+        placed.ok_or_else(|| ApiError::not_found("Subscription"))
+    }
+
+    fn after(placed: Option<Self>, id: &str, event: &SubscriptionEvent) -> Option<Self> {
+        if let SubscriptionEvent::SubscriptionRequested { user_id, plan, subdomain, auto_renew, occurred_at, .. } =
+            event
+        {
+            return Some(Self {
+                id: id.to_owned(),
+                user_id: user_id.clone(),
+                plan_id: plan.plan_id.clone(),
+                subdomain: subdomain.clone(),
+                auto_renew: *auto_renew,
+                requested_at: *occurred_at,
+                start: *occurred_at,
+                end: *occurred_at,
+                updated_at: *occurred_at,
+                version: 1,
+                charged: false,
+                ended: None,
+                failed_renewals: Vec::new(),
+                renewals: Vec::new(),
+            });
+        }
+        let mut placed = placed?;
+        placed.version += 1;
+        placed.updated_at = minispod_kernel::Event::occurred_at(event);
+        match event {
+            SubscriptionEvent::SubscriptionCharged { period, .. } => {
+                placed.charged = true;
+                placed.start = period.start;
+                placed.end = period.end;
+            }
+            SubscriptionEvent::SubscriptionRenewalStarted { .. } => placed.renewals.push(placed.version),
+            SubscriptionEvent::SubscriptionRenewalFailed { code, .. } => {
+                placed.failed_renewals.push((placed.version, code.clone()));
+            }
+            SubscriptionEvent::SubscriptionCancelled { reason, .. } => placed.ended = Some(reason.clone()),
+            _ => {}
+        }
+        Some(placed)
+    }
+
+    /// Events so far.
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The refusal of a first step, when one ended it: what the first request answered, a repeat answers again.
+    pub fn refusal(&self) -> Option<Refused> {
+        if self.charged {
+            return None;
+        }
+        let (code, kind) = match self.ended.as_ref()? {
+            CancelReason::SoldOut => ("plan-sold-out", RefusalKind::Conflict),
+            CancelReason::InsufficientBalance => ("wallet-insufficient-balance", RefusalKind::Payment),
+            CancelReason::Refused { code } => (code.as_str(), RefusalKind::Conflict),
+            _ => ("subscription-ended", RefusalKind::Conflict),
+        };
+        Some(Refused { code: code.to_owned(), kind, message: "the subscription could not be started".to_owned() })
+    }
+
+    /// Why the renewal that was asked for at `version` failed; `None` when it did not.
+    pub fn renewal_refusal(&self, version: i64) -> Option<Refused> {
+        let next = self.renewals.iter().copied().find(|asked| *asked > version).unwrap_or(i64::MAX);
+        let failed = self.failed_renewals.iter().find(|(at, _)| (version..next).contains(at))?;
+        let kind = if failed.1 == "wallet-insufficient-balance" { RefusalKind::Payment } else { RefusalKind::Conflict };
+        Some(Refused { code: failed.1.clone(), kind, message: "the subscription could not be renewed".to_owned() })
+    }
+
+    /// The contract's `Sub`. The status is that of the request's moment: provisioning has only begun.
+    pub fn view(&self) -> Value {
+        json!({
+            "id": self.id,
+            "userId": self.user_id,
+            "serviceId": self.plan_id,
+            "status": "PENDING_DEPLOYMENT",
+            "startDate": self.start.to_contract(),
+            "expiresAt": self.end.to_contract(),
+            "subdomain": self.subdomain,
+            "autoRenew": self.auto_renew,
+            "createdAt": self.requested_at.to_contract(),
+            "updatedAt": self.updated_at.to_contract(),
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! The wallet.
+
+pub mod read;

@@ -1,0 +1,4 @@
+//! Probes.
+
+pub mod live;
+pub mod ready;

@@ -1,0 +1,3 @@
+//! What operators' dashboards read.
+
+pub mod read;

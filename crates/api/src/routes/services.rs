@@ -1,0 +1,3 @@
+//! The public catalogue.
+
+pub mod grouped;

@@ -1,0 +1,3 @@
+//! What this installation is made of.
+
+pub mod read;

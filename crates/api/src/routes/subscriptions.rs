@@ -1,0 +1,106 @@
+//! What a customer runs.
+
+pub mod cancel;
+pub mod create;
+pub mod list;
+pub mod read;
+pub mod renew;
+
+use actix_web::http::StatusCode;
+use minispod_kernel::Rupiah;
+use minispod_projections::{
+    billing,
+    subscriptions::{self, SubscriptionView},
+};
+use minispod_store::Refused;
+use serde_json::json;
+
+use crate::{
+    caller::Caller, error::ApiError, input::path::existing_id, refusals::read_failed, refusals::refused,
+    state::AppState,
+};
+
+/// The read models that show what these routes write.
+const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
+
+const NO_BALANCE: &str = "Insufficient balance";
+const DUPLICATE: &str = "Already subscribed to this service";
+const SOLD_OUT: &str = "Service quota exhausted";
+
+/// The caller's own subscription `id`, else 404.
+async fn owned(state: &AppState, id: &str, caller: &Caller) -> Result<SubscriptionView, ApiError> {
+    let id = existing_id(id, "Subscription")?;
+    let view = subscriptions::find(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
+    view.ok_or_else(|| ApiError::not_found("Subscription"))
+}
+
+/// Why a subscription cannot be had, all reasons together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ineligible {
+    reasons: Vec<&'static str>,
+    balance: Rupiah,
+    price: Rupiah,
+    /// Whether the caller has a live subscription of this service.
+    existing: bool,
+}
+
+impl Ineligible {
+    /// 409 for what money cannot mend, else 402. `code` is an object: clients read `code.reasons`.
+    fn into_error(self) -> ApiError {
+        let money_alone = self.reasons == [NO_BALANCE];
+        let status = if money_alone { StatusCode::PAYMENT_REQUIRED } else { StatusCode::CONFLICT };
+        let code = json!({
+            "reasons": self.reasons,
+            "balance": {
+                "current": self.balance.to_string(),
+                "required": self.price.amount(),
+                "sufficient": !self.reasons.contains(&NO_BALANCE),
+            },
+            "existingSubscription": self.existing,
+        });
+        ApiError::new(status, "CONFLICT_ERROR", self.reasons.join(", ")).with_code(code)
+    }
+}
+
+/// The answer to a follow-up step's refusal: those that clients know have their object, others their own status.
+async fn refusal_of(state: &AppState, caller: &Caller, refusal: &Refused, price: Rupiah, existing: bool) -> ApiError {
+    let reason = match refusal.code.as_str() {
+        "wallet-insufficient-balance" => NO_BALANCE,
+        "plan-sold-out" => SOLD_OUT,
+        _ => return refused(refusal),
+    };
+    let balance = balance_of(state, caller).await.unwrap_or_default();
+    Ineligible { reasons: vec![reason], balance, price, existing }.into_error()
+}
+
+/// What is in the caller's wallet, by the read model.
+async fn balance_of(state: &AppState, caller: &Caller) -> Result<Rupiah, ApiError> {
+    let wallet = billing::wallet(state.pool(), &caller.user.id).await.map_err(read_failed)?;
+    Ok(wallet.map_or(Rupiah::ZERO, |wallet| wallet.balance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+
+    #[test]
+    fn all_reasons_come_together_and_money_alone_is_402() {
+        let no = |reasons: &[&'static str]| Ineligible {
+            reasons: reasons.to_vec(),
+            balance: Rupiah::ZERO,
+            price: Rupiah::new(35_000),
+            existing: false,
+        };
+        let refusal = no(&[NO_BALANCE]).into_error();
+        assert_eq!(refusal.status_code(), 402);
+        assert_eq!(
+            refusal.body("t")["code"],
+            json!({"reasons": ["Insufficient balance"], "existingSubscription": false,
+                   "balance": {"current": "0", "required": 35_000, "sufficient": false}})
+        );
+        let all = no(&[NO_BALANCE, DUPLICATE, SOLD_OUT]).into_error();
+        assert_eq!(all.status_code(), 409);
+        assert_eq!(all.body("t")["code"]["reasons"], json!([NO_BALANCE, DUPLICATE, SOLD_OUT]));
+    }
+}

@@ -1,0 +1,276 @@
+//! `POST /subscriptions`: request, slot and charge in one call; provisioning follows by itself.
+
+use std::collections::BTreeMap;
+
+use actix_web::web;
+use minispod_domain::{
+    AnyCommand, SubscriptionCommand,
+    plan::details::snapshot,
+    subscription::{MAX_CUSTOM_CONFIG, MAX_CUSTOM_VALUE, is_subdomain, subdomain_key},
+};
+use minispod_events::{BillingCycle, PlanSnapshot};
+use minispod_kernel::ids::derived_id;
+use minispod_projections::{
+    catalogue::{self, PlanRow},
+    subscriptions,
+};
+use minispod_runtime::Dispatched;
+use minispod_store::{CommandContext, CommandError, CommandKey};
+use serde_json::Value;
+
+use super::{DUPLICATE, Ineligible, NO_BALANCE, SHOWN_BY, SOLD_OUT, balance_of, refusal_of};
+use crate::{
+    answer::{Answer, Result},
+    call::Call,
+    caller::Caller,
+    error::{ApiError, FieldError},
+    input::{Fields, RequestBody, Unknown},
+    placed::Placed,
+    refusals::read_failed,
+    state::AppState,
+    views,
+};
+
+/// Longest id of a plan.
+const SERVICE_ID_MAX: usize = 64;
+/// Longest subdomain of our choice.
+const SUBDOMAIN_MAX: usize = 40;
+/// Characters of the user id in a subdomain of our choice: the last ones, because ids begin with the time.
+const TAIL: usize = 8;
+/// Subdomains tried before giving up.
+const CANDIDATES: usize = 6;
+
+pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
+    let body = body.json().await?;
+    let wish = Wish::read(&body.value)?;
+    let plan = catalogue::find(state.pool(), &wish.service_id).await.map_err(read_failed)?;
+    let plan = plan.filter(|plan| plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;
+    wish.check_overrides(&state.overrides.of(&plan.details.offering))?;
+    let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
+        .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;
+    let id = call.new_id(&state, "subscription", &caller.user.id);
+    if !Placed::exists(&state, &id).await? {
+        check_eligibility(&state, &caller, &plan, &sold).await?;
+    }
+    let request = |subdomain: String| {
+        AnyCommand::Subscription(SubscriptionCommand::Request {
+            user_id: caller.user.id.clone(),
+            instance_id: derived_id(&["instance", &id]),
+            plan: sold.clone(),
+            cycle: wish.cycle,
+            subdomain,
+            custom_config: wish.custom_config.clone(),
+            auto_renew: wish.auto_renew,
+        })
+    };
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let candidates = wish.candidates(&plan, &caller.user.id);
+    let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
+    let Some(requested) = requested else {
+        let balance = balance_of(&state, &caller).await?;
+        return Err(Ineligible { reasons: vec![DUPLICATE], balance, price: sold.price, existing: true }.into_error());
+    };
+    let (id, replayed) = (requested.aggregate_id.clone(), requested.replayed);
+    let driven = state.dispatcher.drive(requested, &call.cause(caller.actor())).await?;
+    let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    if let Some((_, refused)) = driven.refusals.first() {
+        return Err(refusal_of(&state, &caller, refused, sold.price, false).await);
+    }
+    let placed = Placed::load(&state, &id).await?;
+    if let Some(refused) = placed.refusal() {
+        return Err(refusal_of(&state, &caller, &refused, sold.price, false).await);
+    }
+    let plan = catalogue::find(state.pool(), &plan.id).await.map_err(read_failed)?.unwrap_or(plan);
+    let mut view = placed.view();
+    view["user"] = views::people::mini(&caller.user);
+    view["service"] = views::plans::full(&plan);
+    Ok(Answer::ok("Subscription created successfully", view)
+        .at_version(placed.version())
+        .replayed(replayed)
+        .shown(shown))
+}
+
+/// Looks at the read models, to name all reasons at once. What the aggregates say afterwards counts.
+async fn check_eligibility(
+    state: &AppState,
+    caller: &Caller,
+    plan: &PlanRow,
+    sold: &PlanSnapshot,
+) -> std::result::Result<(), ApiError> {
+    let live = subscriptions::live_of(state.pool(), &caller.user.id, &plan.details.offering);
+    let existing = live.await.map_err(read_failed)?.is_some();
+    let balance = balance_of(state, caller).await?;
+    let told = [(balance < sold.price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT)];
+    let reasons: Vec<_> = told.iter().filter(|(holds, _)| *holds).map(|(_, reason)| *reason).collect();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Ineligible { reasons, balance, price: sold.price, existing }.into_error())
+}
+
+/// Sends the request with the first candidate that nobody else holds. Each further try has its own key, derived
+/// from the client's, because the receipt of a refused one is kept. `None`: a live subscription is in the way.
+async fn place(
+    state: &AppState,
+    id: &str,
+    offering: &str,
+    candidates: Vec<String>,
+    request: impl Fn(String) -> AnyCommand,
+    context: &CommandContext,
+) -> std::result::Result<Option<Dispatched>, ApiError> {
+    for (number, subdomain) in candidates.into_iter().enumerate() {
+        let claim = subdomain_key(offering, &subdomain);
+        let context = CommandContext { key: numbered(&context.key, number), ..context.clone() };
+        match state.dispatcher.dispatch_as(id, request(subdomain), context).await {
+            Ok(requested) => return Ok(Some(requested)),
+            Err(CommandError::ClaimTaken { key, .. }) if key == claim => {}
+            Err(CommandError::ClaimTaken { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::conflict("This subdomain is taken"))
+}
+
+fn numbered(key: &CommandKey, number: usize) -> CommandKey {
+    match key {
+        CommandKey::Client { scope, key, fingerprint } if number > 0 => {
+            CommandKey::Client { scope: scope.clone(), key: format!("{key}#{number}"), fingerprint: *fingerprint }
+        }
+        key => key.clone(),
+    }
+}
+
+/// What the customer asks for.
+#[derive(Debug, PartialEq)]
+struct Wish {
+    service_id: String,
+    cycle: BillingCycle,
+    subdomain: Option<String>,
+    custom_config: BTreeMap<String, String>,
+    auto_renew: bool,
+}
+
+impl Wish {
+    fn read(body: &Value) -> std::result::Result<Self, ApiError> {
+        let mut fields = Fields::of(body)?;
+        let service_id = fields.text("serviceId", "Service ID").map(str::trim);
+        if service_id.is_some_and(|id| id.is_empty() || id.len() > SERVICE_ID_MAX || id.contains('\0')) {
+            fields.fault("serviceId", "Service ID is not valid");
+        }
+        let cycle = match fields.optional_text("billingCycle", "Billing cycle") {
+            None | Some("monthly") => BillingCycle::Monthly,
+            Some("yearly") => BillingCycle::Yearly,
+            Some(_) => {
+                fields.fault("billingCycle", "Billing cycle must be monthly or yearly");
+                BillingCycle::Monthly
+            }
+        };
+        let subdomain = fields.optional_text("subdomain", "Subdomain").map(str::to_ascii_lowercase);
+        if subdomain.as_deref().is_some_and(|name| !is_subdomain(name)) {
+            fields.fault("subdomain", "Subdomain must be 3 to 40 of a-z, 0-9 and inner hyphens");
+        }
+        let custom_config = fields.optional_texts("customConfig", "Custom config").unwrap_or_default();
+        if custom_config.len() > MAX_CUSTOM_CONFIG {
+            fields.fault("customConfig", format!("At most {MAX_CUSTOM_CONFIG} settings"));
+        }
+        for (name, value) in &custom_config {
+            if value.len() > MAX_CUSTOM_VALUE || value.contains('\0') {
+                fields.fault(
+                    &format!("customConfig.{}", shown(name)),
+                    format!("The value must be at most {MAX_CUSTOM_VALUE} bytes long"),
+                );
+            }
+        }
+        let auto_renew = fields.optional_flag("autoRenew", "Auto-renew").unwrap_or(true);
+        fields.finish(Unknown::Refused)?;
+        let service_id = service_id.unwrap_or_default().to_owned();
+        Ok(Self { service_id, cycle, subdomain, custom_config, auto_renew })
+    }
+
+    /// Only what the offering allows to be set.
+    fn check_overrides(&self, allowed: &[String]) -> std::result::Result<(), ApiError> {
+        let strangers = self.custom_config.keys().filter(|name| !(is_variable(name) && allowed.contains(name)));
+        let faults: Vec<_> = strangers
+            .map(|name| {
+                let field = format!("customConfig.{}", shown(name));
+                FieldError::new(field, "This setting cannot be changed for this service")
+            })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(faults)) }
+    }
+
+    /// The customer's own subdomain alone, or ours in the order we try them.
+    fn candidates(&self, plan: &PlanRow, user_id: &str) -> Vec<String> {
+        if let Some(own) = &self.subdomain {
+            return vec![own.clone()];
+        }
+        let tail = &user_id[user_id.len().saturating_sub(TAIL)..];
+        // Room for the tail, two hyphens and a number.
+        let offering: String = plan.details.offering.chars().take(SUBDOMAIN_MAX - TAIL - 3).collect();
+        let first = format!("{}-{tail}", offering.trim_end_matches('-'));
+        let later = (1..CANDIDATES).map(|number| format!("{first}-{number}"));
+        std::iter::once(first.clone()).chain(later).collect()
+    }
+}
+
+/// `^[A-Z][A-Z0-9_]{0,63}$`
+fn is_variable(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.as_bytes()[0].is_ascii_uppercase()
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// A client's own name, cut to what may be sent back.
+fn shown(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn faults(body: Value) -> Vec<String> {
+        let refusal = Wish::read(&body).expect_err("refused");
+        refusal.errors().iter().map(|fault| fault.field.clone()).collect()
+    }
+
+    #[test]
+    fn the_clients_own_body_is_enough() {
+        let wish = Wish::read(&json!({"serviceId": "cplan"})).expect("reads");
+        assert_eq!((wish.cycle, wish.subdomain, wish.auto_renew), (BillingCycle::Monthly, None, true));
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        assert_eq!(faults(json!({})), ["serviceId"]);
+        assert_eq!(
+            faults(
+                json!({"serviceId": 5, "billingCycle": "weekly", "subdomain": "a", "customConfig": [], "autoRenew": 3, "price": 0})
+            ),
+            ["serviceId", "billingCycle", "subdomain", "customConfig", "autoRenew", "price"]
+        );
+        for bad in ["-abc", "abc-", "a b", "a.b", "münchen", "aa", &"x".repeat(41)] {
+            assert_eq!(faults(json!({"serviceId": "c", "subdomain": bad})), ["subdomain"], "{bad}");
+        }
+        assert_eq!(faults(json!({"serviceId": "c", "customConfig": {"A": {"b": 1}}})), ["customConfig.A"]);
+    }
+
+    #[test]
+    fn only_allowed_settings_may_be_changed() {
+        let wish = |name: &str| Wish::read(&json!({"serviceId": "c", "customConfig": {name: "x"}})).expect("reads");
+        let allowed = ["N8N_HOST".to_owned(), "lower".to_owned()];
+        assert!(wish("N8N_HOST").check_overrides(&allowed).is_ok());
+        for bad in ["PATH", "LD_PRELOAD", "lower", "N8N-HOST", "", "1A"] {
+            assert!(wish(bad).check_overrides(&allowed).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn further_tries_have_keys_of_their_own() {
+        let key = CommandKey::Client { scope: "u".into(), key: "k".into(), fingerprint: [0; 32] };
+        assert_eq!(numbered(&key, 0), key);
+        assert_ne!(numbered(&key, 1), key);
+        assert_eq!(numbered(&CommandKey::Generated, 3), CommandKey::Generated);
+    }
+}

@@ -1,0 +1,25 @@
+//! `GET /subscriptions/:id`: one subscription of the caller with instance, invoice and last transactions.
+
+use actix_web::web;
+use minispod_projections::subscriptions;
+
+use crate::{
+    answer::{Answer, Result},
+    caller::Caller,
+    error::ApiError,
+    input::path::existing_id,
+    refusals::read_failed,
+    state::AppState,
+    views,
+};
+
+/// Lines of the history shown with it.
+const TRANSACTIONS: u32 = 5;
+
+pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> Result {
+    let id = existing_id(&id, "Subscription")?;
+    let owner = Some(caller.user.id.as_str());
+    let detail = subscriptions::detail(state.pool(), id, owner, TRANSACTIONS).await.map_err(read_failed)?;
+    let detail = detail.ok_or_else(|| ApiError::not_found("Subscription"))?;
+    Ok(Answer::ok("Subscription retrieved successfully", views::subscriptions::detail(&detail, &caller.user)))
+}

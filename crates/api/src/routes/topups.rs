@@ -1,0 +1,4 @@
+//! Money on its way in.
+
+pub mod create;
+pub mod read;

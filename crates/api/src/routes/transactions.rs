@@ -1,0 +1,5 @@
+//! The history of money.
+
+pub mod list;
+pub mod pay;
+pub mod read;

@@ -1,0 +1,43 @@
+//! `POST /billing/transactions/:id/pay`: where to pay a top-up that is not paid yet; a new attempt when the last one ended.
+
+use actix_web::web;
+use minispod_domain::{AnyCommand, TopUpCommand};
+use minispod_projections::billing;
+
+use crate::{
+    answer::{Answer, Result},
+    call::Call,
+    caller::Caller,
+    error::ApiError,
+    input::{RequestBody, path::billing_id},
+    orders::Order,
+    refusals::read_failed,
+    state::AppState,
+};
+
+pub async fn handle(
+    state: web::Data<AppState>,
+    caller: Caller,
+    call: Call,
+    id: web::Path<String>,
+    body: RequestBody,
+) -> Result {
+    let id = billing_id(&id)?;
+    let body = body.json().await?;
+    state.limits.payments.check(&caller.user.id)?;
+    let line = billing::transaction(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
+    let topup_id = line.and_then(|line| line.row.topup_id).ok_or_else(|| ApiError::not_found("Pending top-up"))?;
+    let command = AnyCommand::TopUp(TopUpCommand::StartAttempt {
+        expires_at: state.clock.now().plus(state.config.topup_lifetime),
+    });
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let started = state.dispatcher.dispatch_as(&topup_id, command, context).await?;
+    let mut payable = Order::load(&state, &topup_id).await?.with_page(&state).await?;
+    let after = Order::load(&state, &topup_id).await?;
+    payable["message"] = "Payment page ready".into();
+    let shown = state.read_models.show(&["billing"], started.ins_seq).await;
+    Ok(Answer::ok("Payment initiated successfully", payable)
+        .at_version(after.version)
+        .replayed(started.replayed)
+        .shown(shown))
+}

@@ -1,0 +1,3 @@
+//! What payment gateways tell us.
+
+pub mod midtrans;

@@ -1,0 +1,159 @@
+//! Everything a handler may use, made once by the binary.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use minispod_auth::{AccessTokens, Passwords};
+use minispod_domain::ports::Documents;
+use minispod_kernel::{Clock, IdSource, Timestamp};
+use minispod_runtime::Dispatcher;
+use minispod_store::Store;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    caller::Accounts,
+    input::body::DEFAULT_LIMIT,
+    limits::{Allowance, Limit},
+    ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
+};
+
+/// What the binary chooses.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// Shown by `/health` and `/api/v1/status`.
+    pub version: String,
+    /// `production`, `development` …
+    pub environment: String,
+    /// `kubernetes` or `simulated`.
+    pub cluster: String,
+    /// Stand-ins in use: name (`midtrans`, `mail`, `cluster`) and control address, empty when it has none; never silent.
+    pub stand_ins: BTreeMap<String, String>,
+    /// Browsers' origins that may call; `*`: any.
+    pub allowed_origins: Vec<String>,
+    /// Who sends this as a bearer token may read `/metrics`; `None`: everybody who reaches the port.
+    pub metrics_token: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Largest request body in bytes.
+    pub body_limit: usize,
+    /// Requests of one address.
+    pub address_allowance: Allowance,
+    /// Top-ups and payments of one customer.
+    pub payment_allowance: Allowance,
+    /// How long a refresh token lives.
+    pub refresh_lifetime: Duration,
+    /// How long a top-up order may be paid.
+    pub topup_lifetime: Duration,
+    /// Longest wait for a payment page.
+    pub payment_page_deadline: Duration,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// How long requests in flight may still run after a shutdown is asked for.
+    pub drain: Duration,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            environment: "development".to_owned(),
+            cluster: "simulated".to_owned(),
+            stand_ins: BTreeMap::new(),
+            allowed_origins: vec!["http://localhost:3100".to_owned()],
+            metrics_token: None,
+            trusted_proxies: Vec::new(),
+            body_limit: DEFAULT_LIMIT,
+            address_allowance: Allowance::per_minute(1200),
+            payment_allowance: Allowance::per_minute(5),
+            refresh_lifetime: Duration::from_hours(7 * 24),
+            topup_lifetime: Duration::from_hours(24),
+            payment_page_deadline: Duration::from_secs(10),
+            workers: 2,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What the binary hands over. Everything here is cheap to clone or shared.
+pub struct Parts {
+    pub config: ApiConfig,
+    pub store: Store,
+    pub dispatcher: Dispatcher,
+    pub read_models: Arc<dyn ReadModels>,
+    pub passwords: Passwords,
+    pub tokens: AccessTokens,
+    pub payment_pages: Arc<dyn PaymentPages>,
+    pub notifications: Arc<dyn NotificationGate>,
+    pub documents: Arc<dyn Documents>,
+    pub overrides: Arc<dyn AllowedOverrides>,
+    /// Beside Postgres and the projections, which the api asks itself.
+    pub probes: Vec<Arc<dyn Probe>>,
+    pub metrics: PrometheusHandle,
+    /// Cancelled: the process is going away, so it is not ready any more.
+    pub shutdown: CancellationToken,
+}
+
+/// How often one may call.
+pub struct Limits {
+    pub per_address: Limit,
+    pub payments: Limit,
+}
+
+/// Everything a handler may use.
+pub struct AppState {
+    pub config: ApiConfig,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub store: Store,
+    pub dispatcher: Dispatcher,
+    pub read_models: Arc<dyn ReadModels>,
+    pub passwords: Passwords,
+    pub tokens: AccessTokens,
+    pub accounts: Accounts,
+    pub limits: Limits,
+    pub payment_pages: Arc<dyn PaymentPages>,
+    pub notifications: Arc<dyn NotificationGate>,
+    pub documents: Arc<dyn Documents>,
+    pub overrides: Arc<dyn AllowedOverrides>,
+    pub probes: Vec<Arc<dyn Probe>>,
+    pub metrics: PrometheusHandle,
+    pub shutdown: CancellationToken,
+    pub started_at: Timestamp,
+}
+
+impl AppState {
+    /// The state of one process.
+    pub fn new(parts: Parts) -> Self {
+        let clock = Arc::clone(parts.store.clock());
+        let limits = Limits {
+            per_address: Limit::new("address", parts.config.address_allowance, Arc::clone(&clock)),
+            payments: Limit::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
+        };
+        Self {
+            started_at: clock.now(),
+            ids: Arc::clone(parts.store.ids()),
+            accounts: Accounts::new(parts.store.pool().clone()),
+            clock,
+            limits,
+            config: parts.config,
+            store: parts.store,
+            dispatcher: parts.dispatcher,
+            read_models: parts.read_models,
+            passwords: parts.passwords,
+            tokens: parts.tokens,
+            payment_pages: parts.payment_pages,
+            notifications: parts.notifications,
+            documents: parts.documents,
+            overrides: parts.overrides,
+            probes: parts.probes,
+            metrics: parts.metrics,
+            shutdown: parts.shutdown,
+        }
+    }
+
+    /// Where read models are asked.
+    pub fn pool(&self) -> &PgPool {
+        self.store.pool()
+    }
+}

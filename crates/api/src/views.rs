@@ -1,0 +1,20 @@
+//! How rows look to clients: the contract's names, money as texts, instants with milliseconds.
+
+pub mod money;
+pub mod people;
+pub mod plans;
+pub mod subscriptions;
+
+use minispod_kernel::Timestamp;
+use minispod_projections::Page;
+use serde_json::{Value, json};
+
+/// `{page, limit, total, totalPages}`.
+pub fn pagination<T>(page: &Page<T>) -> Value {
+    json!({ "page": page.page, "limit": page.limit, "total": page.total, "totalPages": page.total_pages() })
+}
+
+/// An instant that may be missing.
+pub fn instant(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| Value::String(at.to_contract()))
+}

@@ -1,0 +1,28 @@
+//! How accounts look.
+
+use minispod_projections::users::UserRow;
+use serde_json::{Value, json};
+
+/// `{id, name, email}`.
+pub fn mini(user: &UserRow) -> Value {
+    json!({ "id": user.id, "name": user.name, "email": user.email })
+}
+
+/// `{id, email, name, role, isActive, createdAt}`.
+pub fn me(user: &UserRow) -> Value {
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role.as_str(),
+        "isActive": user.is_active,
+        "createdAt": user.created_at.to_contract(),
+    })
+}
+
+/// [`me`] and `updatedAt`.
+pub fn signed_in(user: &UserRow) -> Value {
+    let mut view = me(user);
+    view["updatedAt"] = user.updated_at.to_contract().into();
+    view
+}

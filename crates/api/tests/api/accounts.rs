@@ -1,0 +1,140 @@
+//! Registration, sign-in and who counts as signed in.
+
+use minispod_domain::{AnyCommand, UserCommand};
+use minispod_testkit::require;
+use serde_json::json;
+
+use crate::{
+    shapes::assert_shape,
+    world::{PASSWORD, open},
+};
+
+#[actix_web::test]
+async fn a_person_registers_once_and_signs_in_with_any_case_of_the_address() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let new = json!({"name": "Ani", "email": "Ani@Example.com", "password": PASSWORD, "confirmPassword": PASSWORD});
+    let registered = world.call("POST", "/auth/register", None, Some(&new)).await;
+    assert_eq!(registered.status, 201);
+    assert_shape("POST /api/v1/auth/register", "ok", &registered.body);
+    assert_eq!(registered.body["statusCode"], 201);
+    assert_eq!(registered.header("etag"), Some("\"1\""));
+    assert_eq!(registered.header("preference-applied"), Some("wait"));
+
+    let again = json!({"name": "Other", "email": "ani@example.COM", "password": PASSWORD, "confirmPassword": PASSWORD});
+    let refused = world.call("POST", "/auth/register", None, Some(&again)).await;
+    assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (409, Some("CONFLICT_ERROR")));
+    assert_shape("POST /api/v1/auth/register", "refused", &refused.body);
+
+    let login = json!({"email": "ANI@example.com", "password": PASSWORD});
+    let login = world.call("POST", "/auth/login", None, Some(&login)).await;
+    assert_eq!(login.status, 200);
+    assert_shape("POST /api/v1/auth/login", "ok", &login.body);
+    assert_eq!(login.data()["tokens"]["expiresIn"], "24h");
+    let token = login.data()["tokens"]["accessToken"].as_str().expect("a token");
+    let me = world.get("/auth/me", token).await;
+    assert_shape("GET /api/v1/auth/me", "ok", &me.body);
+    assert_eq!(me.data()["user"]["email"], "Ani@Example.com");
+    let balance = world.get("/billing/balance", token).await;
+    assert_shape("GET /api/v1/billing/balance", "ok", &balance.body);
+    assert_eq!(balance.data()["balance"], "0");
+}
+
+#[actix_web::test]
+async fn an_unknown_address_and_a_wrong_password_are_told_the_same() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.register("ani@example.com").await;
+    let wrong = json!({"email": "ani@example.com", "password": "Wrong!123"});
+    let unknown = json!({"email": "nobody@example.com", "password": PASSWORD});
+    let wrong = world.call("POST", "/auth/login", None, Some(&wrong)).await;
+    let unknown = world.call("POST", "/auth/login", None, Some(&unknown)).await;
+    for refused in [&wrong, &unknown] {
+        assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (401, Some("AUTH_ERROR")));
+        assert_shape("POST /api/v1/auth/login", "refused", &refused.body);
+    }
+    assert_eq!(wrong.body["message"], unknown.body["message"]);
+}
+
+#[actix_web::test]
+async fn login_names_its_bad_fields_for_the_clients_form() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let answer = world.call("POST", "/auth/login", None, Some(&json!({"email": "ani", "password": ""}))).await;
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (400, Some("VALIDATION_ERROR")));
+    assert_eq!(answer.fields(), ["email", "password"]);
+}
+
+#[actix_web::test]
+async fn tokens_of_nobody_of_others_and_of_yesterday_are_refused() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register("ani@example.com").await;
+    let mut altered = token.clone();
+    altered.replace_range(token.len() - 4.., "AAAA");
+    for bad in ["", "nonsense", &altered] {
+        let refused = world.get("/auth/me", bad).await;
+        assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (401, Some("AUTH_ERROR")), "{bad:?}");
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+    }
+    world.clock.advance(std::time::Duration::from_hours(24));
+    let expired = world.get("/auth/me", &token).await;
+    assert_eq!((expired.status.as_u16(), expired.body["message"].as_str()), (401, Some("Token has expired")));
+}
+
+#[actix_web::test]
+async fn a_deactivated_account_is_out_within_a_second_token_or_not() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, user_id) = world.register("ani@example.com").await;
+    assert_eq!(world.get("/auth/me", &token).await.status, 200);
+    let command = AnyCommand::User(UserCommand::Deactivate { reason: "test".to_owned() });
+    world.command(&user_id, command, "deactivate").await;
+    let world = &world;
+    minispod_testkit::wait_until(std::time::Duration::from_secs(1), || async {
+        world.get("/auth/me", &token).await.status == 401
+    })
+    .await;
+    let login = json!({"email": "ani@example.com", "password": PASSWORD});
+    let refused = world.call("POST", "/auth/login", None, Some(&login)).await;
+    assert_eq!((refused.status.as_u16(), refused.body["message"].as_str()), (401, Some("Account is deactivated")));
+}
+
+#[actix_web::test]
+async fn routes_that_return_tokens_take_no_idempotency_key() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    for path in ["/auth/register", "/auth/login"] {
+        let keyed = crate::world::request("POST", path, None, Some(&json!({}))).insert_header(("idempotency-key", "k"));
+        let refused = world.send(keyed).await;
+        assert_eq!((refused.status.as_u16(), refused.fields()), (400, vec!["Idempotency-Key"]), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn secrets_never_reach_the_log_of_events() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register("ani@example.com").await;
+    let text: String = sqlx::query_scalar("SELECT string_agg(payload::text || metadata::text, ' ') FROM log.events")
+        .fetch_one(world.store.pool())
+        .await
+        .expect("reads");
+    for secret in [PASSWORD, "ani@example.com", "Ani Wijaya", "argon2", token.as_str()] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

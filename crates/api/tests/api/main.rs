@@ -1,0 +1,8 @@
+//! The customer's slice over a real database: every exchange of the contract, bad input, limits and failures.
+
+mod accounts;
+mod edge;
+mod money;
+mod services;
+mod shapes;
+mod world;
