@@ -1,0 +1,100 @@
+//! The binary: roles, operators' commands, and everything on one machine.
+
+mod adapters;
+mod cli;
+mod config;
+mod demo;
+mod doors;
+mod operations;
+mod roles;
+mod seed;
+mod state;
+mod telemetry;
+mod up;
+mod verify;
+mod watching;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::{Cli, Command, Source};
+use roles::Role;
+
+/// What a shell shows for a program ended by SIGPIPE.
+const BROKEN_PIPE: i32 = 141;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    // One TLS provider for the whole process; a second call could only come from here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    end_quietly_when_nobody_reads();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", operations::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `minispod status | head -1` closes our output; printing on is then no fault to report.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe")) {
+            std::process::exit(BROKEN_PIPE);
+        }
+        usual(panic);
+    }));
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(options) => {
+            telemetry::logs(&config::Config::load(None)?.telemetry)?;
+            up::up(options).await?;
+        }
+        Command::Down(options) => up::down(options).await?,
+        Command::Status(options) => up::status(options).await?,
+        Command::Demo(arguments) => demo::from_command_line(arguments).await?,
+        Command::Api(source) => role(Role::Api, source).await?,
+        Command::Relay(source) => role(Role::Relay, source).await?,
+        Command::Projector(source) => role(Role::Projector, source).await?,
+        Command::Provisioner(source) => role(Role::Provisioner, source).await?,
+        Command::Billing(source) => role(Role::Billing, source).await?,
+        Command::Mailer(source) => role(Role::Mailer, source).await?,
+        Command::Migrate(source) => {
+            roles::migrate(&source.load()?).await?;
+            println!("the schema is up to date");
+        }
+        Command::Nats(command) => operations::nats(command).await?,
+        Command::Log(cli::LogCommand::Verify(source)) => verify::run(source).await?,
+        Command::Log(cli::LogCommand::NewTimeline { yes, source }) => operations::new_timeline(yes, source).await?,
+        Command::Projections(command) => operations::projections(command).await?,
+        Command::Dlq(command) => operations::dead_letters(command).await?,
+        Command::Admin(command) => operations::administrators(command).await?,
+        Command::Seed(source) => operations::seed_catalogue(source).await?,
+        Command::Config => print!("{}", config::DEFAULT_FILE),
+        Command::Doctor(source) => operations::doctor(source).await?,
+    }
+    Ok(())
+}
+
+/// One role in this process, with its logs.
+async fn role(role: Role, source: Source) -> Result<(), Failure> {
+    let config = source.load_for(&[role.name()])?;
+    telemetry::logs(&config.telemetry)?;
+    roles::run_one(role, config).await?;
+    Ok(())
+}

@@ -1,0 +1,439 @@
+//! The roles: what each one connects to and runs, alone or all in one process.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use minispod_api::{Allowance, ApiConfig, AppState};
+use minispod_auth::{AccessTokens, Passwords};
+use minispod_billing::{NotificationVerifier, PaymentPages, ServerKey};
+use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
+use minispod_messaging::{ConnectError, Nats, NatsConfig, TopologyError, topology};
+use minispod_provisioner::{Cluster, catalog};
+use minispod_runtime::{
+    Dispatcher, PolicyReactor, ReactorOptions, Visibility,
+    hints::{Hints, NatsHints, SilentHints},
+    projector, reactors, relay, timers,
+};
+use minispod_store::{Store, StoreConfig, StoreError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    doors,
+    seed::{self, OfferingFacts, SeedError},
+    telemetry, watching, wiring,
+};
+
+/// How long a role that ended may take the others down with it.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Passwords hashed at once.
+const HASHES_AT_ONCE: usize = 2;
+const HTTP_LIMIT: Duration = Duration::from_secs(5);
+const READY_POLL: Duration = Duration::from_millis(100);
+
+/// Why a role did not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    #[error("the store could not be opened")]
+    Store(#[from] StoreError),
+    #[error("NATS could not be reached")]
+    Connect(#[from] ConnectError),
+    #[error("streams and consumers could not be applied")]
+    Topology(#[from] TopologyError),
+    #[error("the streams differ from nats/ (apply them with `minispod nats apply`): {0}")]
+    Drift(String),
+    #[error("the relay refuses to publish")]
+    Relay(#[from] relay::RelayError),
+    #[error("the projector cannot go on")]
+    Projector(#[from] projector::ProjectorError),
+    #[error("{what} could not be set up")]
+    Part {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the api could not listen on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the api stopped")]
+    Serve(#[source] std::io::Error),
+    #[error("logs or metrics could not be set up")]
+    Telemetry(#[from] telemetry::TelemetryError),
+    #[error("the role {0} ended by itself")]
+    Ended(&'static str),
+    #[error("the role {0} panicked")]
+    Panicked(String),
+    #[error("the api at {url} was not ready within {} s", .limit.as_secs())]
+    NotReady { url: String, limit: Duration },
+    #[error("{url} could not be asked")]
+    Ask {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// A role of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Api,
+    Relay,
+    Projector,
+    Provisioner,
+    Billing,
+    Mailer,
+}
+
+impl Role {
+    /// All, consumers before the door.
+    pub const ALL: [Self; 6] =
+        [Self::Relay, Self::Projector, Self::Billing, Self::Provisioner, Self::Mailer, Self::Api];
+
+    /// Its name: NATS user, durable, metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Relay => "relay",
+            Self::Projector => "projector",
+            Self::Provisioner => "provisioner",
+            Self::Billing => "billing",
+            Self::Mailer => "mailer",
+        }
+    }
+}
+
+/// What every role needs.
+#[derive(Clone)]
+pub struct Parts {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub store: Store,
+    pub hasher: Passwords,
+    pub metrics: PrometheusHandle,
+    /// For one-off commands; roles make their own with hints.
+    pub dispatcher: Dispatcher,
+}
+
+impl Parts {
+    /// Opens the store; the recorder behind `/metrics` is installed by the first call of the process.
+    pub async fn connect(config: Config) -> Result<Self, RoleError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(SystemIds::new(clock.clone()));
+        let store = Store::connect(store_config(&config), clock.clone(), ids.clone()).await?;
+        let hasher = Passwords::new(ids.clone(), HASHES_AT_ONCE)
+            .map_err(|source| RoleError::Part { what: "password hashing", source: Box::new(source) })?;
+        let dispatcher = Dispatcher::new(store.clone(), Arc::new(SilentHints));
+        Ok(Self { metrics: telemetry::metrics()?, config, clock, ids, store, hasher, dispatcher })
+    }
+
+    /// A connection of `role`'s own user.
+    pub async fn nats(&self, role: &str) -> Result<Nats, RoleError> {
+        Ok(connect_nats(&self.config, role).await?)
+    }
+
+    fn dispatcher_with(&self, nats: &Nats) -> Dispatcher {
+        let hints: Arc<dyn Hints> = Arc::new(NatsHints::start(nats.clone()));
+        Dispatcher::new(self.store.clone(), hints)
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let master = config.secrets.master_key_bytes().unwrap_or_default();
+    let mut store = StoreConfig::new(config.database.url.clone(), master, claim_key(&master));
+    store.max_connections = config.database.max_connections;
+    store
+}
+
+/// The key of claims on addresses, derived from the master key so that there is one secret to keep.
+fn claim_key(master: &[u8; 32]) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::new().chain_update(b"minispod claim key 1").chain_update(master).finalize().into()
+}
+
+/// A connection of `role`'s own user.
+pub async fn connect_nats(config: &Config, role: &str) -> Result<Nats, ConnectError> {
+    let user = format!("{}{role}", config.nats.user_prefix);
+    Nats::connect(NatsConfig::for_user(config.nats.url.clone(), role, &user, config.nats.passwords.of(role))).await
+}
+
+/// Brings the schema up to date.
+pub async fn migrate(config: &Config) -> Result<(), RoleError> {
+    let pool = sqlx::PgPool::connect(&config.database.url)
+        .await
+        .map_err(|source| RoleError::Part { what: "the database", source: Box::new(source) })?;
+    minispod_store::migrate(&pool).await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Creates or updates streams and consumers; what was done, by name.
+pub async fn apply_topology(config: &Config) -> Result<Vec<(String, topology::Applied)>, RoleError> {
+    let nats = connect_nats(config, "admin").await?;
+    Ok(topology::apply(&nats, &topology::Overlay::new()).await?)
+}
+
+/// Publishes the catalogue to start with.
+pub async fn seed_catalogue(parts: &Parts) -> Result<usize, SeedError> {
+    seed::catalogue(&parts.dispatcher, |name| {
+        catalog::find(name).map(|offering| OfferingFacts {
+            image: offering.image.clone(),
+            port: offering.port,
+            mount_path: Some(offering.volume.mount.clone()),
+            version: offering.version().to_owned(),
+            storage_class: parts.config.cluster.storage_class.clone(),
+        })
+    })
+    .await
+}
+
+/// Roles running in this process.
+pub struct RunningRoles {
+    tasks: JoinSet<(&'static str, Result<(), RoleError>)>,
+    stop: CancellationToken,
+}
+
+impl RunningRoles {
+    /// Waits for the signal to stop, or for a role to end by itself; then stops the rest.
+    pub async fn until_stopped(&mut self, shutdown: &CancellationToken) -> Result<(), RoleError> {
+        let first = tokio::select! {
+            // Asked first: a role that ends because it was told to has not ended by itself.
+            biased;
+            () = shutdown.cancelled() => Ok(()),
+            ended = self.tasks.join_next() => match ended {
+                Some(Ok((_, Err(error)))) => Err(error),
+                Some(Ok((name, Ok(())))) => Err(RoleError::Ended(name)),
+                Some(Err(error)) => Err(RoleError::Panicked(error.to_string())),
+                None => Ok(()),
+            },
+        };
+        self.stop.cancel();
+        if !minispod_runtime::shutdown::finish(&mut self.tasks, STOP_LIMIT).await {
+            tracing::warn!("some work did not end in time and was cut off; it will be done again");
+        }
+        first
+    }
+}
+
+/// Starts every role in this process; `listener` is the api's.
+pub async fn start_all(
+    parts: &Parts,
+    listener: TcpListener,
+    status: doors::StandIns,
+    simulated: Option<Arc<dyn Cluster>>,
+    shutdown: CancellationToken,
+) -> Result<RunningRoles, RoleError> {
+    let mut running = RunningRoles { tasks: JoinSet::new(), stop: shutdown.child_token() };
+    let mut listener = Some(listener);
+    for role in Role::ALL {
+        let door = if role == Role::Api { listener.take() } else { None };
+        start(&mut running, parts, role, door, &status, simulated.clone()).await?;
+    }
+    Ok(running)
+}
+
+/// Runs one role until a signal.
+pub async fn run_one(role: Role, config: Config) -> Result<(), RoleError> {
+    let shutdown = minispod_runtime::shutdown::on_signals().map_err(RoleError::Serve)?;
+    let parts = Parts::connect(config).await?;
+    let mut running = RunningRoles { tasks: JoinSet::new(), stop: shutdown.child_token() };
+    let listener = if role == Role::Api { Some(listen(&parts.config)?) } else { None };
+    let status = doors::StandIns::of(&parts.config);
+    start(&mut running, &parts, role, listener, &status, None).await?;
+    if role != Role::Api && !parts.config.telemetry.metrics_listen.is_empty() {
+        let door = doors::metrics(&parts.config.telemetry.metrics_listen, parts.metrics.clone(), running.stop.clone())?;
+        running.tasks.spawn(async move { ("metrics", door.await.map_err(RoleError::Serve)) });
+    }
+    tracing::info!(role = role.name(), "the role has started");
+    running.until_stopped(&shutdown).await
+}
+
+fn listen(config: &Config) -> Result<TcpListener, RoleError> {
+    let address = config.http.listen;
+    TcpListener::bind(address).map_err(|source| RoleError::Listen { address: address.to_string(), source })
+}
+
+/// Starts one role's tasks.
+async fn start(
+    running: &mut RunningRoles,
+    parts: &Parts,
+    role: Role,
+    listener: Option<TcpListener>,
+    status: &doors::StandIns,
+    simulated: Option<Arc<dyn Cluster>>,
+) -> Result<(), RoleError> {
+    let (name, stop) = (role.name(), running.stop.clone());
+    let nats = parts.nats(name).await?;
+    let store = parts.store.clone();
+    match role {
+        Role::Relay => {
+            refuse_drift(&nats).await?;
+            running.tasks.spawn(async move {
+                (name, relay::run(store, nats, relay::RelayConfig::default(), stop).await.map_err(RoleError::from))
+            });
+        }
+        Role::Projector => {
+            let projections = minispod_projections::all();
+            running.tasks.spawn(async move {
+                (name, projector::run(store, nats, projections, stop).await.map_err(RoleError::from))
+            });
+        }
+        Role::Billing => {
+            let gateway = wiring::midtrans(&parts.config, &parts.store)?;
+            let dispatcher = parts.dispatcher_with(&nats);
+            let (firing, timers_stop) = (dispatcher.clone(), stop.clone());
+            running.tasks.spawn(async move {
+                timers::run(firing, timers_stop).await;
+                ("timers", Ok(()))
+            });
+            react(running, parts, Arc::new(PolicyReactor::around(gateway)), dispatcher, nats);
+        }
+        Role::Provisioner => {
+            let cluster = wiring::cluster(&parts.config, simulated).await?;
+            let reactor = wiring::provisioner(&parts.config, &parts.store, cluster.clone());
+            let dispatcher = parts.dispatcher_with(&nats);
+            let watch = watching::over(cluster, store.clock().clone(), dispatcher.clone());
+            running.tasks.spawn(async move {
+                watch.run(stop).await;
+                ("health watch", Ok(()))
+            });
+            react(running, parts, Arc::new(reactor), dispatcher, nats);
+        }
+        Role::Mailer => {
+            let reactor = wiring::mailer(&parts.config, &parts.store)?;
+            let dispatcher = parts.dispatcher_with(&nats);
+            react(running, parts, Arc::new(reactor), dispatcher, nats);
+        }
+        Role::Api => {
+            let listener = match listener {
+                Some(listener) => listener,
+                None => listen(&parts.config)?,
+            };
+            let state = api_state(parts, nats, status, stop)?;
+            let server = minispod_api::serve(state, listener).map_err(RoleError::Serve)?;
+            running.tasks.spawn(async move { (name, server.await.map_err(RoleError::Serve)) });
+        }
+    }
+    Ok(())
+}
+
+/// The streams must be as the files say before anything is published into them. What is missing the relay makes; a
+/// server that does not answer yet is waited for by the relay itself.
+async fn refuse_drift(nats: &Nats) -> Result<(), RoleError> {
+    match topology::verify_streams(nats).await {
+        Ok(drifts) => {
+            let drifts: Vec<String> =
+                drifts.iter().filter(|drift| !drift.field.is_empty()).map(ToString::to_string).collect();
+            if drifts.is_empty() { Ok(()) } else { Err(RoleError::Drift(drifts.join("; "))) }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = crate::operations::chain(&error),
+                "the streams could not be compared with their files"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Starts a reactor's loops.
+fn react(
+    running: &mut RunningRoles,
+    parts: &Parts,
+    reactor: Arc<dyn minispod_domain::ports::Reactor>,
+    dispatcher: Dispatcher,
+    nats: Nats,
+) {
+    let (name, stop) = (reactor.name(), running.stop.clone());
+    let options = ReactorOptions::new(format!("{name}-{}-{}", std::process::id(), parts.ids.next_id()));
+    running.tasks.spawn(async move {
+        reactors::run(reactor, dispatcher, Some(nats), options, stop).await;
+        (name, Ok(()))
+    });
+}
+
+fn api_state(
+    parts: &Parts,
+    nats: Nats,
+    status: &doors::StandIns,
+    stop: CancellationToken,
+) -> Result<AppState, RoleError> {
+    let config = &parts.config;
+    let dispatcher = parts.dispatcher_with(&nats);
+    let lifetime = Duration::from_secs(config.limits.access_token_seconds);
+    let tokens = AccessTokens::new(config.secrets.jwt_secret.as_bytes(), lifetime, parts.clock.clone())
+        .map_err(|source| RoleError::Part { what: "access tokens", source: Box::new(source) })?;
+    let pages = wiring::InlinePages {
+        dispatcher: dispatcher.clone(),
+        reactor: wiring::midtrans(config, &parts.store)?,
+        pages: PaymentPages::new(wiring::secrets(&parts.store)),
+    };
+    Ok(AppState::new(minispod_api::Parts {
+        config: api_config(config, status),
+        store: parts.store.clone(),
+        read_models: Arc::new(Visibility::start(parts.store.clone(), nats.clone())),
+        dispatcher,
+        passwords: parts.hasher.clone(),
+        tokens,
+        payment_pages: Arc::new(pages),
+        notifications: Arc::new(NotificationVerifier::new(ServerKey::new(config.midtrans.server_key.clone()))),
+        documents: wiring::documents(config, &parts.store),
+        overrides: Arc::new(wiring::CatalogOverrides),
+        probes: vec![Arc::new(wiring::NatsProbe(nats))],
+        metrics: parts.metrics.clone(),
+        shutdown: stop,
+    }))
+}
+
+fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
+    ApiConfig {
+        environment: match config.mode {
+            crate::config::Mode::Development => "development".into(),
+            crate::config::Mode::Production => "production".into(),
+        },
+        cluster: match config.cluster.kind {
+            crate::config::ClusterKind::Kubernetes => "kubernetes".into(),
+            crate::config::ClusterKind::Simulated => "simulated".into(),
+        },
+        stand_ins: status.by_name.clone(),
+        allowed_origins: config.http.cors_origins.clone(),
+        metrics_token: (!config.http.metrics_token.is_empty()).then(|| config.http.metrics_token.clone()),
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        body_limit: config.http.body_limit,
+        address_allowance: allowance(config.http.rate_per_minute),
+        payment_allowance: allowance(config.http.payments_per_minute),
+        refresh_lifetime: Duration::from_secs(config.limits.refresh_token_seconds),
+        drain: Duration::from_secs(config.limits.drain_seconds),
+        ..ApiConfig::default()
+    }
+}
+
+/// 0 switches a limit off.
+fn allowance(per_minute: u32) -> Allowance {
+    Allowance::per_minute(if per_minute == 0 { u32::MAX } else { per_minute })
+}
+
+/// `GET /health/ready`: whether it is ready, and its report.
+pub async fn readiness(url: &str) -> Result<(bool, serde_json::Value), RoleError> {
+    let ask = |source| RoleError::Ask { url: url.to_owned(), source };
+    let client = reqwest::Client::builder().timeout(HTTP_LIMIT).build().map_err(ask)?;
+    let answer = client.get(format!("{url}/health/ready")).send().await.map_err(ask)?;
+    let ready = answer.status().is_success();
+    Ok((ready, answer.json().await.unwrap_or_default()))
+}
+
+/// Waits until the api is ready.
+pub async fn wait_ready(url: &str, limit: Duration) -> Result<(), RoleError> {
+    let end = tokio::time::Instant::now() + limit;
+    while !matches!(readiness(url).await, Ok((true, _))) {
+        if tokio::time::Instant::now() >= end {
+            return Err(RoleError::NotReady { url: url.to_owned(), limit });
+        }
+        tokio::time::sleep(READY_POLL).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The only place that names concrete types: which adapter fills which port.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use minispod_api::{AllowedOverrides, NoPaymentPage, PaymentPage, PaymentPages, Probe};
+use minispod_billing::{
+    Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
+    midtrans::ReturnUrls, reactor::SNAP_CREATE,
+};
+use minispod_domain::ports::{Documents, People, Reactor, Secrets};
+use minispod_events::{Event, Fact, TopUpEvent};
+use minispod_kernel::Language;
+use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
+use minispod_messaging::Nats;
+use minispod_provisioner::{
+    Cluster, KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog,
+};
+use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
+use minispod_store::Store;
+
+use crate::{
+    adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultSecrets},
+    config::{ClusterKind, Config},
+    roles::RoleError,
+};
+
+/// How long a request waits for a page that another process is fetching.
+const ELSEWHERE_LIMIT: Duration = Duration::from_secs(8);
+const ELSEWHERE_POLL: Duration = Duration::from_millis(50);
+
+/// People, from the log.
+pub fn people(store: &Store) -> Arc<dyn People> {
+    Arc::new(LogPeople(store.clone()))
+}
+
+/// Secrets, from the vault.
+pub fn secrets(store: &Store) -> Arc<dyn Secrets> {
+    Arc::new(VaultSecrets(store.clone()))
+}
+
+/// Invoice PDFs.
+pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Arc::new(InvoiceDocuments {
+        store: store.clone(),
+        people: people(store),
+        seller: Seller {
+            name: config.invoice.seller_name.clone(),
+            address: config.invoice.seller_address.lines().map(str::to_owned).collect(),
+            email: text(&config.invoice.support_email),
+            website: text(&config.invoice.website),
+            tax_id: text(&config.invoice.seller_tax_id),
+        },
+        language: config.language().unwrap_or(Language::Indonesian),
+    })
+}
+
+/// The gateway's half of the billing reactor.
+pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
+    let settings = &config.midtrans;
+    let environment = if !settings.standin_url.is_empty() {
+        Environment::At { base_url: settings.standin_url.clone() }
+    } else if !settings.base_url.is_empty() {
+        Environment::At { base_url: settings.base_url.clone() }
+    } else if settings.is_production {
+        Environment::Production
+    } else {
+        Environment::Sandbox
+    };
+    let mut client = MidtransConfig::new(environment, ServerKey::new(settings.server_key.clone()));
+    client.merchant_id = (!settings.merchant_id.is_empty()).then(|| settings.merchant_id.clone());
+    client.return_urls = (!config.frontend_url.is_empty()).then(|| ReturnUrls {
+        finish: format!("{}/billing/payment/finish", config.frontend_url),
+        error: format!("{}/billing/payment/error", config.frontend_url),
+    });
+    let gateway = MidtransClient::new(client, store.clock().clone(), store.ids().clone())
+        .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })?;
+    Ok(Arc::new(MidtransReactor::new(MidtransPorts {
+        gateway: Arc::new(gateway),
+        orders: Arc::new(LogOrders(store.clone())),
+        people: people(store),
+        secrets: secrets(store),
+        clock: store.clock().clone(),
+    })))
+}
+
+/// The mail reactor.
+pub fn mailer(config: &Config, store: &Store) -> Result<MailReactor, RoleError> {
+    let smtp = config.smtp.url.split('#').next().unwrap_or_default();
+    let domain = config.smtp.from_address.rsplit('@').next().unwrap_or("minispod.localhost").to_owned();
+    let settings = MailConfig {
+        smtp: SmtpConfig::new(smtp),
+        from: format!("{} <{}>", config.smtp.from_name, config.smtp.from_address),
+        reply_to: None,
+        message_id_domain: domain,
+        brand: Brand {
+            name: config.smtp.from_name.clone(),
+            frontend_url: config.frontend_url.clone(),
+            support_email: (!config.invoice.support_email.is_empty()).then(|| config.invoice.support_email.clone()),
+        },
+        language: config.language().unwrap_or(Language::Indonesian),
+    };
+    let ports = MailPorts { people: people(store), documents: documents(config, store), clock: store.clock().clone() };
+    MailReactor::new(settings, ports).map_err(|source| RoleError::Part { what: "the mailer", source: Box::new(source) })
+}
+
+/// The configured cluster; `simulated` is used when there is none.
+pub async fn cluster(config: &Config, simulated: Option<Arc<dyn Cluster>>) -> Result<Arc<dyn Cluster>, RoleError> {
+    match (config.cluster.kind, simulated) {
+        (ClusterKind::Kubernetes, _) => {
+            let file = (!config.cluster.kubeconfig.is_empty()).then(|| config.cluster.kubeconfig.clone().into());
+            let cluster = KubeCluster::connect(&KubeConnection::new(file))
+                .await
+                .map_err(|source| RoleError::Part { what: "the cluster", source: Box::new(source) })?;
+            Ok(Arc::new(cluster))
+        }
+        (ClusterKind::Simulated, Some(cluster)) => Ok(cluster),
+        (ClusterKind::Simulated, None) => {
+            tracing::warn!("the cluster is SIMULATED: no container runs");
+            Ok(Arc::new(minispod_standins::cluster::SimulatedCluster::new(Arc::new(minispod_kernel::SystemClock))))
+        }
+    }
+}
+
+/// The provisioner reactor.
+pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> ProvisionerReactor {
+    let options = PlanOptions::new(
+        &config.cluster.namespace_prefix,
+        &config.cluster.domain,
+        &config.cluster.ingress_class,
+        (!config.cluster.tls_issuer.is_empty()).then_some(config.cluster.tls_issuer.as_str()),
+    );
+    let settings = ReactorSettings::new(options);
+    ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings)
+}
+
+/// Environment overrides, as the offerings allow them.
+pub struct CatalogOverrides;
+
+impl AllowedOverrides for CatalogOverrides {
+    fn of(&self, offering: &str) -> Vec<String> {
+        catalog::find(offering).map(|offering| offering.overrides.clone()).unwrap_or_default()
+    }
+}
+
+/// Whether NATS is connected.
+pub struct NatsProbe(pub Nats);
+
+#[async_trait]
+impl Probe for NatsProbe {
+    fn name(&self) -> &'static str {
+        "nats"
+    }
+    async fn check(&self) -> Result<(), String> {
+        if self.0.is_connected() { Ok(()) } else { Err("not connected".into()) }
+    }
+}
+
+/// Payment pages for requests: the same ledger row that the billing role would drive.
+pub struct InlinePages {
+    pub dispatcher: Dispatcher,
+    pub reactor: Arc<MidtransReactor>,
+    pub pages: minispod_billing::PaymentPages,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PageError {
+    #[error("the log has no such order")]
+    NoOrder,
+    #[error("the page did not come in time")]
+    NotInTime,
+}
+
+impl InlinePages {
+    async fn open_page(
+        &self,
+        topup_id: &str,
+        order_id: &str,
+    ) -> Result<PaymentPage, Box<dyn std::error::Error + Send + Sync>> {
+        if let Some(page) = self.pages.open_page(topup_id, order_id).await? {
+            return Ok(shown(page));
+        }
+        let fact = self.asking_fact(topup_id, order_id).await?;
+        let cause = Cause::reacting("api", &fact.recorded.metadata);
+        let intent = self.reactor.intend(&fact).into_iter().find(|intent| intent.kind == SNAP_CREATE);
+        let intent = intent.ok_or(PageError::NoOrder)?;
+        if let InlineEffect::Failed(error) =
+            perform_inline(&self.dispatcher, self.reactor.as_ref(), intent, &cause).await?
+        {
+            return Err(Box::new(error));
+        }
+        let end = tokio::time::Instant::now() + ELSEWHERE_LIMIT;
+        loop {
+            if let Some(page) = self.pages.open_page(topup_id, order_id).await? {
+                return Ok(shown(page));
+            }
+            if tokio::time::Instant::now() >= end {
+                return Err(Box::new(PageError::NotInTime));
+            }
+            tokio::time::sleep(ELSEWHERE_POLL).await;
+        }
+    }
+
+    /// The event that asked for the page.
+    async fn asking_fact(
+        &self,
+        topup_id: &str,
+        order_id: &str,
+    ) -> Result<Fact, Box<dyn std::error::Error + Send + Sync>> {
+        for recorded in self.dispatcher.store().log().history("topup", topup_id).await? {
+            let fact = Fact::read(recorded)?;
+            let asked = match &fact.event {
+                Event::TopUp(
+                    TopUpEvent::TopUpRequested { order_id, .. } | TopUpEvent::TopUpAttemptStarted { order_id, .. },
+                ) => Some(order_id),
+                _ => None,
+            };
+            if asked.is_some_and(|asked| asked == order_id) {
+                return Ok(fact);
+            }
+        }
+        Err(Box::new(PageError::NoOrder))
+    }
+}
+
+fn shown(page: minispod_billing::PaymentPage) -> PaymentPage {
+    PaymentPage { token: page.token, redirect_url: page.redirect_url }
+}
+
+#[async_trait]
+impl PaymentPages for InlinePages {
+    async fn open(&self, topup_id: &str, order_id: &str) -> Result<PaymentPage, NoPaymentPage> {
+        self.open_page(topup_id, order_id)
+            .await
+            .map_err(|source| NoPaymentPage { order_id: order_id.to_owned(), source })
+    }
+}
