@@ -1,0 +1,10 @@
+//! Stories: what users, operators and crashes do to a whole installation, told through its public doors.
+
+mod bad_input;
+mod chaos;
+mod idempotency;
+mod journey;
+mod kubernetes;
+mod midtrans;
+mod readme;
+mod restore;
