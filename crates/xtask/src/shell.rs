@@ -1,0 +1,80 @@
+//! Running other programs: quietly or aloud, with a word on what went wrong.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Why a task failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// It has been told already.
+    Reported,
+    /// To be told.
+    Because(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Because(reason)
+    }
+}
+
+/// Shortens `Err(Failure::Because(format!(…)))`.
+pub fn because<T>(reason: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Because(reason.into()))
+}
+
+/// Runs `command` with its output on the terminal.
+pub fn aloud(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().map_err(|error| cannot_run(command, &error))?;
+    if status.success() { Ok(()) } else { because(format!("`{}` ended with {status}", words(command))) }
+}
+
+/// Runs `command` quietly and gives its standard output; on failure, the end of what it said.
+pub fn quietly(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_run(command, &error))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
+    let lines: Vec<&str> = complaint.lines().collect();
+    let end = lines[lines.len().saturating_sub(15)..].join("\n");
+    because(format!("`{}` ended with {}:\n{end}", words(command), output.status))
+}
+
+fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::Because(format!("cannot run {}: {error}", command.get_program().to_string_lossy()))
+}
+
+/// The command as a person would type it.
+pub fn words(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_else(|| command.get_program());
+    let all = std::iter::once(program).chain(command.get_args());
+    all.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// The first program of this name on `PATH`.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = variable("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join(name)).find(|candidate| candidate.is_file())
+}
+
+/// A variable of the environment; empty counts as absent.
+#[expect(clippy::disallowed_methods, reason = "the command runner is configured by its environment")]
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The top of the checkout.
+pub fn root() -> PathBuf {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::parent);
+    crates.unwrap_or_else(|| Path::new(".")).to_path_buf()
+}
+
+/// A line of progress.
+pub fn say(text: &str) {
+    eprintln!("   xtask  {text}");
+}

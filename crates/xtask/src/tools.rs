@@ -1,0 +1,341 @@
+//! `cargo xtask tools`: get the outside programs, each from where it can be had, at the versions of `tools.toml`.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::shell::{Failure, because, on_path, quietly, root, say, variable, words};
+
+/// The pinned list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pins {
+    nats_server: NatsServer,
+    nats_cli: GoProgram,
+    kubernetes: Kubernetes,
+    postgres: SystemPackage,
+    etcd: SystemPackage,
+    /// Renders the Kubernetes manifests where no kubectl is there.
+    pub kustomize: GoProgram,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NatsServer {
+    version: String,
+    minimum: String,
+    package: String,
+    wheels: BTreeMap<String, Wheel>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wheel {
+    platform: String,
+    sha256: String,
+}
+
+/// Something that Go builds from its module proxy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoProgram {
+    /// `module/path@version`.
+    pub package: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Kubernetes {
+    version: String,
+    programs: Vec<String>,
+    minimum_go: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SystemPackage {
+    #[serde(default)]
+    minimum: String,
+    apt: String,
+    brew: String,
+}
+
+/// Gets what `up` needs; with `all` also what only the tests need. Tries everything before it complains.
+pub fn fetch(all: bool) -> Result<(), Failure> {
+    let pins = pins()?;
+    let mut complaints = Vec::new();
+    let mut note = |result: Result<(), Failure>| match result {
+        Ok(()) => {}
+        Err(Failure::Because(reason)) => complaints.push(reason),
+        Err(Failure::Reported) => complaints.push("see above".to_owned()),
+    };
+    note(postgres(&pins.postgres));
+    note(nats_server(&pins.nats_server));
+    if all {
+        note(nats_cli(&pins.nats_cli));
+        note(etcd(&pins.etcd));
+        note(kubernetes(&pins.kubernetes));
+    }
+    if complaints.is_empty() { Ok(()) } else { because(complaints.join("\n")) }
+}
+
+/// Reads the pinned list.
+pub fn pins() -> Result<Pins, Failure> {
+    toml::from_str(include_str!("../tools.toml")).map_err(|error| format!("crates/xtask/tools.toml: {error}").into())
+}
+
+/// The directory that keeps fetched tools, shared by `up`, `test` and CI.
+pub fn cache() -> PathBuf {
+    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/".to_owned())).join(".cache");
+    base.unwrap_or_else(home).join("minispod")
+}
+
+fn postgres(pin: &SystemPackage) -> Result<(), Failure> {
+    if let Some((found, version)) = find_postgres(pin) {
+        say(&format!("have  PostgreSQL {version} ({})", found.display()));
+        return Ok(());
+    }
+    system_package("PostgreSQL", pin)?;
+    match find_postgres(pin) {
+        Some(_) => Ok(()),
+        None => because(format!("PostgreSQL {} or newer is needed; the system's package is older", pin.minimum)),
+    }
+}
+
+fn find_postgres(pin: &SystemPackage) -> Option<(PathBuf, String)> {
+    let mut candidates: Vec<PathBuf> = on_path("postgres").into_iter().collect();
+    for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+        candidates.extend(entries.map(|entry| entry.path().join("bin/postgres")).filter(|path| path.is_file()));
+    }
+    candidates.into_iter().find_map(|program| new_enough(&program, &pin.minimum).map(|version| (program, version)))
+}
+
+fn etcd(pin: &SystemPackage) -> Result<(), Failure> {
+    if let Some(found) = on_path("etcd") {
+        say(&format!("have  etcd ({})", found.display()));
+        return Ok(());
+    }
+    system_package("etcd", pin)
+}
+
+fn system_package(what: &str, pin: &SystemPackage) -> Result<(), Failure> {
+    let started = Instant::now();
+    if cfg!(target_os = "macos") {
+        let command = format!("brew install {}", pin.brew);
+        if on_path("brew").is_none() {
+            return because(format!("{what} is missing; install it with: {command}"));
+        }
+        say(&format!("get   {what}: {command}"));
+        quietly(Command::new("brew").args(["install", &pin.brew]))?;
+    } else {
+        let install = format!("apt-get install -y --no-install-recommends {}", pin.apt);
+        if on_path("apt-get").is_none() {
+            return because(format!("{what} is missing; install it with your system's tools (on Debian: {install})"));
+        }
+        if !is_root() {
+            return because(format!("{what} is missing; install it with: sudo {install}"));
+        }
+        say(&format!("get   {what}: {install}"));
+        let apt = || {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        };
+        // A fresh machine has no package lists; a stale list names packages that are gone.
+        quietly(apt().args(["update", "-q"]))?;
+        quietly(apt().args(["install", "-y", "-q", "--no-install-recommends", &pin.apt]))?;
+    }
+    say(&format!("got   {what} in {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+fn is_root() -> bool {
+    quietly(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn nats_server(pin: &NatsServer) -> Result<(), Failure> {
+    let cached = cache().join("bin/nats-server");
+    for program in on_path("nats-server").into_iter().chain([cached.clone()]) {
+        if let Some(version) = new_enough(&program, &pin.minimum) {
+            say(&format!("have  nats-server {version} ({})", program.display()));
+            return Ok(());
+        }
+    }
+    let here = format!("{}-{}", env::consts::OS, env::consts::ARCH);
+    let Some(wheel) = pin.wheels.get(&here) else {
+        return because(format!("no nats-server is pinned for {here}; put version {} or newer on PATH", pin.minimum));
+    };
+    let started = Instant::now();
+    say(&format!("get   nats-server {} (7 MB)", pin.version));
+    let directory = cache().join("downloads");
+    make_directory(&directory)?;
+    let file = downloaded_wheel(pin, wheel, &directory)?;
+    let unpacked = directory.join("nats-server");
+    let _ = fs::remove_dir_all(&unpacked);
+    quietly(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&file).arg(&unpacked))?;
+    let program = find_file(&unpacked, "nats-server").ok_or_else(|| format!("{} holds no server", file.display()))?;
+    install(&program, &cached)?;
+    let _ = fs::remove_dir_all(&unpacked);
+    say(&format!("got   nats-server {} in {} s", pin.version, started.elapsed().as_secs()));
+    Ok(())
+}
+
+/// The wheel file, checked; a file from an earlier, interrupted run is used if its hash is right.
+fn downloaded_wheel(pin: &NatsServer, wheel: &Wheel, directory: &Path) -> Result<PathBuf, Failure> {
+    let matching = || {
+        let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        let wheels = entries.filter(|path| path.extension().is_some_and(|end| end == "whl"));
+        wheels.into_iter().find(|path| sha256(path).is_some_and(|hash| hash == wheel.sha256))
+    };
+    if let Some(file) = matching() {
+        return Ok(file);
+    }
+    if quietly(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+        let pip = SystemPackage { minimum: String::new(), apt: "python3-pip".to_owned(), brew: "python3".to_owned() };
+        system_package("Python's pip, which fetches nats-server,", &pip)?;
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
+    pip.args(["--platform", &wheel.platform, "--dest"]).arg(directory).arg(&pin.package);
+    let command = words(&pip);
+    if let Err(Failure::Because(reason)) = quietly(&mut pip) {
+        return because(format!("cannot download nats-server: {reason}\ntry by hand: {command}"));
+    }
+    matching()
+        .ok_or_else(|| Failure::Because(format!("what `{command}` brought has not the pinned hash {}", wheel.sha256)))
+}
+
+fn nats_cli(pin: &GoProgram) -> Result<(), Failure> {
+    let directory = cache().join("bin");
+    if let Some(found) = on_path("nats").or_else(|| Some(directory.join("nats")).filter(|path| path.is_file())) {
+        say(&format!("have  nats command line ({})", found.display()));
+        return Ok(());
+    }
+    let started = Instant::now();
+    say(&format!("get   {} (go install)", pin.package));
+    make_directory(&directory)?;
+    if on_path("go").is_none() {
+        return because(format!("the nats command line needs Go; with it: go install {}", pin.package));
+    }
+    quietly(Command::new("go").args(["install", &pin.package]).env("GOBIN", &directory).env("GOFLAGS", ""))?;
+    say(&format!("got   nats command line in {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+fn kubernetes(pin: &Kubernetes) -> Result<(), Failure> {
+    if variable("MINISPOD_TEST_KUBECONFIG").is_some() || variable("KUBEBUILDER_ASSETS").is_some() {
+        say("have  Kubernetes (named by the environment)");
+        return Ok(());
+    }
+    let directory = cache().join(format!("kubernetes-{}", pin.version));
+    let missing: Vec<&String> = pin.programs.iter().filter(|name| !directory.join(name).is_file()).collect();
+    if missing.is_empty() {
+        say(&format!("have  Kubernetes {} ({})", pin.version, directory.display()));
+        return Ok(());
+    }
+    if on_path("go").is_none() {
+        return because(format!(
+            "Kubernetes is built with Go {} or newer, which was not found on PATH",
+            pin.minimum_go
+        ));
+    }
+    make_directory(&directory)?;
+    for program in missing {
+        let started = Instant::now();
+        say(&format!("build {program} {} (5 CPU-minutes, once; sources are downloaded first)", pin.version));
+        // Built under another name, so an interrupted build is never taken for a finished one.
+        let unfinished = directory.join(format!("{program}.unfinished"));
+        quietly(&mut build_of(program, &pin.version, &unfinished))?;
+        let finished = directory.join(program);
+        fs::rename(&unfinished, &finished).map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
+        say(&format!("built {program} in {} s", started.elapsed().as_secs()));
+    }
+    Ok(())
+}
+
+fn build_of(program: &str, version: &str, output: &Path) -> Command {
+    let mut parts = version.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let names = "-X k8s.io/component-base/version.git";
+    let flags = format!("-s -w {names}Version={version} {names}Major={major} {names}Minor={minor}");
+    let mut command = Command::new("go");
+    command.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(output);
+    command.arg(format!("k8s.io/kubernetes/cmd/{program}"));
+    command.current_dir(root().join("tests/kubernetes")).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    command
+}
+
+/// The program's version if it runs and is at least `minimum`.
+fn new_enough(program: &Path, minimum: &str) -> Option<String> {
+    let said = quietly(Command::new(program).arg("--version")).ok()?;
+    let words = said.split_whitespace().map(|word| word.trim_start_matches('v'));
+    let version = words.into_iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    (numbers(version) >= numbers(minimum)).then(|| version.to_owned())
+}
+
+/// `15.18` as `[15, 18]`; a part that is no number ends it.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map_while(|part| part.parse().ok()).collect()
+}
+
+fn sha256(path: &Path) -> Option<String> {
+    Some(hex::encode(Sha256::digest(fs::read(path).ok()?)))
+}
+
+fn find_file(directory: &Path, name: &str) -> Option<PathBuf> {
+    fs::read_dir(directory).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() { find_file(&path, name) } else { (path.file_name()? == name).then_some(path) }
+    })
+}
+
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| format!("cannot create {}: {error}", path.display()).into())
+}
+
+/// Copies beside the goal and renames, so that nobody ever runs half a program.
+fn install(from: &Path, to: &Path) -> Result<(), Failure> {
+    let told = |error: std::io::Error| Failure::Because(format!("cannot write {}: {error}", to.display()));
+    if let Some(directory) = to.parent() {
+        make_directory(directory)?;
+    }
+    let unfinished = to.with_extension("unfinished");
+    fs::copy(from, &unfinished).map_err(told)?;
+    fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).map_err(told)?;
+    fs::rename(&unfinished, to).map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_download_is_pinned_by_a_hash() {
+        let pins = pins().expect("the pinned list reads");
+        assert!(pins.nats_server.wheels.values().all(|wheel| wheel.sha256.len() == 64));
+        assert!(pins.nats_server.package.ends_with(&pins.nats_server.version));
+        assert!(pins.nats_cli.package.contains("@v") && pins.kustomize.package.contains("@v"));
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(numbers("2.9.10") < numbers("2.11"));
+        assert!(numbers("15.18") >= numbers("15"));
+    }
+
+    #[test]
+    fn the_kubernetes_version_matches_the_module_that_builds_it() {
+        let module = fs::read_to_string(root().join("tests/kubernetes/go.mod")).expect("go.mod is there");
+        let version = pins().expect("the pinned list reads").kubernetes.version;
+        assert!(module.contains(&format!("k8s.io/kubernetes {version}")));
+    }
+}
