@@ -6,20 +6,9 @@ use minispod_kernel::LogPosition;
 use minispod_messaging::{DeadLetter, Fetcher};
 use minispod_testkit::{OwnNats, require, wait_until};
 
-use crate::support::{account, config, connect, history};
+use crate::support::{account, config, connect, fetch, history};
 
 const SOON: Duration = Duration::from_secs(10);
-
-async fn fetch(fetcher: &mut Fetcher, count: usize) -> Vec<i64> {
-    let mut positions = Vec::new();
-    while positions.len() < count {
-        let batch = fetcher.next_batch(100, SOON).await.expect("fetches");
-        assert!(!batch.is_empty(), "nothing came after {positions:?}");
-        positions.extend(batch.iter().map(|event| event.position.0));
-        fetcher.acknowledge().await.expect("acknowledged");
-    }
-    positions
-}
 
 #[tokio::test]
 async fn every_role_gets_what_follows_its_checkpoint_in_order_also_when_it_comes_later() {

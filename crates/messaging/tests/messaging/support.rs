@@ -1,7 +1,9 @@
 //! Connections as a role and made-up events with a true chain.
 
+use std::time::Duration;
+
 use minispod_kernel::{Actor, InsSeq, LogPosition, Metadata, Recorded, Timestamp, chain};
-use minispod_messaging::{Nats, NatsConfig, topology};
+use minispod_messaging::{Fetcher, Nats, NatsConfig, topology};
 use minispod_testkit::{NatsUser, TestNats};
 use serde_json::json;
 
@@ -27,6 +29,18 @@ pub async fn account() -> (TestNats, Nats) {
     let admin = connect(&test, "admin").await;
     topology::apply(&admin, &topology::Overlay::new()).await.expect("the files apply");
     (test, admin)
+}
+
+/// The positions of the next `count` events or more; a batch holds what lies ready, which may be less than there is.
+pub async fn fetch(fetcher: &mut Fetcher, count: usize) -> Vec<i64> {
+    let mut positions = Vec::new();
+    while positions.len() < count {
+        let batch = fetcher.next_batch(100, Duration::from_secs(10)).await.expect("fetches");
+        assert!(!batch.is_empty(), "nothing came after {positions:?}");
+        positions.extend(batch.iter().map(|event| event.position.0));
+        fetcher.acknowledge().await.expect("acknowledged");
+    }
+    positions
 }
 
 /// `count` chained events after `previous`, `salt` telling one history from another.
