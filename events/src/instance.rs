@@ -21,6 +21,8 @@ pub struct InstanceSpec {
     pub docker_image: String,
     pub container_port: u16,
     pub environment: BTreeMap<String, String>,
+    /// Names of the variables that the customer set, which win over the plan's. Their values are in the vault.
+    pub overrides: Vec<String>,
     pub cpu_request: String,
     pub cpu_limit: String,
     pub mem_request: String,

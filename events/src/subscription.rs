@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minispod_kernel::{Rupiah, Timestamp};
+use minispod_kernel::{Rupiah, Sensitive, SensitiveSlot, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,12 +51,13 @@ pub struct PlanSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum CancelReason {
-    /// The customer's wish; the text is the customer's.
+    /// The customer's wish; the text is the customer's and may name people.
     Customer {
-        text: String,
+        text: Sensitive<String>,
     },
+    /// The text may speak about the customer.
     Administrator {
-        text: String,
+        text: Sensitive<String>,
     },
     SoldOut,
     InsufficientBalance,
@@ -80,8 +81,9 @@ pub enum SubscriptionEvent {
         cycle: BillingCycle,
         /// Unique over the fleet, a DNS label.
         subdomain: String,
-        /// Allow-listed environment overrides of the customer.
-        custom_config: BTreeMap<String, String>,
+        /// Names of the environment variables that the customer set, sorted. Their values may be passwords, so they
+        /// are in the vault (`instance/<instance id>`), never here.
+        overrides: Vec<String>,
         auto_renew: bool,
         occurred_at: Timestamp,
     },
@@ -104,7 +106,7 @@ pub enum SubscriptionEvent {
         instance_id: String,
         plan: PlanSnapshot,
         subdomain: String,
-        custom_config: BTreeMap<String, String>,
+        overrides: Vec<String>,
         deadline: Timestamp,
         occurred_at: Timestamp,
     },
@@ -188,5 +190,15 @@ contract!(
         SubscriptionRenewalFailed,
         SubscriptionCancellationScheduled,
         SubscriptionCancelled,
-    ]
+    ],
+    sensitive(this) {
+        match this {
+            Self::SubscriptionCancelled {
+                user_id,
+                reason: CancelReason::Customer { text } | CancelReason::Administrator { text },
+                ..
+            } => vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: text }],
+            _ => Vec::new(),
+        }
+    }
 );

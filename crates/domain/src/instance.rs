@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+/// Name, under [`vault_owner`], of the JSON object with the values of the variables that the customer set.
+pub const OVERRIDES: &str = "customer-overrides";
+
+/// Who owns the secrets of an instance in the vault.
+pub fn vault_owner(instance_id: &str) -> String {
+    format!("instance/{instance_id}")
+}
+
 /// State: only what refusals need, and the specification that every request repeats.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Instance {
@@ -422,6 +430,7 @@ pub(crate) mod tests {
             docker_image: "n8nio/n8n:1.100.1".into(),
             container_port: 5678,
             environment: BTreeMap::new(),
+            overrides: Vec::new(),
             cpu_request: "0.25".into(),
             cpu_limit: "1".into(),
             mem_request: "512Mi".into(),

@@ -1,6 +1,6 @@
 //! A subscription: request, slot, charge, provision, active; and every way back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use minispod_events::{BillingCycle, CancelReason, Period, PlanSnapshot, SubscriptionEvent};
 use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Timestamp};
@@ -19,10 +19,8 @@ mod tests;
 pub const PROVISIONING_DEADLINE: Duration = Duration::from_mins(10);
 /// How long after its end a period is still followed without a gap; a later renewal begins on its own day.
 pub const GRACE: Duration = Duration::from_hours(3 * 24);
-/// Most overrides of the environment.
-pub const MAX_CUSTOM_CONFIG: usize = 100;
-/// Longest override, in bytes.
-pub const MAX_CUSTOM_VALUE: usize = 4_096;
+/// Most environment variables that a customer may set.
+pub const MAX_OVERRIDES: usize = 100;
 
 /// State: what was sold, and how far it got.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,7 +35,7 @@ struct Sold {
     plan: PlanSnapshot,
     cycle: BillingCycle,
     subdomain: String,
-    custom_config: BTreeMap<String, String>,
+    overrides: Vec<String>,
     phase: Phase,
     /// A slot was held at some time, whatever became of it.
     held_slot: bool,
@@ -72,7 +70,8 @@ pub enum SubscriptionCommand {
         plan: PlanSnapshot,
         cycle: BillingCycle,
         subdomain: String,
-        custom_config: BTreeMap<String, String>,
+        /// Names of the variables the customer set; the values ride beside the command into the vault.
+        overrides: Vec<String>,
         auto_renew: bool,
     },
     /// The plan gave a slot.
@@ -122,8 +121,8 @@ pub enum SubscriptionRefusal {
     InvalidSubdomain,
     #[error("a price is zero or more")]
     NegativePrice,
-    #[error("overrides are at most 100 environment variables of at most 4096 bytes")]
-    InvalidConfig,
+    #[error("overrides are at most 100 names of environment variables, sorted, each once")]
+    InvalidOverrides,
 }
 
 refusals!(SubscriptionRefusal {
@@ -132,14 +131,14 @@ refusals!(SubscriptionRefusal {
     WrongState => Conflict, "subscription-wrong-state";
     InvalidSubdomain => Invalid, "subscription-invalid-subdomain";
     NegativePrice => Invalid, "subscription-negative-price";
-    InvalidConfig => Invalid, "subscription-invalid-config";
+    InvalidOverrides => Invalid, "subscription-invalid-overrides";
 });
 
 impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-2";
+    const FINGERPRINT: &'static str = "subscription-3";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
@@ -157,7 +156,7 @@ impl Aggregate for Subscription {
             plan,
             cycle,
             subdomain,
-            custom_config,
+            overrides,
             ..
         } = event
         {
@@ -167,7 +166,7 @@ impl Aggregate for Subscription {
                 plan: plan.clone(),
                 cycle: *cycle,
                 subdomain: subdomain.clone(),
-                custom_config: custom_config.clone(),
+                overrides: overrides.clone(),
                 phase: Phase::Requested,
                 held_slot: false,
                 paid: None,
@@ -215,8 +214,7 @@ impl Aggregate for Subscription {
 }
 
 fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
-    let SubscriptionCommand::Request { user_id, instance_id, plan, cycle, subdomain, custom_config, auto_renew } =
-        command
+    let SubscriptionCommand::Request { user_id, instance_id, plan, cycle, subdomain, overrides, auto_renew } = command
     else {
         return Err(SubscriptionRefusal::NotFound);
     };
@@ -226,9 +224,9 @@ fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<Subscript
     if plan.price < Rupiah::ZERO {
         return Err(SubscriptionRefusal::NegativePrice);
     }
-    let fits = |(name, value): (&String, &String)| details::is_variable(name) && value.len() <= MAX_CUSTOM_VALUE;
-    if custom_config.len() > MAX_CUSTOM_CONFIG || !custom_config.iter().all(fits) {
-        return Err(SubscriptionRefusal::InvalidConfig);
+    let in_order = overrides.is_sorted_by(|one, next| one < next);
+    if overrides.len() > MAX_OVERRIDES || !in_order || !overrides.iter().all(|name| details::is_variable(name)) {
+        return Err(SubscriptionRefusal::InvalidOverrides);
     }
     Ok(vec![SubscriptionEvent::SubscriptionRequested {
         user_id,
@@ -236,7 +234,7 @@ fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<Subscript
         plan,
         cycle,
         subdomain,
-        custom_config,
+        overrides,
         auto_renew,
         occurred_at: now,
     }])
@@ -302,7 +300,7 @@ impl Sold {
                 instance_id: self.instance_id.clone(),
                 plan: self.plan.clone(),
                 subdomain: self.subdomain.clone(),
-                custom_config: self.custom_config.clone(),
+                overrides: self.overrides.clone(),
                 deadline: now.plus(PROVISIONING_DEADLINE),
                 occurred_at: now,
             },

@@ -70,6 +70,7 @@ impl Walk<'_> {
             docker_image: offering.map(|offering| offering.image.clone()).unwrap_or_default(),
             container_port: 5678,
             environment: BTreeMap::new(),
+            overrides: Vec::new(),
             cpu_request: "50m".into(),
             cpu_limit: "500m".into(),
             mem_request: "128Mi".into(),

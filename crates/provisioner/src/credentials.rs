@@ -1,47 +1,48 @@
-//! Values drawn once per instance: passwords and keys that live in the vault and in the instance's Secret only.
+//! An instance's secret values: those drawn once for it and those its customer set; in the vault and its Secret only.
 
 use std::{collections::BTreeMap, fmt};
 
-use minispod_domain::ports::{PortError, Secrets};
+use minispod_domain::{
+    instance::{OVERRIDES, vault_owner},
+    ports::{PortError, Secrets},
+};
 use minispod_kernel::IdSource;
 
 use crate::catalog::{Alphabet, GeneratedSecret};
 
-/// Generated values by name. Does not show them.
+/// Generated values by name, and the customer's by variable. Does not show them.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Credentials(BTreeMap<String, String>);
+pub struct Credentials {
+    generated: BTreeMap<String, String>,
+    overrides: BTreeMap<String, String>,
+}
 
 impl Credentials {
     /// From given values: tests and restores.
     pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(values.into_iter().collect())
+        Self { generated: values.into_iter().collect(), overrides: BTreeMap::new() }
     }
 
-    /// One of them.
+    /// With the values of variables that the customer set.
+    pub fn with_overrides(self, overrides: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { overrides: overrides.into_iter().collect(), ..self }
+    }
+
+    /// A generated one.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.generated.get(name).map(String::as_str)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// What the customer set a variable to.
+    pub fn overridden(&self, variable: &str) -> Option<&str> {
+        self.overrides.get(variable).map(String::as_str)
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.generated.keys()).entries(self.overrides.keys()).finish()
     }
-}
-
-/// Under which owner the vault keeps an instance's values.
-pub fn vault_owner(instance_id: &str) -> String {
-    format!("instance/{instance_id}")
 }
 
 /// Finds the instance's values, drawing those that are not there yet. A repeat finds the first ones.
@@ -65,7 +66,23 @@ pub async fn find_or_generate(
             .map_err(|source| PortError { what: format!("the secret {}", secret.name), source: Box::new(source) })?;
         values.insert(secret.name.clone(), text);
     }
-    Ok(Credentials(values))
+    Ok(Credentials { generated: values, overrides: BTreeMap::new() })
+}
+
+/// What the customer set the variables to; without one that the vault does not know.
+pub async fn find_overrides(
+    secrets: &dyn Secrets,
+    instance_id: &str,
+    names: &[String],
+) -> Result<BTreeMap<String, String>, PortError> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let kept = secrets.find(&vault_owner(instance_id), OVERRIDES).await?.unwrap_or_else(|| b"{}".to_vec());
+    let mut values: BTreeMap<String, String> = serde_json::from_slice(&kept)
+        .map_err(|source| PortError { what: "the customer's settings".to_owned(), source: Box::new(source) })?;
+    values.retain(|name, _| names.contains(name));
+    Ok(values)
 }
 
 /// `length` characters, each equally likely: bytes beyond the last whole multiple of the alphabet are thrown away.
@@ -103,7 +120,8 @@ mod tests {
 
     #[test]
     fn credentials_do_not_show_their_values() {
-        let credentials = Credentials::from_values([("password".to_owned(), "hunter2".to_owned())]);
-        assert_eq!(format!("{credentials:?}"), r#"{"password"}"#);
+        let credentials = Credentials::from_values([("password".to_owned(), "hunter2".to_owned())])
+            .with_overrides([("SMTP_PASS".to_owned(), "hunter3".to_owned())]);
+        assert_eq!(format!("{credentials:?}"), r#"{"password", "SMTP_PASS"}"#);
     }
 }

@@ -63,7 +63,7 @@ pub enum PlanError {
     },
     #[error("{what}: the request is larger than the limit")]
     RequestAboveLimit { what: &'static str },
-    #[error("the generated secret {0} is missing")]
+    #[error("the secret value {0} is missing")]
     MissingSecret(String),
     #[error("the template {template} cannot be rendered")]
     Template {
@@ -201,6 +201,9 @@ fn check(spec: &InstanceSpec) -> Result<(), PlanError> {
     }
     if let Some(key) = spec.environment.keys().find(|key| !names::is_variable(key)) {
         return unusable("the environment", key);
+    }
+    if let Some(key) = spec.overrides.iter().find(|key| !names::is_variable(key)) {
+        return unusable("a setting of the customer", key);
     }
     Ok(())
 }

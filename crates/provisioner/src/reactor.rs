@@ -171,6 +171,9 @@ impl ProvisionerReactor {
             &offering.secrets,
         )
         .await?;
+        let overrides =
+            credentials::find_overrides(self.secrets.as_ref(), &task.instance_id, &task.spec.overrides).await?;
+        let credentials = credentials.with_overrides(overrides);
         let wish = Wish { generation: task.generation, position: task.position, replicas: 1 };
         Ok(plan::plan(&task.spec, wish, &self.settings.options, &credentials)?)
     }

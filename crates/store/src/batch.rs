@@ -323,7 +323,7 @@ impl Engine {
                 correlation_id: context.correlation_id.clone(),
                 causation_id: context.causation_id.clone(),
                 command_key: match &context.key {
-                    CommandKey::Client { key, .. } | CommandKey::Derived(key) => key.clone(),
+                    CommandKey::Client { .. } | CommandKey::Derived(_) => context.key.for_the_log(),
                     CommandKey::Generated => member.event_ids().first().unwrap_or(event_id).clone(),
                 },
                 actor: context.actor.clone(),

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use minispod_kernel::{Actor, InsSeq, RefusalKind};
+use sha2::{Digest, Sha256};
 
 use crate::StoreError;
 
@@ -44,6 +45,24 @@ pub enum CommandKey {
     Derived(String),
     /// Nobody will repeat it. Leaves no receipt: an unknown commit is resolved by its event ids in the log.
     Generated,
+}
+
+impl CommandKey {
+    /// The key as events show it for ever. A client's own words may be an address or a token, so of them only the
+    /// hash, together with whose they are.
+    pub(crate) fn for_the_log(&self) -> String {
+        match self {
+            Self::Client { scope, key, .. } => {
+                let mut digest = Sha256::new();
+                digest.update((scope.len() as u64).to_be_bytes());
+                digest.update(scope.as_bytes());
+                digest.update(key.as_bytes());
+                format!("client.{}", hex::encode(digest.finalize()))
+            }
+            Self::Derived(key) => key.clone(),
+            Self::Generated => String::new(),
+        }
+    }
 }
 
 /// A secret written or removed together with the events. A command that is refused or finds nothing to do writes none.

@@ -46,4 +46,4 @@ pub use numbering::{NumberedBatch, Numbering};
 pub use receipts::Receipts;
 pub use store::{Store, migrate};
 pub use timers::{Timer, Timers};
-pub use vault::Vault;
+pub use vault::{VALUE_MAX as SECRET_MAX, Vault};

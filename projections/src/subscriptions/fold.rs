@@ -44,9 +44,7 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
             row.start_date = period.start;
             set_period(row, period);
         }
-        SubscriptionEvent::SubscriptionProvisioningStarted { custom_config, .. } => {
-            row.custom_config.clone_from(custom_config);
-        }
+        SubscriptionEvent::SubscriptionProvisioningStarted { overrides, .. } => row.overrides.clone_from(overrides),
         SubscriptionEvent::SubscriptionActivated { period, external_url, occurred_at, .. } => {
             row.status = SubscriptionStatus::Active;
             row.start_date = period.start;
@@ -86,7 +84,7 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
         plan,
         cycle,
         subdomain,
-        custom_config,
+        overrides,
         auto_renew,
         occurred_at,
     } = event
@@ -107,7 +105,7 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
         cycle: *cycle,
         docker_image: plan.docker_image.clone(),
         subdomain: subdomain.clone(),
-        custom_config: custom_config.clone(),
+        overrides: overrides.clone(),
         auto_renew: *auto_renew,
         external_url: None,
         period_number: 0,
@@ -123,9 +121,11 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
     })
 }
 
+/// People's own words stay in the log, sealed: a read model would have to forget them by itself.
 fn reason_text(reason: &CancelReason) -> String {
     match reason {
-        CancelReason::Customer { text } | CancelReason::Administrator { text } => text.clone(),
+        CancelReason::Customer { .. } => "cancelled by the customer".to_owned(),
+        CancelReason::Administrator { .. } => "cancelled by an administrator".to_owned(),
         CancelReason::SoldOut => "sold out".to_owned(),
         CancelReason::InsufficientBalance => "insufficient balance".to_owned(),
         CancelReason::Refused { code } => code.clone(),
@@ -265,7 +265,7 @@ fn provisioned(id: &str, spec: &InstanceSpec, generation: u32, at: Timestamp) ->
         cpu_limit: spec.cpu_limit.clone(),
         mem_request: spec.mem_request.clone(),
         mem_limit: spec.mem_limit.clone(),
-        custom_config: spec.environment.clone(),
+        overrides: spec.overrides.clone(),
         subdomain: spec.subdomain.clone(),
         volume_claim_name: None,
         volume_status: if spec.volume_size.is_some() { "Pending" } else { "None" }.to_owned(),

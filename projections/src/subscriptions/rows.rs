@@ -1,7 +1,5 @@
 //! The rows of the subscriptions read model and the words in them.
 
-use std::collections::BTreeMap;
-
 use minispod_events::BillingCycle;
 use minispod_kernel::{Rupiah, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -42,7 +40,7 @@ pub struct SubscriptionRow {
     pub cycle: BillingCycle,
     pub docker_image: String,
     pub subdomain: String,
-    pub custom_config: BTreeMap<String, String>,
+    pub overrides: Vec<String>,
     pub auto_renew: bool,
     pub external_url: Option<String>,
     pub period_number: u32,
@@ -77,7 +75,7 @@ impl Row for SubscriptionRow {
         "cycle",
         "docker_image",
         "subdomain",
-        "custom_config",
+        "overrides",
         "auto_renew",
         "external_url",
         "period_number",
@@ -120,7 +118,7 @@ pub struct InstanceRow {
     pub cpu_limit: String,
     pub mem_request: String,
     pub mem_limit: String,
-    pub custom_config: BTreeMap<String, String>,
+    pub overrides: Vec<String>,
     pub subdomain: String,
     pub volume_claim_name: Option<String>,
     /// `None`, `Pending`, `Bound` or `Deleted`.
@@ -158,7 +156,7 @@ impl Row for InstanceRow {
         "cpu_limit",
         "mem_request",
         "mem_limit",
-        "custom_config",
+        "overrides",
         "subdomain",
         "volume_claim_name",
         "volume_status",

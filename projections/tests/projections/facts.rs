@@ -57,6 +57,7 @@ pub fn spec() -> InstanceSpec {
         docker_image: "n8nio/n8n".to_owned(),
         container_port: 5678,
         environment: BTreeMap::new(),
+        overrides: Vec::new(),
         cpu_request: "0.25".to_owned(),
         cpu_limit: "1".to_owned(),
         mem_request: "512Mi".to_owned(),
@@ -172,7 +173,7 @@ impl Log {
             plan: snapshot(price),
             cycle: BillingCycle::Monthly,
             subdomain: "flow".to_owned(),
-            custom_config: BTreeMap::new(),
+            overrides: Vec::new(),
             auto_renew: true,
             occurred_at,
         })

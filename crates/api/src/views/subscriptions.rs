@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::{instant, money, people, plans};
 
+/// Stands for a value that is kept from everybody.
+const HIDDEN: &str = "(hidden)";
+
 /// The fields of a subscription alone (`Sub`).
 pub fn bare(row: &SubscriptionRow) -> Value {
     json!({
@@ -79,6 +82,11 @@ fn deployed(view: &SubscriptionView) -> Option<&InstanceRow> {
     view.instance.as_ref().filter(|instance| instance.pod_name.is_some())
 }
 
+/// Which settings the customer changed; what to is shown to nobody, it may be a password.
+fn custom_config(overrides: &[String]) -> Value {
+    overrides.iter().map(|name| (name.clone(), Value::from(HIDDEN))).collect::<serde_json::Map<_, _>>().into()
+}
+
 /// One instance (`Inst`). `credentials` names cluster objects, as it always has; secrets are elsewhere.
 fn instance(row: &InstanceRow) -> Value {
     json!({
@@ -97,7 +105,7 @@ fn instance(row: &InstanceRow) -> Value {
         "resetCount": 0,
         "lastResetAt": null,
         "resetBackup": null,
-        "customConfig": row.custom_config,
+        "customConfig": custom_config(&row.overrides),
         "deploymentConfig": null,
         "resourceLimits": {
             "cpuRequest": row.cpu_request,

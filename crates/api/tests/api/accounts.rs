@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     shapes::assert_shape,
-    world::{PASSWORD, open},
+    world::{PASSWORD, open, request},
 };
 
 #[actix_web::test]
@@ -130,11 +130,25 @@ async fn secrets_never_reach_the_log_of_events() {
     }
     let world = open(|_| {}).await;
     let (token, _) = world.register("ani@example.com").await;
+    let plan = "cplanfree0000000000000000";
+    world.publish(plan, "free", 0, -1).await;
+    let settings = json!({"serviceId": plan, "customConfig": {"N8N_SMTP_PASS": "hunter-of-smtp"}});
+    let wish = request("POST", "/subscriptions", Some(&token), Some(&settings));
+    let bought = world.send(wish.insert_header(("Idempotency-Key", "ani@example.com"))).await;
+    assert_eq!(bought.status, 200, "{:#}", bought.body);
+    let id = bought.data()["id"].as_str().expect("an id");
+    world.settle_reactions().await;
+    let reason = json!({"reason": "my sister Siti Wijaya said so"});
+    let ended = world.call("DELETE", &format!("/subscriptions/{id}"), Some(&token), Some(&reason)).await;
+    assert_eq!(ended.status, 200, "{:#}", ended.body);
+    for answer in [&bought.body, &ended.body, &world.get(&format!("/subscriptions/{id}"), &token).await.body] {
+        assert!(!answer.to_string().contains("hunter-of-smtp"), "{answer:#}");
+    }
     let text: String = sqlx::query_scalar("SELECT string_agg(payload::text || metadata::text, ' ') FROM log.events")
         .fetch_one(world.store.pool())
         .await
         .expect("reads");
-    for secret in [PASSWORD, "ani@example.com", "Ani Wijaya", "argon2", token.as_str()] {
+    for secret in [PASSWORD, "ani@example.com", "Ani Wijaya", "argon2", token.as_str(), "hunter-of-smtp", "Siti"] {
         assert!(!text.contains(secret), "{secret}");
     }
 }

@@ -101,7 +101,7 @@ struct Overrides;
 
 impl AllowedOverrides for Overrides {
     fn of(&self, offering: &str) -> Vec<String> {
-        if offering == "n8n" { vec!["GENERIC_TIMEZONE".to_owned()] } else { Vec::new() }
+        if offering == "n8n" { vec!["GENERIC_TIMEZONE".to_owned(), "N8N_SMTP_PASS".to_owned()] } else { Vec::new() }
     }
 }
 

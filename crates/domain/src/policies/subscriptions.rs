@@ -1,7 +1,5 @@
 //! The processes of a subscription: slot, charge, provisioning, renewal, and the way back from each.
 
-use std::collections::BTreeMap;
-
 use minispod_events::{
     CancelReason, EntryCause, InstanceEvent, InstanceSpec, InvoiceKind, MailTemplate, Period, PlanEvent, PlanSnapshot,
     SubscriptionEvent, WalletEvent,
@@ -169,22 +167,20 @@ fn day(at: Timestamp) -> String {
     format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
-/// The customer's overrides win over the plan's environment.
+/// What the plan sold; of the customer's overrides the names.
 fn provision(id: &str, event: &SubscriptionEvent) -> Option<Reaction> {
     let SubscriptionEvent::SubscriptionProvisioningStarted {
         user_id,
         instance_id,
         plan,
         subdomain,
-        custom_config,
+        overrides,
         deadline,
         ..
     } = event
     else {
         return None;
     };
-    let mut environment: BTreeMap<String, String> = plan.environment.clone();
-    environment.extend(custom_config.clone());
     let spec = InstanceSpec {
         instance_id: instance_id.clone(),
         subscription_id: id.to_owned(),
@@ -194,7 +190,8 @@ fn provision(id: &str, event: &SubscriptionEvent) -> Option<Reaction> {
         display_name: plan.display_name.clone(),
         docker_image: plan.docker_image.clone(),
         container_port: plan.container_port,
-        environment,
+        environment: plan.environment.clone(),
+        overrides: overrides.clone(),
         cpu_request: plan.cpu_request.clone(),
         cpu_limit: plan.cpu_limit.clone(),
         mem_request: plan.mem_request.clone(),

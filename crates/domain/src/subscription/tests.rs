@@ -1,6 +1,6 @@
 //! Stories of subscriptions: the way forward, and every way back.
 
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Sensitive, Timestamp};
 use time::macros::datetime;
 
 use super::*;
@@ -26,16 +26,16 @@ fn a_request_claims_the_offering_and_the_subdomain() {
 fn a_request_must_keep_the_rules() {
     for subdomain in ["ab", "Ani", "-ani", "ani-", "a.b.c", "", &"a".repeat(41)] {
         given_nothing::<Subscription>()
-            .when(request_with(1, subdomain, BTreeMap::new()))
+            .when(request_with(1, subdomain, &[]))
             .then_refused(SubscriptionRefusal::InvalidSubdomain);
     }
     given_nothing::<Subscription>().when(request(-1)).then_refused(SubscriptionRefusal::NegativePrice);
-    let odd = [("NOT-A-NAME".to_owned(), "x".to_owned())].into();
-    let long = [("NAME".to_owned(), "x".repeat(MAX_CUSTOM_VALUE + 1))].into();
-    for config in [odd, long] {
+    let numbered: Vec<String> = (0..=MAX_OVERRIDES).map(|number| format!("NAME_{number:03}")).collect();
+    let many: Vec<&str> = numbered.iter().map(String::as_str).collect();
+    for overrides in [&["NOT-A-NAME"][..], &["B", "A"], &["A", "A"], &many] {
         given_nothing::<Subscription>()
-            .when(request_with(1, "ani", config))
-            .then_refused(SubscriptionRefusal::InvalidConfig);
+            .when(request_with(1, "ani", overrides))
+            .then_refused(SubscriptionRefusal::InvalidOverrides);
     }
 }
 
@@ -278,7 +278,7 @@ fn a_renewal_paid_after_the_end_is_refused_so_that_the_money_goes_back() {
 }
 
 fn customer() -> CancelReason {
-    CancelReason::Customer { text: "no longer needed".into() }
+    CancelReason::Customer { text: Sensitive::Open("no longer needed".into()) }
 }
 
 fn no_image() -> CancelReason {
@@ -291,17 +291,17 @@ fn snapshot(price: i64) -> PlanSnapshot {
 }
 
 fn request(price: i64) -> SubscriptionCommand {
-    request_with(price, "ani-flows", BTreeMap::new())
+    request_with(price, "ani-flows", &[])
 }
 
-fn request_with(price: i64, subdomain: &str, custom_config: BTreeMap<String, String>) -> SubscriptionCommand {
+fn request_with(price: i64, subdomain: &str, overrides: &[&str]) -> SubscriptionCommand {
     SubscriptionCommand::Request {
         user_id: "ani".into(),
         instance_id: "i".into(),
         plan: snapshot(price),
         cycle: BillingCycle::Monthly,
         subdomain: subdomain.into(),
-        custom_config,
+        overrides: overrides.iter().map(|name| (*name).to_owned()).collect(),
         auto_renew: true,
     }
 }
@@ -313,7 +313,7 @@ fn requested(price: i64) -> SubscriptionEvent {
         plan: snapshot(price),
         cycle: BillingCycle::Monthly,
         subdomain: "ani-flows".into(),
-        custom_config: BTreeMap::new(),
+        overrides: Vec::new(),
         auto_renew: true,
         occurred_at: noon(),
     }
@@ -347,7 +347,7 @@ fn provisioning(price: i64) -> Vec<SubscriptionEvent> {
         instance_id: "i".into(),
         plan: snapshot(price),
         subdomain: "ani-flows".into(),
-        custom_config: BTreeMap::new(),
+        overrides: Vec::new(),
         deadline: noon().plus(PROVISIONING_DEADLINE),
         occurred_at: noon(),
     };

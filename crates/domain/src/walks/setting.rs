@@ -1,6 +1,6 @@
 //! The people, plans and words of the walks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use minispod_events::{BillingCycle, CancelReason, Capacity, PlanDetails, Role, SignUpMethod};
 use minispod_kernel::{Rupiah, Sensitive};
@@ -73,7 +73,7 @@ pub fn request_command(id: &str, user: &str, price: i64) -> AnyCommand {
         plan,
         cycle: BillingCycle::Monthly,
         subdomain: format!("{id}-flows"),
-        custom_config: BTreeMap::new(),
+        overrides: Vec::new(),
         auto_renew: true,
     })
 }
@@ -83,7 +83,7 @@ pub fn subscription(bus: &mut MemoryBus, key: &str, id: &str, command: Subscript
 }
 
 pub fn cancel(bus: &mut MemoryBus, id: &str) {
-    let reason = CancelReason::Customer { text: "enough".into() };
+    let reason = CancelReason::Customer { text: Sensitive::Open("enough".into()) };
     subscription(bus, &format!("cancel-{id}"), id, SubscriptionCommand::Cancel { reason }).expect("cancelled");
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minispod_events::{AdminRosterEvent, Event, Role};
-use minispod_kernel::RefusalKind;
+use minispod_kernel::{RefusalKind, Sensitive};
 
 use super::setting::*;
 use crate::{
@@ -248,7 +248,7 @@ fn cancelling_in_the_middle_of_the_first_steps_leaves_nothing_behind() {
         let mut bus = shop(PRICE, 1);
         give(&mut bus, ANI, PRICE);
         bus.tell("request-s", "s", request_command("s", ANI, PRICE)).expect("accepted");
-        let reason = minispod_events::CancelReason::Administrator { text: "test".into() };
+        let reason = minispod_events::CancelReason::Administrator { text: Sensitive::Open("test".into()) };
         // Somewhere between the steps, depending on the order.
         if let Order::Shuffled(seed) = order {
             for _ in 0..seed % 4 {

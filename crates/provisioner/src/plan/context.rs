@@ -71,7 +71,7 @@ pub(super) fn build(
             "storage_class": spec.storage_class,
             "access_mode": access_mode,
         },
-        "secret_data": secret_data(offering, credentials)?,
+        "secret_data": secret_data(spec, offering, credentials)?,
     });
     let env = environment(spec, offering, &context, &places.workload)?;
     context["env"] = env;
@@ -161,29 +161,48 @@ fn data_volume(claim: Option<&str>) -> Value {
     }
 }
 
-fn secret_data(offering: &Offering, credentials: &Credentials) -> Result<BTreeMap<String, String>, PlanError> {
-    offering
-        .secrets
-        .iter()
-        .map(|secret| {
-            let value = credentials.get(&secret.name).ok_or_else(|| PlanError::MissingSecret(secret.name.clone()))?;
-            Ok((secret.name.clone(), STANDARD.encode(value)))
-        })
-        .collect()
+fn secret_data(
+    spec: &InstanceSpec,
+    offering: &Offering,
+    credentials: &Credentials,
+) -> Result<BTreeMap<String, String>, PlanError> {
+    let missing = |name: &str| PlanError::MissingSecret(name.to_owned());
+    let generated = offering.secrets.iter().map(|secret| {
+        let value = credentials.get(&secret.name).ok_or_else(|| missing(&secret.name))?;
+        Ok((secret.name.clone(), STANDARD.encode(value)))
+    });
+    let overrides = effective_overrides(spec, offering).map(|variable| {
+        let value = credentials.overridden(variable).ok_or_else(|| missing(variable))?;
+        Ok((override_key(variable), STANDARD.encode(value)))
+    });
+    generated.chain(overrides).collect()
 }
 
-/// Defaults, then the plan, then what nobody may change, then references to the Secret; each key once, in order.
+/// The customer's variables without those that follow from where the instance lives or are drawn for it.
+fn effective_overrides<'a>(spec: &'a InstanceSpec, offering: &'a Offering) -> impl Iterator<Item = &'a String> {
+    let is_drawn = |name: &str| offering.secrets.iter().any(|secret| secret.variable.as_deref() == Some(name));
+    spec.overrides.iter().filter(move |name| !offering.managed.contains_key(*name) && !is_drawn(name))
+}
+
+/// The key of a customer's value in the instance's Secret.
+fn override_key(variable: &str) -> String {
+    format!("override.{variable}")
+}
+
+/// Defaults, then the plan, then what nobody may change, then references to the Secret (what is drawn, and what the
+/// customer set: it may be a password); each key once, in order.
 fn environment(spec: &InstanceSpec, offering: &Offering, context: &Value, secret: &str) -> Result<Value, PlanError> {
     let mut plain = offering.environment.clone();
     plain.extend(spec.environment.clone());
     for (key, template) in &offering.managed {
         plain.insert(key.clone(), render::text(key, template, context)?);
     }
-    let referenced = offering.secrets.iter().filter_map(|item| Some((item.variable.clone()?, item.name.as_str())));
-    Ok(variables(plain, referenced.collect(), secret))
+    let drawn = offering.secrets.iter().filter_map(|item| Some((item.variable.clone()?, item.name.clone())));
+    let set = effective_overrides(spec, offering).map(|variable| (variable.clone(), override_key(variable)));
+    Ok(variables(plain, drawn.chain(set).collect(), secret))
 }
 
-fn variables(plain: BTreeMap<String, String>, referenced: BTreeMap<String, &str>, secret: &str) -> Value {
+fn variables(plain: BTreeMap<String, String>, referenced: BTreeMap<String, String>, secret: &str) -> Value {
     let own = plain.iter().filter(|(key, _)| !referenced.contains_key(*key));
     let own = own.map(|(key, value)| json!({ "name": key, "value": value }));
     let secrets = referenced.iter().map(
@@ -196,7 +215,7 @@ fn companion_words(spec: &InstanceSpec, offering: &Offering, companion: &Compani
     let name = format!("{}-db", places.workload);
     let claim = places.volume_claim.as_ref().map(|_| format!("{name}-data"));
     let referenced =
-        offering.secrets.iter().filter_map(|item| Some((item.companion_variable.clone()?, item.name.as_str())));
+        offering.secrets.iter().filter_map(|item| Some((item.companion_variable.clone()?, item.name.clone())));
     let mut pod = pod_security(Some(companion.run_as), offering);
     if let Some(pod) = pod.as_object_mut() {
         pod.remove("sysctls");

@@ -28,6 +28,7 @@ fn sold(offering: &str) -> InstanceSpec {
         docker_image: known.map_or("registry.example/app:1.2".into(), |offering| offering.image.clone()),
         container_port: known.map_or(3000, |offering| offering.port),
         environment: BTreeMap::from([("TZ".to_owned(), "Asia/Makassar".to_owned())]),
+        overrides: Vec::new(),
         cpu_request: "0.25".into(),
         cpu_limit: "1".into(),
         mem_request: "512Mi".into(),
@@ -205,6 +206,38 @@ fn what_was_sold_beats_the_catalogue_and_what_is_managed_beats_both() {
     assert_eq!(variable("WEBHOOK_URL")["value"], "https://blog.n8n.apps.example.com/");
     assert_eq!(variable("N8N_PORT")["value"], "8080");
     assert_eq!(variable("N8N_ENCRYPTION_KEY")["valueFrom"]["secretKeyRef"]["key"], "encryption_key");
+}
+
+#[test]
+fn what_the_customer_set_is_a_reference_to_the_secret_and_beats_only_what_may_be_changed() {
+    let mut spec = sold("n8n");
+    spec.overrides = ["N8N_ENCRYPTION_KEY", "N8N_SMTP_PASS", "TZ", "WEBHOOK_URL"].map(str::to_owned).to_vec();
+    let set = spec.overrides.iter().map(|name| (name.clone(), format!("set-{name}")));
+    let credentials = credentials(&spec).with_overrides(set);
+    let planned = plan(&spec, WISH, &options(), &credentials).expect("the plan can be made");
+    let secret = of_kind(&planned, "Secret").next().expect("a secret");
+    let keys: Vec<_> = secret["data"].as_object().expect("data").keys().collect();
+    assert_eq!(keys, ["encryption_key", "override.N8N_SMTP_PASS", "override.TZ"]);
+    let container = &planned.objects.last().expect("not empty")["spec"]["template"]["spec"]["containers"][0];
+    assert!(!container.to_string().contains("set-"), "a value is in the open: {container}");
+    let reference = |name: &str| {
+        let all = container["env"].as_array().expect("env").iter();
+        let found: Vec<_> = all.filter(|variable| variable["name"] == name).collect();
+        assert_eq!(found.len(), 1, "{name} once");
+        found[0]["valueFrom"]["secretKeyRef"]["key"].clone()
+    };
+    assert_eq!(reference("N8N_SMTP_PASS"), "override.N8N_SMTP_PASS");
+    assert_eq!(reference("TZ"), "override.TZ");
+    assert_eq!(reference("N8N_ENCRYPTION_KEY"), "encryption_key");
+    assert!(reference("WEBHOOK_URL").is_null(), "what is managed stays");
+}
+
+#[test]
+fn a_value_of_the_customer_that_the_vault_has_lost_is_named() {
+    let mut spec = sold("n8n");
+    spec.overrides = vec!["N8N_SMTP_PASS".into()];
+    let refusal = plan(&spec, WISH, &options(), &credentials(&spec)).expect_err("must be refused");
+    assert!(matches!(&refusal, PlanError::MissingSecret(name) if name == "N8N_SMTP_PASS"), "{refusal}");
 }
 
 #[test]

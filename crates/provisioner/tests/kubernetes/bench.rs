@@ -75,6 +75,7 @@ impl Bench {
             docker_image: known.image.clone(),
             container_port: known.port,
             environment: BTreeMap::new(),
+            overrides: Vec::new(),
             cpu_request: "0.05".into(),
             cpu_limit: "1".into(),
             mem_request: "128Mi".into(),

@@ -1,10 +1,14 @@
 //! An instance's life through the reactor: from the fact to the report.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
-use minispod_domain::InstanceCommand;
+use minispod_domain::{
+    InstanceCommand,
+    instance::{OVERRIDES, vault_owner},
+    ports::Secrets,
+};
 use minispod_events::InstanceEvent;
 use minispod_kernel::Timestamp;
-use minispod_provisioner::{Cluster, credentials::vault_owner};
+use minispod_provisioner::Cluster;
 
 use crate::bench::{Bench, carry_out};
 
@@ -49,7 +53,10 @@ async fn a_bought_instance_becomes_ready_stops_starts_and_goes_with_its_data() {
 #[tokio::test]
 async fn the_same_effect_again_gives_the_same_reports_and_the_same_secrets() {
     let Some(bench) = Bench::open().await else { return };
-    let spec = bench.sold("n8n");
+    let mut spec = bench.sold("n8n");
+    spec.overrides = vec!["N8N_SMTP_PASS".to_owned()];
+    let set: &[u8] = br#"{"N8N_SMTP_PASS":"hunter2","LATER":"x"}"#;
+    bench.vault.keep(&vault_owner(&spec.instance_id), OVERRIDES, set).await.expect("kept");
     let now = bench.clock.now();
     let provision = bench.provision(&spec);
     let first = carry_out(&bench.reactor(), &spec.instance_id, provision.clone(), now).await.expect("provisioned");
@@ -59,8 +66,9 @@ async fn the_same_effect_again_gives_the_same_reports_and_the_same_secrets() {
     let secrets: kube::Api<Secret> = kube::Api::namespaced(bench.client.clone(), &namespace);
     let name = format!("n8n-{}", spec.subscription_id);
     let live = secrets.get(&name).await.expect("there").data.expect("data");
-    let vault: &dyn minispod_domain::ports::Secrets = bench.vault.as_ref();
-    let kept = vault.find(&vault_owner(&spec.instance_id), "encryption_key").await.expect("answered");
+    assert_eq!(live["override.N8N_SMTP_PASS"].0, b"hunter2");
+    assert_eq!(live.len(), 2, "only what the fact names: {:?}", live.keys());
+    let kept = bench.vault.find(&vault_owner(&spec.instance_id), "encryption_key").await.expect("answered");
     assert_eq!(Some(live["encryption_key"].0.clone()), kept);
 }
 

@@ -1,6 +1,6 @@
 //! Commands and what follows from them, in-line and by the billing role.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use minispod_domain::{AnyCommand, PlanCommand, SubscriptionCommand, WalletCommand, ports::Reactor};
 use minispod_events::{BillingCycle, EntryCause, PlanSnapshot};
@@ -54,7 +54,7 @@ pub async fn subscribe(stage: &Stage, id: &str) -> Result<Dispatched, CommandErr
         plan,
         cycle: BillingCycle::Monthly,
         subdomain: format!("flow-{id}"),
-        custom_config: BTreeMap::new(),
+        overrides: Vec::new(),
         auto_renew: true,
     };
     let context = CommandContext::new(CommandKey::Derived(format!("ask-{id}")), stage.cause.actor.clone(), "test");

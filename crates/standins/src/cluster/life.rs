@@ -105,6 +105,7 @@ fn spec() -> InstanceSpec {
         docker_image: "n8nio/n8n:2.36.9".into(),
         container_port: 5678,
         environment: BTreeMap::new(),
+        overrides: Vec::new(),
         cpu_request: "0.25".into(),
         cpu_limit: "1".into(),
         mem_request: "512Mi".into(),

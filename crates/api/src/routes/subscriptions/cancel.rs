@@ -3,6 +3,7 @@
 use actix_web::web;
 use minispod_domain::{AnyCommand, SubscriptionCommand};
 use minispod_events::CancelReason;
+use minispod_kernel::Sensitive;
 use serde_json::Value;
 
 use super::{SHOWN_BY, owned};
@@ -30,7 +31,9 @@ pub async fn handle(
     let body = body.json().await?;
     let text = read(&body.value)?;
     owned(&state, &id, &caller).await?;
-    let command = AnyCommand::Subscription(SubscriptionCommand::Cancel { reason: CancelReason::Customer { text } });
+    let command = AnyCommand::Subscription(SubscriptionCommand::Cancel {
+        reason: CancelReason::Customer { text: Sensitive::Open(text) },
+    });
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let cancelled = state.dispatcher.dispatch_as(&id, command, context).await?;
     let replayed = cancelled.replayed;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::web;
 use minispod_domain::{
     AnyCommand, SubscriptionCommand,
+    instance::{OVERRIDES, vault_owner},
     plan::details::snapshot,
-    subscription::{MAX_CUSTOM_CONFIG, MAX_CUSTOM_VALUE, is_subdomain, subdomain_key},
+    subscription::{MAX_OVERRIDES, is_subdomain, subdomain_key},
 };
 use minispod_events::{BillingCycle, PlanSnapshot};
 use minispod_kernel::ids::derived_id;
@@ -15,7 +16,7 @@ use minispod_projections::{
     subscriptions,
 };
 use minispod_runtime::Dispatched;
-use minispod_store::{CommandContext, CommandError, CommandKey};
+use minispod_store::{CommandContext, CommandError, CommandKey, VaultWrite};
 use serde_json::Value;
 
 use super::{DUPLICATE, Ineligible, NO_BALANCE, SHOWN_BY, SOLD_OUT, balance_of, refusal_of};
@@ -31,6 +32,10 @@ use crate::{
     views,
 };
 
+/// Longest value of a customer's setting, in bytes.
+const SETTING_MAX: usize = 4_096;
+/// Most bytes of all of a customer's settings together, names included: half of what one secret may hold.
+const SETTINGS_MAX: usize = minispod_store::SECRET_MAX / 2;
 /// Longest id of a plan.
 const SERVICE_ID_MAX: usize = 64;
 /// Longest subdomain of our choice.
@@ -52,18 +57,20 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     if !Placed::exists(&state, &id).await? {
         check_eligibility(&state, &caller, &plan, &sold).await?;
     }
+    let instance_id = derived_id(&["instance", &id]);
     let request = |subdomain: String| {
         AnyCommand::Subscription(SubscriptionCommand::Request {
             user_id: caller.user.id.clone(),
-            instance_id: derived_id(&["instance", &id]),
+            instance_id: instance_id.clone(),
             plan: sold.clone(),
             cycle: wish.cycle,
             subdomain,
-            custom_config: wish.custom_config.clone(),
+            overrides: wish.settings.keys().cloned().collect(),
             auto_renew: wish.auto_renew,
         })
     };
-    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let vault = wish.secrets(&instance_id)?;
+    let context = CommandContext { vault, ..call.command(caller.actor(), &caller.user.id, &body.bytes) };
     let candidates = wish.candidates(&plan, &caller.user.id);
     let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
     let Some(requested) = requested else {
@@ -146,7 +153,8 @@ struct Wish {
     service_id: String,
     cycle: BillingCycle,
     subdomain: Option<String>,
-    custom_config: BTreeMap<String, String>,
+    /// Values by variable; they may be passwords.
+    settings: BTreeMap<String, String>,
     auto_renew: bool,
 }
 
@@ -169,27 +177,19 @@ impl Wish {
         if subdomain.as_deref().is_some_and(|name| !is_subdomain(name)) {
             fields.fault("subdomain", "Subdomain must be 3 to 40 of a-z, 0-9 and inner hyphens");
         }
-        let custom_config = fields.optional_texts("customConfig", "Custom config").unwrap_or_default();
-        if custom_config.len() > MAX_CUSTOM_CONFIG {
-            fields.fault("customConfig", format!("At most {MAX_CUSTOM_CONFIG} settings"));
-        }
-        for (name, value) in &custom_config {
-            if value.len() > MAX_CUSTOM_VALUE || value.contains('\0') {
-                fields.fault(
-                    &format!("customConfig.{}", shown(name)),
-                    format!("The value must be at most {MAX_CUSTOM_VALUE} bytes long"),
-                );
-            }
+        let settings = fields.optional_texts("customConfig", "Custom config").unwrap_or_default();
+        for (field, fault) in settings_faults(&settings) {
+            fields.fault(&field, fault);
         }
         let auto_renew = fields.optional_flag("autoRenew", "Auto-renew").unwrap_or(true);
         fields.finish(Unknown::Refused)?;
         let service_id = service_id.unwrap_or_default().to_owned();
-        Ok(Self { service_id, cycle, subdomain, custom_config, auto_renew })
+        Ok(Self { service_id, cycle, subdomain, settings, auto_renew })
     }
 
     /// Only what the offering allows to be set.
     fn check_overrides(&self, allowed: &[String]) -> std::result::Result<(), ApiError> {
-        let strangers = self.custom_config.keys().filter(|name| !(is_variable(name) && allowed.contains(name)));
+        let strangers = self.settings.keys().filter(|name| !allowed.contains(name));
         let faults: Vec<_> = strangers
             .map(|name| {
                 let field = format!("customConfig.{}", shown(name));
@@ -197,6 +197,15 @@ impl Wish {
             })
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(faults)) }
+    }
+
+    /// The settings' values, for the transaction of the request: the event has only their names.
+    fn secrets(&self, instance_id: &str) -> std::result::Result<Vec<VaultWrite>, ApiError> {
+        if self.settings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let value = serde_json::to_vec(&self.settings).map_err(ApiError::internal)?;
+        Ok(vec![VaultWrite::Put { owner: vault_owner(instance_id), name: OVERRIDES.to_owned(), value }])
     }
 
     /// The customer's own subdomain alone, or ours in the order we try them.
@@ -213,11 +222,21 @@ impl Wish {
     }
 }
 
-/// `^[A-Z][A-Z0-9_]{0,63}$`
-fn is_variable(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.as_bytes()[0].is_ascii_uppercase()
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+/// Field and fault of each setting that is too long, and of too many.
+fn settings_faults(settings: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    if settings.len() > MAX_OVERRIDES {
+        faults.push(("customConfig".to_owned(), format!("At most {MAX_OVERRIDES} settings")));
+    } else if settings.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > SETTINGS_MAX {
+        faults.push(("customConfig".to_owned(), format!("At most {SETTINGS_MAX} bytes in all")));
+    }
+    for (name, value) in settings {
+        if value.len() > SETTING_MAX || value.contains('\0') {
+            let field = format!("customConfig.{}", shown(name));
+            faults.push((field, format!("The value must be at most {SETTING_MAX} bytes long")));
+        }
+    }
+    faults
 }
 
 /// A client's own name, cut to what may be sent back.
@@ -259,11 +278,33 @@ mod tests {
     #[test]
     fn only_allowed_settings_may_be_changed() {
         let wish = |name: &str| Wish::read(&json!({"serviceId": "c", "customConfig": {name: "x"}})).expect("reads");
-        let allowed = ["N8N_HOST".to_owned(), "lower".to_owned()];
+        let allowed = ["N8N_HOST".to_owned(), "mail__from".to_owned()];
         assert!(wish("N8N_HOST").check_overrides(&allowed).is_ok());
-        for bad in ["PATH", "LD_PRELOAD", "lower", "N8N-HOST", "", "1A"] {
+        assert!(wish("mail__from").check_overrides(&allowed).is_ok());
+        for bad in ["PATH", "LD_PRELOAD", "n8n_host", "N8N-HOST", "", "1A"] {
             assert!(wish(bad).check_overrides(&allowed).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn settings_are_bounded_one_by_one_and_together() {
+        let settings = |count: usize, length: usize| {
+            let all = (0..count).map(|number| (format!("NAME_{number:03}"), "x".repeat(length)));
+            settings_faults(&all.collect()).into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+        };
+        assert!(settings(7, SETTING_MAX).is_empty());
+        assert_eq!(settings(8, SETTING_MAX), ["customConfig"]);
+        assert_eq!(settings(1, SETTING_MAX + 1), ["customConfig.NAME_000"]);
+        assert_eq!(settings(MAX_OVERRIDES + 1, 1), ["customConfig"]);
+    }
+
+    #[test]
+    fn values_go_to_the_vault_of_the_instance() {
+        let wish = Wish::read(&json!({"serviceId": "c", "customConfig": {"A": "hunter2"}})).expect("reads");
+        let [VaultWrite::Put { owner, name, value }] = &wish.secrets("ci").expect("written")[..] else {
+            panic!("one secret");
+        };
+        assert_eq!((owner.as_str(), name.as_str(), &value[..]), ("instance/ci", OVERRIDES, &br#"{"A":"hunter2"}"#[..]));
     }
 
     #[test]
