@@ -1,8 +1,10 @@
 //! The next events after a position, without a hole: from the stream, and from Postgres wherever the stream falls short.
 
+mod proof;
+
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use minispod_kernel::{LogPosition, Recorded};
 use minispod_messaging::{FetchError, Fetcher, Nats};
 use minispod_store::{LogReader, Store, StoreError};
@@ -14,8 +16,23 @@ use crate::backoff::Backoff;
 const WITHOUT_STREAM: Duration = Duration::from_millis(200);
 /// Silences in a row, while the log grows, after which the consumer is not trusted.
 const SILENCES: u32 = 2;
+/// How long a stream that told another history than the log is left alone.
+const DISTRUST: Duration = Duration::from_secs(10);
 
-/// One role's reading of the log. The stream is the quick way and has no authority: Postgres fills what it lacks.
+/// The log could not be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "the checkpoint is at {checkpoint} but the log ends at {head}: the log was restored to an older point; \
+         nothing is applied until an operator begins a new timeline"
+    )]
+    AheadOfLog { checkpoint: i64, head: i64 },
+}
+
+/// One role's reading of the log. The stream is the quick way and has no authority: Postgres fills what it lacks, and
+/// nothing of the stream is passed on that is not the log's.
 pub struct Feed {
     role: String,
     store: Store,
@@ -25,6 +42,8 @@ pub struct Feed {
     open_again: Instant,
     /// Times in a row that the stream was silent while the log had grown.
     silences: u32,
+    /// The stream told another history at the last look; said once.
+    distrusted: bool,
 }
 
 impl Feed {
@@ -38,36 +57,40 @@ impl Feed {
             open_failures: 0,
             open_again: Instant::now(),
             silences: 0,
+            distrusted: false,
         }
     }
 
     /// The events that follow `after`, dense from `after + 1`, at most `limit`. Waits at most `wait`; empty: none came.
-    pub async fn next(
-        &mut self,
-        after: LogPosition,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Vec<Recorded>, StoreError> {
+    pub async fn next(&mut self, after: LogPosition, limit: usize, wait: Duration) -> Result<Vec<Recorded>, FeedError> {
         self.open(after).await;
-        let Some(fetcher) = &mut self.fetcher else {
+        let found = if let Some(fetcher) = &mut self.fetcher {
+            match fetcher.next_batch(limit, wait).await {
+                Ok(batch) => {
+                    let silent = batch.is_empty();
+                    let proven = self.proven(batch).await?;
+                    let dense = self.without_holes(proven, after, limit).await?;
+                    self.listen_for_silence(silent && !dense.is_empty());
+                    dense
+                }
+                Err(error) => {
+                    self.lost(&error);
+                    self.read_postgres(after, limit).await?
+                }
+            }
+        } else {
             let found = self.read_postgres(after, limit).await?;
             if found.is_empty() {
                 tokio::time::sleep(wait.min(WITHOUT_STREAM)).await;
             }
-            return Ok(found);
+            found
         };
-        match fetcher.next_batch(limit, wait).await {
-            Ok(batch) => {
-                let silent = batch.is_empty();
-                let dense = self.without_holes(batch, after, limit).await?;
-                self.listen_for_silence(silent && !dense.is_empty());
-                Ok(dense)
-            }
-            Err(error) => {
-                self.lost(&error);
-                self.read_postgres(after, limit).await
-            }
+        if found.is_empty()
+            && let Some(head) = proof::head_below(&self.store, after).await?
+        {
+            return Err(FeedError::AheadOfLog { checkpoint: after.0, head: head.0 });
         }
+        Ok(found)
     }
 
     /// Tells the server how far we are, for its reports only.
@@ -79,9 +102,44 @@ impl Feed {
         }
     }
 
-    /// Begins again from the checkpoint at the next reading.
-    pub fn restart(&mut self) {
+    /// The batch, if it is the log's own; nothing of it otherwise, and the stream is left alone for a while.
+    async fn proven(&mut self, batch: Vec<Recorded>) -> Result<Vec<Recorded>, StoreError> {
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        match proof::belongs(&self.store, &batch).await {
+            Ok(true) => {
+                self.distrusted = false;
+                gauge!("minispod_feed_distrusted", "role" => self.role.clone()).set(0.0);
+                Ok(batch)
+            }
+            Ok(false) => {
+                self.distrust(&batch);
+                Ok(Vec::new())
+            }
+            Err(error) => {
+                // What was fetched is dropped: begin again from the checkpoint.
+                self.fetcher = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// The stream tells another history. Postgres alone is read until it has become the log's mirror again.
+    fn distrust(&mut self, batch: &[Recorded]) {
+        counter!("minispod_feed_foreign_events_total", "role" => self.role.clone()).increment(batch.len() as u64);
+        gauge!("minispod_feed_distrusted", "role" => self.role.clone()).set(1.0);
+        if !self.distrusted {
+            let position = batch.first().map_or(0, |event| event.position.0);
+            tracing::error!(
+                role = self.role,
+                position,
+                "the stream tells another history than the log; nothing of it is applied, Postgres alone is read"
+            );
+        }
+        self.distrusted = true;
         self.fetcher = None;
+        self.open_again = Instant::now() + DISTRUST;
     }
 
     /// A consumer that stands above the end of a stream that lost its tail says nothing for ever: make it anew.

@@ -6,6 +6,7 @@
 mod audit;
 mod numbering;
 mod publishing;
+mod timeline;
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use minispod_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 pub use audit::{Audit, Mismatch};
-pub use publishing::{Publisher, Step, begin_timeline};
+pub use publishing::{Publisher, Step};
+pub use timeline::begin_timeline;
 
 /// How the relay runs; the defaults are the design's.
 #[derive(Debug, Clone)]
@@ -45,6 +47,11 @@ pub enum RelayError {
          nothing is published until an operator begins a new timeline"
     )]
     OtherHistory { position: u64 },
+    #[error(
+        "read models hold events that the log does not have (it ends at {head}): {names}; build each of them again \
+         (`minispod projections rebuild NAME`), then begin the timeline"
+    )]
+    ReadModelsAhead { names: String, head: i64 },
     #[error("the log could not be read or numbered")]
     Store(#[from] StoreError),
     #[error("the stream could not be read")]
@@ -58,7 +65,7 @@ pub enum RelayError {
 impl RelayError {
     /// Whether trying again can help.
     const fn is_passing(&self) -> bool {
-        !matches!(self, Self::StreamAhead { .. } | Self::OtherHistory { .. })
+        !matches!(self, Self::StreamAhead { .. } | Self::OtherHistory { .. } | Self::ReadModelsAhead { .. })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use minispod_store::StoreError;
 
-use crate::causes::Causes;
+use crate::{causes::Causes, feed::FeedError};
 
 /// A failure of the projector or of one read model.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,11 @@ pub enum ProjectorError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(
+        "{projection} has applied everything up to {checkpoint} but the log ends at {head}: the log was restored to an \
+         older point; build the read model again (`minispod projections rebuild {projection}`)"
+    )]
+    AheadOfLog { projection: String, checkpoint: i64, head: i64 },
     #[error("generation {schema} is no longer the one to write")]
     Superseded { schema: String },
     #[error("a read model's code crashed")]
@@ -53,6 +58,7 @@ impl ProjectorError {
         match self {
             Self::Store(StoreError::Database { source, .. }) | Self::Database { source, .. } => is_passing(source),
             Self::Poisoned { .. }
+            | Self::AheadOfLog { .. }
             | Self::Superseded { .. }
             | Self::Crashed { .. }
             | Self::NothingToGoBackTo { .. }
@@ -64,6 +70,17 @@ impl ProjectorError {
     /// The error and its causes, for the status row. Never a value of an event.
     pub(super) fn reason(&self) -> String {
         Causes(self).to_string().chars().take(1_000).collect()
+    }
+}
+
+impl From<FeedError> for ProjectorError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Store(error) => Self::Store(error),
+            FeedError::AheadOfLog { checkpoint, head } => {
+                Self::AheadOfLog { projection: "the feed".to_owned(), checkpoint, head }
+            }
+        }
     }
 }
 

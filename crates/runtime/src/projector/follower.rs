@@ -6,7 +6,7 @@ use minispod_events::Fact;
 use minispod_kernel::{InsSeq, LogPosition, Recorded};
 use minispod_messaging::Nats;
 use minispod_projections::{Projection, ProjectionError};
-use minispod_store::Store;
+use minispod_store::{Store, StoreError};
 use sqlx::Executor;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -139,6 +139,9 @@ impl Follower {
         let limit = until.map_or(PAGE, |until| (until.0 - self.position.0).clamp(0, PAGE));
         let page = self.store.log().read_after(self.position, limit).await?;
         let (count, next) = (page.len() as i64, self.position.0 + 1);
+        if page.is_empty() {
+            self.refuse_ahead().await?;
+        }
         let facts = read_facts(&self.store, self.projection.name(), page, next).await;
         match facts {
             Ok(facts) if facts.is_empty() => {}
@@ -151,6 +154,22 @@ impl Follower {
             }
         }
         Ok(count == PAGE)
+    }
+
+    /// A place above the log's end is of another history: what the tables hold may never have happened.
+    async fn refuse_ahead(&self) -> Result<(), ProjectorError> {
+        let head = self.store.log().head().await?.position;
+        if head >= self.position {
+            return Ok(());
+        }
+        let name = self.generation.checkpoint();
+        let place = self.store.checkpoints().load(&name).await?.map_or(LogPosition(0), |place| place.position);
+        if place != self.position {
+            // The database was restored beneath us: the tables went back with the log, only we did not.
+            return Err(StoreError::Fenced { name }.into());
+        }
+        let projection = self.projection.name().to_owned();
+        Err(ProjectorError::AheadOfLog { projection, checkpoint: self.position.0, head: head.0 })
     }
 
     /// Applies facts that begin right after the checkpoint: rows and checkpoint in one transaction. A batch with a bad

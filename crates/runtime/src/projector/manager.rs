@@ -9,7 +9,7 @@ use std::{
 use minispod_kernel::LogPosition;
 use minispod_messaging::Nats;
 use minispod_projections::Projection;
-use minispod_store::Store;
+use minispod_store::{Checkpoint, Store};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -196,11 +196,14 @@ impl Household {
         }
     }
 
-    /// The furthest checkpoint: the feed begins there, and whoever is behind catches up from Postgres.
+    /// The furthest checkpoint: the feed begins there, and whoever is behind catches up from Postgres. One above the
+    /// log's end is of another history and counts for nobody but its own read model, which refuses to go on.
     async fn furthest(&self) -> Result<LogPosition, ProjectorError> {
+        let head = self.store.log().head().await?.position;
         let places = self.store.checkpoints().all().await?;
         let ours = |name: &str| self.projections.iter().any(|projection| projection.name() == name);
-        Ok(places.iter().filter(|place| ours(&place.name)).map(|place| place.position).max().unwrap_or_default())
+        let inside = |place: &&Checkpoint| ours(&place.name) && place.position <= head;
+        Ok(places.iter().filter(inside).map(|place| place.position).max().unwrap_or_default())
     }
 
     /// Tells how far behind each read model is, and wakes one that does not move though the log lies open before it.

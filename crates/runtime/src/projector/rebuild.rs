@@ -204,7 +204,9 @@ impl Work {
         live: Option<&Generation>,
     ) -> Result<Option<LogPosition>, ProjectorError> {
         let Some(live) = live else { return Ok(Some(follower.position)) };
-        let (target, _, _) = self.place_in(tx, &live.checkpoint()).await?;
+        let (place, _, _) = self.place_in(tx, &live.checkpoint()).await?;
+        // A live one that stands above the log's end has seen another history; it cannot be caught up with.
+        let target = place.min(self.store.log().head().await?.position);
         let left = target.0 - follower.position.0;
         if left <= 0 {
             return Ok(Some(follower.position));

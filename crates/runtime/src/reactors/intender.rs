@@ -14,7 +14,7 @@ use crate::{
     backoff::Backoff,
     causes::Causes,
     dispatcher::Cause,
-    feed::Feed,
+    feed::{Feed, FeedError},
     shutdown::{or_stop, pause},
 };
 
@@ -32,6 +32,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 enum Halt {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     #[error("position {position} cannot be understood by this build")]
     Unreadable {
         position: i64,

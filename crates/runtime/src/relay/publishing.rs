@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minispod_kernel::{LogPosition, Recorded};
 use minispod_messaging::{Nats, Published, StreamTail, topology};
-use minispod_store::{Store, StoreError};
+use minispod_store::Store;
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -208,18 +208,4 @@ impl Publisher {
         }
         Ok(())
     }
-}
-
-/// An operator's answer to a refusal: the log as it is now is the truth, and a new stream begins with it.
-///
-/// What only the old stream knew is lost, so it should be saved first. Returns the new timeline.
-pub async fn begin_timeline(store: &Store, nats: &Nats, config: &RelayConfig) -> Result<i32, RelayError> {
-    let timeline: i32 =
-        sqlx::query_scalar("UPDATE log.cursor SET timeline = timeline + 1 WHERE id = 1 RETURNING timeline")
-            .fetch_one(store.pool())
-            .await
-            .map_err(|source| StoreError::Database { doing: "begin a new timeline", source })?;
-    topology::recreate_stream(nats, config.archive_floor + 1, &config.overlay).await?;
-    tracing::warn!(timeline, "a new timeline has begun");
-    Ok(timeline)
 }

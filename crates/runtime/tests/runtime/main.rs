@@ -9,6 +9,7 @@ mod probe;
 mod projecting;
 mod reacting;
 mod relaying;
+mod restoring;
 mod stage;
 mod tally;
 mod timing;
