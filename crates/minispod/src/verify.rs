@@ -11,7 +11,10 @@ use minispod_domain::{
 use minispod_events::Fact;
 use minispod_kernel::{LogPosition, chain};
 use minispod_messaging::{Nats, message, stream::EVENT_STREAM};
-use minispod_store::{Store, StoreError, verify};
+use minispod_store::{
+    Store, StoreError,
+    verify::{self, Fold, Folds},
+};
 
 use crate::{
     cli::Source,
@@ -62,9 +65,10 @@ pub async fn run(source: Source) -> Result<(), VerifyError> {
     let mut problems: Vec<String> = findings.problems.iter().map(|problem| format!("Postgres: {problem:?}")).collect();
     let mut count = findings.problem_count;
     let head = findings.head;
-    let states = saved_states(&parts.store, &mut problems).await?;
+    let told = problems.len();
+    let folded = fold_all(&parts.store, &mut problems).await?;
     let seen = stream(&parts.store, &nats, head.position, &mut problems).await?;
-    count = count.max(problems.len());
+    count += problems.len() - told;
     println!(
         "Postgres   {:>8} events, last position {}, chain {}",
         findings.numbered,
@@ -72,10 +76,9 @@ pub async fn run(source: Source) -> Result<(), VerifyError> {
         short(&head.chain)
     );
     println!("JetStream  {:>8} events, last position {}, chain {}", seen.count, seen.last, short(&seen.chain));
-    println!(
-        "claims     {:>8} as the events say, {states} saved states equal the folds of their histories",
-        findings.claims
-    );
+    println!("claims     {:>8} as the events say", findings.claims);
+    println!("timers     {:>8} as the events say", findings.timers);
+    println!("aggregates {:>8} folded, {} saved states equal their folds", folded.aggregates, folded.compared);
     if findings.unnumbered > 0 {
         println!("           {:>8} events are committed and not numbered yet", findings.unnumbered);
     }
@@ -187,34 +190,50 @@ impl Links {
     }
 }
 
-/// Compares every saved state with the fold of its history; how many there are.
-async fn saved_states(store: &Store, problems: &mut Vec<String>) -> Result<usize, VerifyError> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT aggregate_type, aggregate_id FROM ops.aggregate_state ORDER BY 1, 2")
-            .fetch_all(store.pool())
-            .await?;
-    let count = rows.len();
-    for (aggregate_type, id) in rows {
-        let check = match aggregate_type.as_str() {
-            "user" => verify::state::<User>(store, &id).await?,
-            "admin_roster" => verify::state::<AdminRoster>(store, &id).await?,
-            "session" => verify::state::<Session>(store, &id).await?,
-            "plan" => verify::state::<Plan>(store, &id).await?,
-            "wallet" => verify::state::<Wallet>(store, &id).await?,
-            "topup" => verify::state::<TopUp>(store, &id).await?,
-            "invoice" => verify::state::<Invoice>(store, &id).await?,
-            "invoice_book" => verify::state::<InvoiceBook>(store, &id).await?,
-            "subscription" => verify::state::<Subscription>(store, &id).await?,
-            "instance" => verify::state::<Instance>(store, &id).await?,
-            "mail" => verify::state::<Mail>(store, &id).await?,
+/// How many histories were folded, and how many saved states were compared with them.
+#[derive(Default)]
+struct Folded {
+    aggregates: usize,
+    compared: usize,
+}
+
+/// Folds every aggregate that the log knows and compares what is saved of them.
+async fn fold_all(store: &Store, problems: &mut Vec<String>) -> Result<Folded, VerifyError> {
+    let mut folds = Folds::begin(store).await?;
+    let mut folded = Folded::default();
+    while let Some((aggregate_type, ids)) = folds.next().await? {
+        let found = match aggregate_type.as_str() {
+            "user" => folds.fold::<User>(&ids).await?,
+            "admin_roster" => folds.fold::<AdminRoster>(&ids).await?,
+            "session" => folds.fold::<Session>(&ids).await?,
+            "plan" => folds.fold::<Plan>(&ids).await?,
+            "wallet" => folds.fold::<Wallet>(&ids).await?,
+            "topup" => folds.fold::<TopUp>(&ids).await?,
+            "invoice" => folds.fold::<Invoice>(&ids).await?,
+            "invoice_book" => folds.fold::<InvoiceBook>(&ids).await?,
+            "subscription" => folds.fold::<Subscription>(&ids).await?,
+            "instance" => folds.fold::<Instance>(&ids).await?,
+            "mail" => folds.fold::<Mail>(&ids).await?,
             other => {
-                problems.push(format!("a saved state of {other}, which is no aggregate"));
+                problems.push(format!("{} histories of {other}, which is no aggregate", ids.len()));
                 continue;
             }
         };
-        if !check.equal {
-            problems.push(format!("the saved state of {aggregate_type} {id} differs from its fold"));
+        folded.aggregates += found.len();
+        for (id, fold) in ids.iter().zip(found) {
+            match fold {
+                Fold::Whole => {}
+                Fold::Equal { .. } => folded.compared += 1,
+                Fold::Differs { version } => {
+                    let what = format!("the state of {aggregate_type} {id} saved at version {version}");
+                    problems.push(format!("{what} is not the fold of its history"));
+                }
+                Fold::Broken { reason } => problems.push(format!("{aggregate_type} {id} does not fold: {reason}")),
+            }
         }
     }
-    Ok(count)
+    for (aggregate_type, id) in folds.unfounded().await? {
+        problems.push(format!("a state of {aggregate_type} {id} is saved, and the log has no event of it"));
+    }
+    Ok(folded)
 }

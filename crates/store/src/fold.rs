@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// An event as stored.
+#[derive(Clone)]
 pub(crate) struct StoredEvent {
     pub sequence: i64,
     pub ins_seq: i64,

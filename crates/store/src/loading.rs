@@ -20,13 +20,13 @@ type Started = (Arc<str>, i64, i64, Box<dyn Fold>);
 
 /// One aggregate's rows.
 #[derive(Default)]
-struct History {
+pub(crate) struct History {
     saved: Option<Value>,
     /// The saved state is ahead of the log: it belongs to another one.
     misfit: bool,
     version: i64,
     ins_seq: i64,
-    events: Vec<StoredEvent>,
+    pub(crate) events: Vec<StoredEvent>,
 }
 
 /// The states of `subjects`, as of now.
@@ -66,7 +66,12 @@ pub(crate) async fn load(
     Ok(states)
 }
 
-async fn read(db: &mut PgConnection, subjects: &[&dyn Subject], with_saved: bool) -> Result<Vec<History>, StoreError> {
+/// The events of `subjects`, in their order; with the saved states only those after them.
+pub(crate) async fn read(
+    db: &mut PgConnection,
+    subjects: &[&dyn Subject],
+    with_saved: bool,
+) -> Result<Vec<History>, StoreError> {
     // The event at the saved version comes along: it proves that the row belongs to this log and gives its number.
     let rows = sqlx::query(
         "SELECT k.place, s.version AS saved_version,

@@ -1,17 +1,20 @@
-//! Proving the log: positions, hash chain, histories and claims re-computed from the events, in bounded pages.
+//! Proving the log: positions, hash chain, histories, claims and timers re-computed from the events, in bounded pages.
 
 use std::{collections::HashMap, error::Error};
 
-use minispod_kernel::{Aggregate, Consequence, LogPosition, Recorded, SensitiveSlot, chain};
-use serde_json::Value;
+use minispod_kernel::{Consequence, LogPosition, Recorded, chain};
 use sqlx::{PgConnection, Row};
 
+use self::timers::Timers;
 use crate::{
     Store, StoreError,
-    fold::{Subject, TypedSubject},
-    loading,
     log::{self, Head},
 };
+
+mod folds;
+mod timers;
+
+pub use folds::{Fold, Folds};
 
 /// Events or claims read at once.
 const PAGE: i64 = 5_000;
@@ -45,6 +48,12 @@ pub enum Problem {
     ClaimUnfounded { key: String },
     /// Both hold it, for different aggregates or in different kinds.
     ClaimDiffers { key: String },
+    /// The events set this timer, its instant is yet to come, and the table does not hold it.
+    TimerMissing { id: String },
+    /// The table holds this timer, the events do not, or they cancelled it.
+    TimerUnfounded { id: String },
+    /// Both hold it, with different instants, goals, commands or origins.
+    TimerDiffers { id: String },
 }
 
 /// What a run found.
@@ -57,6 +66,8 @@ pub struct Findings {
     pub unnumbered: i64,
     /// Claims that the events hold.
     pub claims: usize,
+    /// Timers that wait in the table.
+    pub timers: usize,
     /// The first problems.
     pub problems: Vec<Problem>,
     /// All problems.
@@ -101,10 +112,16 @@ pub async fn log(
         .await
         .map_err(StoreError::database("begin a check"))?;
     let head = log::head(&mut *tx).await?;
-    let mut findings = Findings { head, numbered: 0, unnumbered: 0, claims: 0, problems: Vec::new(), problem_count: 0 };
-    let mut claims = Claims::new();
+    // Read after the snapshot was taken: what had fired by then was due by now.
+    let now = store.clock().now();
+    let mut findings =
+        Findings { head, numbered: 0, unnumbered: 0, claims: 0, timers: 0, problems: Vec::new(), problem_count: 0 };
+    let (mut claims, mut timers) = (Claims::new(), Timers::default());
     let mut play = |findings: &mut Findings, event: &Recorded| match consequences(event) {
-        Ok(list) => list.into_iter().for_each(|one| apply(&mut claims, event, one)),
+        Ok(list) => list.into_iter().for_each(|one| {
+            timers.play(event, &one);
+            apply(&mut claims, event, one);
+        }),
         Err(reason) => findings.tell(Problem::Unreadable { at: event.position, reason: reason.to_string() }),
     };
     numbered(&mut tx, &mut findings, &mut play).await?;
@@ -112,6 +129,7 @@ pub async fn log(
     histories(&mut tx, &mut findings).await?;
     findings.claims = claims.len();
     compare_claims(&mut tx, &mut findings, claims).await?;
+    timers.compare(&mut tx, &mut findings, now).await?;
     tx.commit().await.map_err(StoreError::database("end a check"))?;
     Ok(findings)
 }
@@ -289,47 +307,4 @@ async fn compare_claims(db: &mut PgConnection, findings: &mut Findings, mut clai
 
 fn kind_of(kind: &str) -> &'static str {
     if kind == "once" { "once" } else { "hold" }
-}
-
-/// What comparing a saved state found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateCheck {
-    /// The version of both.
-    pub version: i64,
-    /// The saved state with the events after it equals the fold of the whole history.
-    pub equal: bool,
-}
-
-/// Loads an aggregate by its saved state and by its whole history, and compares.
-pub async fn state<A: Aggregate>(store: &Store, aggregate_id: &str) -> Result<StateCheck, StoreError> {
-    let subject = TypedSubject::<A>::new(aggregate_id);
-    let mut tx = store.pool().begin().await.map_err(StoreError::database("begin a check"))?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        .execute(&mut *tx)
-        .await
-        .map_err(StoreError::database("begin a check"))?;
-    let mut sides = Vec::with_capacity(2);
-    for with_saved in [true, false] {
-        let mut states = loading::load(&mut tx, store.sealer(), &[&subject], with_saved).await?;
-        let held = states.remove(subject.place());
-        let version = held.as_ref().map_or(0, |held| held.version);
-        let state = held.and_then(|held| held.state.downcast_ref::<A>().cloned()).unwrap_or_default();
-        sides.push((version, comparable(state)?));
-    }
-    tx.commit().await.map_err(StoreError::database("end a check"))?;
-    let version = sides.iter().map(|side| side.0).max().unwrap_or_default();
-    Ok(StateCheck { version, equal: sides.first() == sides.last() })
-}
-
-/// A state as JSON, its personal fields beside it: open ones cannot be written.
-fn comparable<A: Aggregate>(mut state: A) -> Result<(Value, Vec<Option<String>>), StoreError> {
-    let forget = |slot: SensitiveSlot<'_>| {
-        let plain = slot.value.to_plain();
-        slot.value.forget();
-        plain
-    };
-    let personal = state.sensitive().into_iter().map(forget).collect();
-    let json =
-        serde_json::to_value(&state).map_err(|source| StoreError::Unwritable { what: "a state".to_owned(), source })?;
-    Ok((json, personal))
 }

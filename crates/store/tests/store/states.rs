@@ -1,11 +1,17 @@
 //! Saved states: loading costs the same however long the history, and always equals the whole fold.
 
-use minispod_store::verify;
+use minispod_store::{Store, verify};
 
 use crate::{
     account::{Account, AccountCommand},
     world::{deposit, generated, open, run, world},
 };
+
+/// What `log verify` says of one account.
+pub async fn fold_of(store: &Store, id: &str) -> verify::Fold {
+    let mut folds = verify::Folds::begin(store).await.expect("begins");
+    folds.fold::<Account>(&[id.to_owned()]).await.expect("folds").pop().expect("one id, one answer")
+}
 
 #[tokio::test]
 async fn a_long_history_loads_from_its_state_row_and_equals_the_fold() {
@@ -21,8 +27,7 @@ async fn a_long_history_loads_from_its_state_row_and_equals_the_fold() {
         .await
         .expect("a state was saved");
     assert!(version - saved < 100, "the tail stays short: saved {saved} of {version}");
-    let check = verify::state::<Account>(&world.store, "ani").await.expect("checks");
-    assert_eq!(check, verify::StateCheck { version, equal: true });
+    assert_eq!(fold_of(&world.store, "ani").await, verify::Fold::Equal { version: saved });
 
     // Break the older events' meaning for a fresh process: if it needed them, it would fail.
     damage(&world, &format!("sequence < {saved}")).await;
@@ -66,14 +71,48 @@ async fn states_of_other_code_and_emptied_states_are_only_slower() {
 }
 
 #[tokio::test]
-async fn a_saved_state_that_lies_is_found() {
+async fn a_saved_state_that_lies_is_found_even_when_later_events_hide_it() {
     let Some(world) = world().await else { return };
     let store = world.another(|config| config.state_every = 1).await;
     deposit(&store, "ani", 5).await;
-    assert!(verify::state::<Account>(&store, "ani").await.expect("checks").equal);
-    sqlx::query("UPDATE ops.aggregate_state SET state = jsonb_set(state, '{balance}', '6')")
+    assert_eq!(fold_of(&store, "ani").await, verify::Fold::Equal { version: 1 });
+    sqlx::query("UPDATE ops.aggregate_state SET state = jsonb_set(state, '{closed}', 'true')")
         .execute(&world.admin)
         .await
         .expect("lies");
-    assert!(!verify::state::<Account>(&store, "ani").await.expect("checks").equal);
+    assert_eq!(fold_of(&store, "ani").await, verify::Fold::Differs { version: 1 });
+    // From here on the account is closed in truth too; what was saved before is a lie all the same.
+    let tail = world.another(|config| config.state_every = 1_000).await;
+    run(&tail, "ani", AccountCommand::Close, generated()).await.expect("closes");
+    assert_eq!(fold_of(&store, "ani").await, verify::Fold::Differs { version: 1 });
+    sqlx::query("UPDATE ops.aggregate_state SET version = 99").execute(&world.admin).await.expect("runs ahead");
+    assert_eq!(fold_of(&store, "ani").await, verify::Fold::Differs { version: 99 });
+    sqlx::query("UPDATE ops.aggregate_state SET fingerprint = 'older'").execute(&world.admin).await.expect("ages");
+    assert_eq!(fold_of(&store, "ani").await, verify::Fold::Whole);
+}
+
+#[tokio::test]
+async fn every_aggregate_is_listed_once_and_one_that_does_not_fold_is_named_alone() {
+    let Some(world) = world().await else { return };
+    // More than one page of them.
+    let names: Vec<String> = (0..502).map(|number| format!("a{number:03}")).collect();
+    for name in &names {
+        deposit(&world.store, name, 1).await;
+    }
+    damage(&world, "aggregate_id = 'a007'").await;
+    sqlx::query("INSERT INTO ops.aggregate_state VALUES ('account', 'nobody', 'account-1', 1, '{}')")
+        .execute(&world.admin)
+        .await
+        .expect("a state without events");
+    let mut folds = verify::Folds::begin(&world.store).await.expect("begins");
+    let mut seen = Vec::new();
+    while let Some((aggregate_type, ids)) = folds.next().await.expect("lists") {
+        assert_eq!(aggregate_type, "account");
+        let found = folds.fold::<Account>(&ids).await.expect("folds");
+        seen.extend(ids.into_iter().zip(found));
+    }
+    assert_eq!(seen.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), names);
+    let broken: Vec<_> = seen.iter().filter(|(_, fold)| !matches!(fold, verify::Fold::Whole)).collect();
+    assert!(matches!(broken.as_slice(), [(id, verify::Fold::Broken { .. })] if id == "a007"), "{broken:?}");
+    assert_eq!(folds.unfounded().await.expect("looks"), [("account".to_owned(), "nobody".to_owned())]);
 }

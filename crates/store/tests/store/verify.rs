@@ -1,6 +1,8 @@
 //! `log verify` finds what was tampered with, and nothing else.
 
-use minispod_kernel::{Aggregate, Consequence, LogPosition, Recorded};
+use std::time::Duration;
+
+use minispod_kernel::{Aggregate, Clock, Consequence, LogPosition, Recorded};
 use minispod_store::verify::{self, Findings, Problem, Unreadable};
 
 use crate::{
@@ -83,6 +85,59 @@ async fn every_kind_of_tampering_is_found() {
     drop(whole);
     for (sql, problem) in cases {
         let Some(world) = filled().await else { return };
+        tamper(&world, sql).await;
+        let findings = check(&world).await;
+        assert!(findings.problems.contains(&problem), "{sql}: {findings:?}");
+    }
+}
+
+/// Three timers: one an hour ahead that was moved once, one that was cancelled, one that is due in a minute.
+async fn reminded() -> Option<World> {
+    let world = world().await?;
+    let later = |seconds| world.clock.now().plus(Duration::from_secs(seconds));
+    for (id, due) in [("moved", later(60)), ("moved", later(3_600)), ("dropped", later(3_600)), ("soon", later(60))] {
+        let set = AccountCommand::SetReminder { id: id.to_owned(), due };
+        run(&world.store, "ani", set, generated()).await.expect("sets");
+    }
+    let cancel = AccountCommand::CancelReminder { id: "dropped".to_owned() };
+    run(&world.store, "ani", cancel, generated()).await.expect("cancels");
+    world.store.numbering().catch_up().await.expect("numbers").expect("nobody is in the way");
+    Some(world)
+}
+
+#[tokio::test]
+async fn timers_are_as_the_last_event_about_each_says() {
+    let Some(world) = reminded().await else { return };
+    let findings = check(&world).await;
+    assert!(findings.is_clean() && findings.timers == 2, "{findings:?}");
+    // Who fires a timer removes its row: once its instant has passed, its absence says nothing.
+    world.clock.advance(Duration::from_mins(2));
+    let due = world.store.timers().due(world.clock.now(), 10).await.expect("reads");
+    assert_eq!(due.len(), 1);
+    world.store.timers().done(&due[0]).await.expect("fires");
+    let findings = check(&world).await;
+    assert!(findings.is_clean() && findings.timers == 1, "{findings:?}");
+}
+
+#[tokio::test]
+async fn lost_altered_and_invented_timers_are_found() {
+    let differs = || Problem::TimerDiffers { id: "moved".into() };
+    let cases = [
+        ("DELETE FROM ops.timers WHERE id = 'moved'", Problem::TimerMissing { id: "moved".into() }),
+        ("DELETE FROM ops.timers WHERE id = 'soon'", Problem::TimerMissing { id: "soon".into() }),
+        ("UPDATE ops.timers SET due = due - interval '59 minutes' WHERE id = 'moved'", differs()),
+        ("UPDATE ops.timers SET command = '{\"remind\": \"another\"}' WHERE id = 'moved'", differs()),
+        ("UPDATE ops.timers SET aggregate_id = 'eve' WHERE id = 'moved'", differs()),
+        ("UPDATE ops.timers SET causation_id = 'nothing' WHERE id = 'moved'", differs()),
+        ("UPDATE ops.timers SET id = 'dropped' WHERE id = 'moved'", Problem::TimerUnfounded { id: "dropped".into() }),
+        (
+            "INSERT INTO ops.timers SELECT 'invented', due, aggregate_type, aggregate_id, command, correlation_id,
+             causation_id FROM ops.timers WHERE id = 'moved'",
+            Problem::TimerUnfounded { id: "invented".into() },
+        ),
+    ];
+    for (sql, problem) in cases {
+        let Some(world) = reminded().await else { return };
         tamper(&world, sql).await;
         let findings = check(&world).await;
         assert!(findings.problems.contains(&problem), "{sql}: {findings:?}");
