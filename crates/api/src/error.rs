@@ -6,6 +6,11 @@ use actix_web::{HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// Most faults that one answer names.
+pub const FAULTS_MAX: usize = 50;
+/// Longest name of a field in an answer, in characters: it may be a client's own word.
+const FIELD_MAX: usize = 128;
+
 /// A field that broke a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -15,10 +20,20 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `field` broke the rule that `message` tells.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+    /// `field` broke the rule that `message` tells. The name is cleaned, because it may be a client's.
+    pub fn new(field: impl AsRef<str>, message: impl Into<String>) -> Self {
+        Self { field: shown(field.as_ref(), FIELD_MAX), message: message.into() }
     }
+}
+
+/// A client's own word as it may be sent back: no control characters, none that turn or hide text, at most `max`.
+pub fn shown(word: &str, max: usize) -> String {
+    let harmless = |letter: &char| {
+        let hides =
+            matches!(*letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        !letter.is_control() && !hides
+    };
+    word.chars().filter(harmless).take(max).collect()
 }
 
 /// A refusal or a failure on its way to the client. The body is written by [`crate::edge::errors`],
@@ -42,9 +57,15 @@ impl ApiError {
         Self { status, code: code.into(), message: message.into(), errors: Vec::new(), retry_after: None, cause: None }
     }
 
-    /// 400: these fields broke rules.
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "Validation failed") }
+    /// 400: these fields broke rules. The first [`FAULTS_MAX`] are named; that there are more is said.
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
+        let message = if errors.len() > FAULTS_MAX {
+            Cow::Owned(format!("Validation failed; only the first {FAULTS_MAX} faults are named, more were found"))
+        } else {
+            Cow::Borrowed("Validation failed")
+        };
+        errors.truncate(FAULTS_MAX);
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", message) }
     }
 
     /// 400: one field broke a rule.
@@ -192,6 +213,22 @@ mod tests {
         );
         let body = ApiError::invalid_field("email", "Email is required").body("t");
         assert_eq!(body["errors"], json!([{"field": "email", "message": "Email is required"}]));
+    }
+
+    #[test]
+    fn no_answer_names_more_faults_than_its_limit_and_says_when_there_are_more() {
+        let faults = |count: usize| (0..count).map(|n| FieldError::new(format!("f{n}"), "no")).collect::<Vec<_>>();
+        let all = ApiError::invalid(faults(FAULTS_MAX));
+        assert_eq!((all.errors().len(), all.message()), (FAULTS_MAX, "Validation failed"));
+        let some = ApiError::invalid(faults(FAULTS_MAX + 1));
+        assert_eq!(some.errors().len(), FAULTS_MAX);
+        assert!(some.message().contains("more were found"), "{}", some.message());
+    }
+
+    #[test]
+    fn a_clients_word_comes_back_short_and_plain() {
+        let fault = FieldError::new(format!("a\u{0}\n\u{202e}\u{feff}b{}", "x".repeat(1_000)), "no");
+        assert!(fault.field.starts_with("abx") && fault.field.chars().count() == FIELD_MAX, "{}", fault.field);
     }
 
     #[test]

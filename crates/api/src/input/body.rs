@@ -14,6 +14,8 @@ pub const MAX_DEPTH: usize = 32;
 pub const READ_DEADLINE: Duration = Duration::from_secs(15);
 /// Body limit when no state names another.
 pub const DEFAULT_LIMIT: usize = 1024 * 1024;
+/// Body limit of the forms that people fill in: signing in, paying, subscribing.
+pub const FORM_LIMIT: usize = 16 * 1024;
 
 /// A body not yet read, so that a handler can first ask who calls.
 pub struct RequestBody {
@@ -61,6 +63,11 @@ impl RequestBody {
         tokio::time::timeout(READ_DEADLINE, reading).await.map_err(|_| {
             ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The request body did not arrive in time")
         })?
+    }
+
+    /// [`RequestBody::json`] of at most [`FORM_LIMIT`] bytes.
+    pub async fn form(self) -> Result<JsonBody, ApiError> {
+        self.limited_to(FORM_LIMIT).json().await
     }
 
     /// JSON. An empty body counts as an empty object: clients send the header without a body.

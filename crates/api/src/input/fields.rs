@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, FieldError};
+use crate::error::{ApiError, FAULTS_MAX, FieldError, shown};
+
+/// Longest key of a client in a fault's name, in characters.
+const KEY_SHOWN: usize = 64;
 
 /// What to do with fields nobody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +35,11 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| ApiError::invalid_field("body", "The request body must be a JSON object"))
     }
 
-    /// Notes that `field` broke a rule.
+    /// Notes that `field` broke a rule. One fault beyond those that an answer names is kept, to know that there are more.
     pub fn fault(&mut self, field: &str, message: impl Into<String>) {
-        self.faults.push(FieldError::new(field, message));
+        if self.faults.len() <= FAULTS_MAX {
+            self.faults.push(FieldError::new(field, message));
+        }
     }
 
     /// A text that must be there; `label` begins its messages (`Email`).
@@ -108,7 +113,7 @@ impl<'a> Fields<'a> {
             match value {
                 Value::String(text) => drop(texts.insert(key.clone(), text.clone())),
                 Value::Number(_) | Value::Bool(_) => drop(texts.insert(key.clone(), value.to_string())),
-                _ => self.fault(&format!("{field}.{key}"), "The value must be a string"),
+                _ => self.fault(&format!("{field}.{}", shown(key, KEY_SHOWN)), "The value must be a string"),
             }
         }
         Some(texts)
@@ -117,8 +122,11 @@ impl<'a> Fields<'a> {
     /// All faults together, or nothing.
     pub fn finish(mut self, unknown: Unknown) -> Result<(), ApiError> {
         if unknown == Unknown::Refused {
-            let strangers: Vec<_> = self.object.keys().filter(|key| !self.known.contains(&key.as_str())).collect();
-            self.faults.extend(strangers.into_iter().map(|key| FieldError::new(shown(key), "This field is not known")));
+            let strangers = self.object.keys().filter(|key| !self.known.contains(&key.as_str()));
+            let room = (FAULTS_MAX + 1).saturating_sub(self.faults.len());
+            let faults =
+                strangers.take(room).map(|key| FieldError::new(shown(key, KEY_SHOWN), "This field is not known"));
+            self.faults.extend(faults);
         }
         if self.faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.faults)) }
     }
@@ -127,11 +135,6 @@ impl<'a> Fields<'a> {
         self.known.push(field);
         self.object.get(field)
     }
-}
-
-/// A client's own key, cut to a length that may be sent back.
-fn shown(key: &str) -> String {
-    key.chars().filter(|letter| !letter.is_control()).take(64).collect()
 }
 
 #[cfg(test)]
@@ -180,5 +183,24 @@ mod tests {
         assert_eq!(texts.get("B").map(String::as_str), Some("5"));
         let refusal = fields.finish(Unknown::Refused).expect_err("one fault");
         assert_eq!(faults(&refusal), ["config.D"]);
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_strange_keys_is_refused_in_few_words() {
+        let strange = |range: std::ops::Range<usize>| {
+            range.map(|n| (format!("k{n}\u{7}{}", "x".repeat(200)), json!([]))).collect::<Map<_, _>>()
+        };
+        let config = json!({"config": strange(0..1_000)});
+        let mut fields = Fields::of(&config).expect("an object");
+        fields.optional_texts("config", "Config");
+        let nested = fields.finish(Unknown::Refused).expect_err("refused");
+        let body = Value::Object(strange(0..1_000));
+        let flat = Fields::of(&body).expect("an object").finish(Unknown::Refused).expect_err("refused");
+        for refusal in [nested, flat] {
+            assert_eq!(refusal.errors().len(), FAULTS_MAX);
+            assert!(refusal.message().contains("more were found"));
+            let plain = |name: &str| !name.contains('\u{7}') && name.chars().count() <= KEY_SHOWN + "config.".len();
+            assert!(faults(&refusal).into_iter().all(plain), "{:?}", faults(&refusal));
+        }
     }
 }

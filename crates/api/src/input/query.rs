@@ -7,7 +7,7 @@ use minispod_kernel::Timestamp;
 use minispod_projections::{PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
-use crate::error::{ApiError, FieldError};
+use crate::error::{ApiError, FAULTS_MAX, FieldError};
 
 /// A query string being read.
 #[derive(Debug)]
@@ -85,7 +85,9 @@ impl Query {
 
     /// Notes that `name` broke a rule.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
-        self.faults.push(FieldError::new(name, message));
+        if self.faults.len() <= FAULTS_MAX {
+            self.faults.push(FieldError::new(name, message));
+        }
     }
 
     /// All faults together, or nothing. Parameters nobody asked for are left unread.

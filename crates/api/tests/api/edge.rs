@@ -61,6 +61,33 @@ async fn every_refusal_has_the_envelope_and_its_real_status() {
 }
 
 #[actix_web::test]
+async fn forms_are_short_and_a_flood_of_strange_fields_is_answered_shortly() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register("ani@example.com").await;
+    let of_size = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    for (method, path) in [
+        ("POST", "/auth/login"),
+        ("POST", "/auth/register"),
+        ("POST", "/billing/topup"),
+        ("POST", "/billing/transactions/c0123456789abcdefghijklmn/pay"),
+        ("POST", "/subscriptions"),
+        ("DELETE", "/subscriptions/c0123456789abcdefghijklmn"),
+        ("PUT", "/subscriptions/c0123456789abcdefghijklmn/renew"),
+    ] {
+        let sent = |bytes: usize| request(method, path, Some(&token), None).set_payload(of_size(bytes));
+        assert_eq!(world.send(sent(16 * 1024 + 1)).await.status, 413, "{method} {path}");
+        assert_ne!(world.send(sent(16 * 1024)).await.status, 413, "{method} {path}");
+    }
+    let flood: serde_json::Map<_, _> = (0..1_500).map(|n| (format!("k{n}"), json!(1))).collect();
+    let answer = world.post("/billing/topup", &token, Value::Object(flood)).await;
+    assert_eq!((answer.status.as_u16(), answer.fields().len()), (400, 50));
+    assert!(answer.body["message"].as_str().is_some_and(|text| text.contains("more were found")));
+}
+
+#[actix_web::test]
 async fn preflights_pass_without_a_token_and_strangers_get_no_header() {
     if !require("pg") {
         return;

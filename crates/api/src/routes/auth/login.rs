@@ -20,7 +20,7 @@ const NO_MATCH: &str = "Invalid email or password";
 
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
-    let given = Credentials::read(&body.json().await?.value)?;
+    let given = Credentials::read(&body.form().await?.value)?;
     let claim = format!("email/{}", state.store.email_claim(&given.email));
     let user_id = state.store.claim_holder(&claim).await?;
     let kept = match &user_id {

@@ -24,7 +24,7 @@ const NAME_MIN: usize = 2;
 
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
-    let new = NewAccount::read(&body.json().await?.value)?;
+    let new = NewAccount::read(&body.form().await?.value)?;
     let hash = state.passwords.hash(new.password).await?;
     let user_id = state.ids.next_id();
     let command = AnyCommand::User(UserCommand::Register {

@@ -28,7 +28,7 @@ pub async fn handle(
     id: web::Path<String>,
     body: RequestBody,
 ) -> Result {
-    let body = body.json().await?;
+    let body = body.form().await?;
     let text = read(&body.value)?;
     owned(&state, &id, &caller).await?;
     let command = AnyCommand::Subscription(SubscriptionCommand::Cancel {

@@ -46,7 +46,7 @@ const TAIL: usize = 8;
 const CANDIDATES: usize = 6;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
-    let body = body.json().await?;
+    let body = body.form().await?;
     let wish = Wish::read(&body.value)?;
     let plan = catalogue::find(state.pool(), &wish.service_id).await.map_err(read_failed)?;
     let plan = plan.filter(|plan| plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;

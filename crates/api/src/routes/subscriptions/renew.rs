@@ -21,7 +21,7 @@ pub async fn handle(
     id: web::Path<String>,
     body: RequestBody,
 ) -> Result {
-    let body = body.json().await?;
+    let body = body.form().await?;
     let mut fields = Fields::of(&body.value)?;
     fields.optional_text("billingCycle", "Billing cycle");
     fields.optional_flag("autoRenew", "Auto-renew");

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
-    let body = body.json().await?;
+    let body = body.form().await?;
     let amount = read(&body.value)?;
     state.limits.payments.check(&caller.user.id)?;
     let id = call.new_id(&state, "topup", &caller.user.id);

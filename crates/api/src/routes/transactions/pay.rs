@@ -23,7 +23,7 @@ pub async fn handle(
     body: RequestBody,
 ) -> Result {
     let id = billing_id(&id)?;
-    let body = body.json().await?;
+    let body = body.form().await?;
     state.limits.payments.check(&caller.user.id)?;
     let line = billing::transaction(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
     let topup_id = line.and_then(|line| line.row.topup_id).ok_or_else(|| ApiError::not_found("Pending top-up"))?;
