@@ -3,13 +3,16 @@
 use std::{
     borrow::Cow,
     fmt,
+    ops::RangeInclusive,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use time::{Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::offset};
+use time::{
+    Date, Month, OffsetDateTime, PrimitiveDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::offset,
+};
 
 /// Western Indonesian Time: UTC+7 all year, the billing zone.
 pub const JAKARTA: UtcOffset = offset!(+7);
@@ -19,10 +22,22 @@ pub const JAKARTA: UtcOffset = offset!(+7);
 pub struct Timestamp(OffsetDateTime);
 
 impl Timestamp {
-    /// From a date-time in any offset; nanoseconds are cut to microseconds.
+    /// From a date-time in any offset; nanoseconds are cut to microseconds. One that UTC's calendar cannot hold becomes
+    /// its nearest end: what comes from outside goes through [`Timestamp::try_new`] or [`Timestamp::in_years`].
     pub fn new(instant: OffsetDateTime) -> Self {
-        let utc = instant.to_offset(UtcOffset::UTC);
-        Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc))
+        let nearest = if instant.year() < 0 { PrimitiveDateTime::MIN } else { PrimitiveDateTime::MAX };
+        Self::try_new(instant).unwrap_or(Self(nearest.assume_utc()))
+    }
+
+    /// [`Timestamp::new`]; `None` when the instant lies beyond UTC's calendar (`9999-12-31T23:59:59-01:00`).
+    pub fn try_new(instant: OffsetDateTime) -> Option<Self> {
+        let utc = instant.checked_to_offset(UtcOffset::UTC)?;
+        Some(Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc)))
+    }
+
+    /// [`Timestamp::try_new`]; `None` also when its year in UTC is none of `years`.
+    pub fn in_years(instant: OffsetDateTime, years: &RangeInclusive<i32>) -> Option<Self> {
+        Self::try_new(instant).filter(|at| years.contains(&at.0.year()))
     }
 
     /// Milliseconds since 1970.
@@ -41,12 +56,16 @@ impl Timestamp {
         self.0
     }
 
-    /// The calendar date in Jakarta.
+    /// The calendar date in Jakarta; UTC's in the calendar's last seven hours, which Jakarta does not have.
     pub fn jakarta_date(self) -> Date {
-        self.0.to_offset(JAKARTA).date()
+        self.in_jakarta().date()
     }
 
-    /// Later by `duration`; saturates at the end of the calendar.
+    fn in_jakarta(self) -> OffsetDateTime {
+        self.0.checked_to_offset(JAKARTA).unwrap_or(self.0)
+    }
+
+    /// Later by `duration`; the same instant when the calendar ends before that.
     pub fn plus(self, duration: Duration) -> Self {
         time::Duration::try_from(duration).ok().and_then(|by| self.0.checked_add(by)).map_or(self, Self)
     }
@@ -55,7 +74,7 @@ impl Timestamp {
     ///
     /// The anchor is the day the first period began, so 31 Jan → 28 Feb → 31 Mar does not drift.
     pub fn plus_months(self, count: u32, anchor_day: u8) -> Self {
-        let local = self.0.to_offset(JAKARTA);
+        let local = self.in_jakarta();
         let months = i64::from(local.year()) * 12 + i64::from(u8::from(local.month()) - 1) + i64::from(count);
         let (year, month) = (months.div_euclid(12) as i32, (months.rem_euclid(12) + 1) as u8);
         let Ok(month) = Month::try_from(month) else { return self };
@@ -111,7 +130,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339).map(Self::new).map_err(D::Error::custom)
+        let instant = OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)?;
+        Self::try_new(instant).ok_or_else(|| D::Error::custom("the instant lies beyond the calendar"))
     }
 }
 
@@ -188,5 +208,18 @@ mod tests {
         assert_eq!(serde_json::to_string(&at).expect("serialises"), "\"2026-11-22T10:00:00.123456Z\"");
         assert_eq!(at.to_contract(), "2026-11-22T10:00:00.123Z");
         assert_eq!(serde_json::from_str::<Timestamp>("\"2026-11-22T10:00:00.123456Z\"").expect("reads"), at);
+    }
+
+    #[test]
+    fn instants_beyond_the_calendar_are_refused_and_never_a_panic() {
+        let (late, early) = (datetime!(9999-12-31 23:59:59 -1), datetime!(-9999-01-01 00:00 +1));
+        assert_eq!((Timestamp::try_new(late), Timestamp::try_new(early)), (None, None));
+        assert!(Timestamp::new(early) < Timestamp::new(datetime!(1970-01-01 0:00 UTC)));
+        let end = Timestamp::new(late);
+        assert_eq!(end.to_utc().year(), 9999);
+        assert_eq!((end.jakarta_date().year(), end.plus_months(1, 31)), (9999, end));
+        assert!(serde_json::from_str::<Timestamp>("\"9999-12-31T23:59:59-01:00\"").is_err());
+        assert_eq!(Timestamp::in_years(datetime!(1970-01-01 00:30 +1), &(1970..=9999)), None, "1969 in UTC");
+        assert!(Timestamp::in_years(datetime!(1970-01-01 00:30 UTC), &(1970..=9999)).is_some());
     }
 }

@@ -21,12 +21,11 @@ pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> 
     let request_id = request_id(request.request());
     let (method, path) = (method_label(request.request()), request.path().to_owned());
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    let in_flight = metrics::gauge!("minispod_http_requests_in_flight");
-    in_flight.increment(1.0);
+    let in_flight = InFlight::begin();
     let started = Instant::now();
     let result = next.call(request).await;
     let took = started.elapsed();
-    in_flight.decrement(1.0);
+    drop(in_flight);
     let mut response = result?;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -50,6 +49,23 @@ pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> 
         "request"
     );
     Ok(response)
+}
+
+/// Counts a request for as long as it lives: also one that panics, or whose client goes away in the middle.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn begin() -> Self {
+        let gauge = metrics::gauge!("minispod_http_requests_in_flight");
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// The middleware: no more calls from one address than its allowance. Probes and metrics are not counted.
@@ -101,5 +117,32 @@ fn method_label(request: &HttpRequest) -> &'static str {
         "OPTIONS" => "OPTIONS",
         "HEAD" => "HEAD",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::{
+        App,
+        dev::Service,
+        middleware::from_fn,
+        test::{TestRequest, init_service},
+    };
+    use futures::FutureExt;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    #[actix_web::test]
+    async fn a_request_that_is_given_up_is_in_flight_no_more() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let waits = web::get().to(|| std::future::pending::<HttpResponse>());
+        let service = init_service(App::new().wrap(from_fn(observe)).route("/", waits)).await;
+        let mut call = Box::pin(service.call(TestRequest::get().uri("/").to_request()));
+        assert!((&mut call).now_or_never().is_none());
+        let shown = |count: u8| recorder.handle().render().contains(&format!("_in_flight {count}\n"));
+        assert!(shown(1), "{}", recorder.handle().render());
+        drop(call);
+        assert!(shown(0), "{}", recorder.handle().render());
     }
 }

@@ -1,6 +1,6 @@
 //! The query string: pages, words from a list and dates; every failing one is named.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
 use minispod_kernel::Timestamp;
@@ -8,6 +8,9 @@ use minispod_projections::{PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
 use crate::error::{ApiError, FAULTS_MAX, FieldError};
+
+/// Years of the dates that are accepted: the log has none before, and the database's text form none after.
+const YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// A query string being read.
 #[derive(Debug)]
@@ -72,13 +75,18 @@ impl Query {
 
     fn instant(&mut self, name: &str, after_date: Duration, after_instant: Duration) -> Option<Timestamp> {
         let text = self.given(name)?;
-        let instant =
-            OffsetDateTime::parse(&text, &Iso8601::PARSING).ok().map(|at| Timestamp::new(at).plus(after_instant));
-        let date = || Date::parse(&text, &Iso8601::PARSING).ok();
-        let instant =
-            instant.or_else(|| date().map(|date| Timestamp::new(date.midnight().assume_utc()).plus(after_date)));
+        let read = |at: OffsetDateTime, after: Duration| Timestamp::in_years(at, &YEARS).map(|at| at.plus(after));
+        let instant = match OffsetDateTime::parse(&text, &Iso8601::PARSING) {
+            Ok(at) => read(at, after_instant),
+            Err(_) => Date::parse(&text, &Iso8601::PARSING)
+                .ok()
+                .and_then(|date| read(date.midnight().assume_utc(), after_date)),
+        };
         if instant.is_none() {
-            self.fault(name, format!("{name} must be an ISO 8601 date"));
+            self.fault(
+                name,
+                format!("{name} must be an ISO 8601 date of the years {} to {}", YEARS.start(), YEARS.end()),
+            );
         }
         instant
     }
@@ -149,5 +157,27 @@ mod tests {
             query.page(20);
             assert!(query.finish().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn dates_outside_the_calendar_are_refused_by_name() {
+        for bad in [
+            "9999-12-31T23:59:59-01:00",
+            "-9999-01-01T00:00:00%2B01:00",
+            "-0001-01-01",
+            "-000001-01-01",
+            "1969-12-31",
+            "1970-01-01T00:30:00%2B01:00",
+            "%2B10000-01-01",
+            "0000-01-01T00:00:00Z",
+            "2026-11-31",
+            "2026-W99-1",
+        ] {
+            let mut query = query(&format!("startDate={bad}&endDate={bad}"));
+            assert_eq!((query.from("startDate"), query.until("endDate")), (None, None), "{bad}");
+            assert_eq!(query.finish().expect_err(bad).errors().len(), 2, "{bad}");
+        }
+        let mut last = query("startDate=9999-12-31T23:59:59Z&endDate=9999-12-31");
+        assert!(last.from("startDate").is_some() && last.until("endDate").is_some());
     }
 }

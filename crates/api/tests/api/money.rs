@@ -210,5 +210,10 @@ async fn other_peoples_money_does_not_exist_and_bad_filters_are_named() {
     }
     let bad = world.get("/billing/transactions?page=x&limit=0&type=LOAN&status=LOST&startDate=1&endDate=2", &ani).await;
     assert_eq!(bad.fields(), ["page", "limit", "type", "status", "startDate", "endDate"]);
+    for beyond in ["9999-12-31T23:59:59-01:00", "-9999-01-01T00:00:00%2B01:00", "-0001-01-01"] {
+        let bad = world.get(&format!("/billing/transactions?startDate={beyond}&endDate={beyond}"), &ani).await;
+        assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["startDate", "endDate"]), "{beyond}");
+    }
+    assert_eq!(world.get("/billing/transactions?startDate=1970-01-01&endDate=9999-12-31", &ani).await.status, 200);
     assert_eq!(world.get("/billing/invoices?status=LOST", &ani).await.fields(), ["status"]);
 }
