@@ -1,5 +1,6 @@
 //! What every request passes: identity and log, security headers, limits, and the envelope of refusals.
 
+pub mod address;
 pub mod errors;
 pub mod headers;
 pub mod passage;

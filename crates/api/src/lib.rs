@@ -17,6 +17,7 @@ pub mod session;
 pub mod state;
 pub mod views;
 
+pub use edge::address::Network;
 pub use limits::Allowance;
 pub use ports::{
     AllowedOverrides, NoPaymentPage, NotificationGate, PaymentPage, PaymentPages, Probe, ReadModels, Verdict,

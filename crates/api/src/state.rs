@@ -1,6 +1,6 @@
 //! Everything a handler may use, made once by the binary.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_auth::{AccessTokens, Passwords};
@@ -13,10 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     caller::Accounts,
+    edge::address::Network,
     input::body::DEFAULT_LIMIT,
-    limits::{Allowance, Limit},
+    limits::{Allowance, Limit, Window},
     ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
 };
+
+/// Notifications a minute from one address: far beyond what a gateway sends, and each is cheap to refuse unsigned.
+const NOTIFICATIONS_PER_MINUTE: u32 = 6_000;
 
 /// What the binary chooses.
 #[derive(Clone)]
@@ -34,11 +38,13 @@ pub struct ApiConfig {
     /// Who sends this as a bearer token may read `/metrics`; `None`: everybody who reaches the port.
     pub metrics_token: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// Largest request body in bytes.
     pub body_limit: usize,
     /// Requests of one address.
     pub address_allowance: Allowance,
+    /// Notifications of one address, which are not counted among its requests: the gateway sends all customers' from few.
+    pub notification_allowance: Allowance,
     /// Top-ups and payments of one customer.
     pub payment_allowance: Allowance,
     /// How long a refresh token lives.
@@ -65,6 +71,7 @@ impl Default for ApiConfig {
             trusted_proxies: Vec::new(),
             body_limit: DEFAULT_LIMIT,
             address_allowance: Allowance::per_minute(1200),
+            notification_allowance: Allowance::per_minute(NOTIFICATIONS_PER_MINUTE),
             payment_allowance: Allowance::per_minute(5),
             refresh_lifetime: Duration::from_hours(7 * 24),
             topup_lifetime: Duration::from_hours(24),
@@ -97,7 +104,8 @@ pub struct Parts {
 /// How often one may call.
 pub struct Limits {
     pub per_address: Limit,
-    pub payments: Limit,
+    pub notifications: Limit,
+    pub payments: Window,
 }
 
 /// Everything a handler may use.
@@ -128,7 +136,8 @@ impl AppState {
         let clock = Arc::clone(parts.store.clock());
         let limits = Limits {
             per_address: Limit::new("address", parts.config.address_allowance, Arc::clone(&clock)),
-            payments: Limit::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
+            notifications: Limit::new("notifications", parts.config.notification_allowance, Arc::clone(&clock)),
+            payments: Window::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
         };
         Self {
             started_at: clock.now(),

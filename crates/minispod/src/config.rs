@@ -67,8 +67,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Browser origins that may call; `*` for any.
     pub cors_origins: Vec<String>,
-    /// Proxies whose X-Forwarded-For counts.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Proxies whose X-Forwarded-For counts: addresses, or networks such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<minispod_api::Network>,
     /// Largest JSON body, bytes.
     pub body_limit: usize,
     /// Requests a minute and address; 0 switches it off.
@@ -478,6 +478,17 @@ mod tests {
         for needle in ["JWT_SECRET", "MIDTRANS_SERVER_KEY", "nats.passwords.api"] {
             assert!(text.contains(needle), "{needle} is not named in {text}");
         }
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_or_networks() {
+        let config = parse("[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1\"]").expect("parses");
+        let inside = ["10.1.2.3", "fd12::1", "192.0.2.1"].map(|text| text.parse().expect("an address"));
+        for (network, address) in config.http.trusted_proxies.iter().zip(inside) {
+            assert!(network.contains(address), "{network} holds {address}");
+        }
+        assert!(parse("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]").is_err());
+        assert!(parse("[http]\ntrusted_proxies = [\"proxy.example\"]").is_err());
     }
 
     #[test]

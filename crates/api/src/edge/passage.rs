@@ -10,11 +10,17 @@ use actix_web::{
 };
 use tokio::time::Instant;
 
-use crate::{call::RequestId, caller::CallerId, error::ApiError, limits::client_address, state::AppState};
+use super::address::{client_address, counted_as};
+use crate::{call::RequestId, caller::CallerId, error::ApiError, state::AppState};
 
 /// Longest request id that a client may choose.
 const REQUEST_ID_MAX: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Paths that are not counted: probes and scrapes come often and from few addresses.
+const UNCOUNTED: [&str; 3] = ["/health", "/health/ready", "/metrics"];
+/// Where payment gateways send their notifications.
+const NOTIFICATIONS: &str = "/api/v1/billing/webhooks/";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The middleware: id, log line, metrics. The line names the route's pattern and path, never query, headers or body.
 pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
@@ -68,7 +74,8 @@ impl Drop for InFlight {
     }
 }
 
-/// The middleware: no more calls from one address than its allowance. Probes and metrics are not counted.
+/// The middleware: no more calls from one address than its allowance. Probes and metrics are not counted, and payment
+/// notifications by themselves: they prove who sent them, and a flood from elsewhere must not keep them out.
 pub async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -81,16 +88,18 @@ pub async fn limit(
 }
 
 fn within_allowance(request: &ServiceRequest) -> Result<(), ApiError> {
-    let free = request.path().starts_with("/health") || request.path() == "/metrics";
     let (Some(state), Some(peer)) = (request.app_data::<web::Data<AppState>>(), request.peer_addr()) else {
         return Ok(());
     };
-    if free {
+    if UNCOUNTED.contains(&request.path()) {
         return Ok(());
     }
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let client = client_address(peer.ip(), forwarded, &state.config.trusted_proxies);
-    state.limits.per_address.check(&client.to_string())
+    let forwarded: Vec<_> =
+        request.headers().get_all(FORWARDED_FOR).map(|line| line.to_str().unwrap_or_default()).collect();
+    let client = client_address(peer.ip(), forwarded.into_iter(), &state.config.trusted_proxies);
+    let limit =
+        if request.path().starts_with(NOTIFICATIONS) { &state.limits.notifications } else { &state.limits.per_address };
+    limit.check(&counted_as(client))
 }
 
 /// The client's id when it is harmless, else a new one.

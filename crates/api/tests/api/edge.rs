@@ -150,13 +150,15 @@ async fn one_address_may_not_call_without_end() {
     }
     let world = open(|config| {
         config.address_allowance = minispod_api::Allowance::per_minute(3);
-        config.trusted_proxies = vec!["10.0.0.1".parse().expect("an address")];
+        config.trusted_proxies = vec!["10.0.0.0/24".parse().expect("a network")];
     })
     .await;
     let from = |client: &'static str| {
         request("GET", "/services/grouped", None, None)
             .peer_addr("10.0.0.1:1234".parse().expect("an address"))
-            .insert_header(("x-forwarded-for", client))
+            // What the caller claims, what the first proxy saw, and what the second adds on a line of its own.
+            .append_header(("x-forwarded-for", format!("192.0.2.{}, {client}", client.len())))
+            .append_header(("x-forwarded-for", "10.0.0.2"))
             .insert_header(("origin", ORIGIN))
     };
     for _ in 0..3 {
@@ -168,6 +170,31 @@ async fn one_address_may_not_call_without_end() {
     assert_eq!(limited.header("access-control-allow-origin"), Some(ORIGIN));
     assert!(limited.header("retry-after").is_some());
     assert_eq!(world.send(from("198.51.100.8")).await.status, 200);
+    for host in ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3"] {
+        assert_eq!(world.send(from(host)).await.status, 200);
+    }
+    assert_eq!(world.send(from("2001:db8::4")).await.status, 429, "one IPv6 customer has one allowance");
+    assert_eq!(world.send(from("2001:db8:0:1::1")).await.status, 200);
+}
+
+#[actix_web::test]
+async fn payment_notifications_have_an_allowance_of_their_own() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|config| {
+        config.address_allowance = minispod_api::Allowance::per_minute(1);
+        config.notification_allowance = minispod_api::Allowance::per_minute(4);
+    })
+    .await;
+    let peer = "203.0.113.5:1234".parse().expect("an address");
+    let send = |method, path| world.send(request(method, path, None, Some(&json!({}))).peer_addr(peer));
+    for _ in 0..4 {
+        assert_eq!(send("POST", "/billing/webhooks/midtrans").await.status, 400, "judged, not counted as a request");
+    }
+    assert_eq!(send("POST", "/billing/webhooks/midtrans").await.status, 429);
+    assert_eq!(send("GET", "/services/grouped").await.status, 200, "nor do they use up the requests");
+    assert_eq!(send("GET", "/services/grouped").await.status, 429);
 }
 
 #[actix_web::test]

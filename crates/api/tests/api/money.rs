@@ -179,7 +179,14 @@ async fn the_sixth_payment_in_a_minute_waits() {
     assert_eq!((limited.status.as_u16(), limited.body["code"].as_str()), (429, Some("RATE_LIMIT_EXCEEDED")));
     assert!(limited.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
     assert_eq!(world.post("/billing/topup", &budi, json!({"amount": 50_000})).await.status, 201);
+    for _ in 0..4 {
+        world.clock.advance(std::time::Duration::from_secs(12));
+        let limited = world.post("/billing/topup", &ani, json!({"amount": 50_000})).await;
+        assert_eq!(limited.status, 429, "five within the last minute are all");
+    }
     assert_eq!(world.count("TopUpRequested").await, 6);
+    world.clock.advance(std::time::Duration::from_secs(12));
+    assert_eq!(world.post("/billing/topup", &ani, json!({"amount": 50_000})).await.status, 201);
 }
 
 #[actix_web::test]
