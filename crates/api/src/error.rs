@@ -83,6 +83,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND_ERROR", format!("{what} not found"))
     }
 
+    /// 404: no such path.
+    pub fn no_endpoint() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "This endpoint does not exist")
+    }
+
     /// 409.
     pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, "CONFLICT_ERROR", message)

@@ -17,7 +17,11 @@ use crate::{
     input::body::DEFAULT_LIMIT,
     limits::{Allowance, Limit, Window},
     ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
+    routes::metrics::read::NextCount,
 };
+
+/// The environment of real customers, as [`ApiConfig::environment`] names it.
+pub const PRODUCTION: &str = "production";
 
 /// Notifications a minute from one address: far beyond what a gateway sends, and each is cheap to refuse unsigned.
 const NOTIFICATIONS_PER_MINUTE: u32 = 6_000;
@@ -27,7 +31,7 @@ const NOTIFICATIONS_PER_MINUTE: u32 = 6_000;
 pub struct ApiConfig {
     /// Shown by `/health` and `/api/v1/status`.
     pub version: String,
-    /// `production`, `development` …
+    /// [`PRODUCTION`], `development` …
     pub environment: String,
     /// `kubernetes` or `simulated`.
     pub cluster: String,
@@ -35,7 +39,7 @@ pub struct ApiConfig {
     pub stand_ins: BTreeMap<String, String>,
     /// Browsers' origins that may call; `*`: any.
     pub allowed_origins: Vec<String>,
-    /// Who sends this as a bearer token may read `/metrics`; `None`: everybody who reaches the port.
+    /// Who sends this as a bearer token may read `/metrics`; `None`: nobody in production, everybody elsewhere.
     pub metrics_token: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
@@ -79,6 +83,13 @@ impl Default for ApiConfig {
             workers: 2,
             drain: Duration::from_secs(20),
         }
+    }
+}
+
+impl ApiConfig {
+    /// Whether real customers call.
+    pub fn is_production(&self) -> bool {
+        self.environment == PRODUCTION
     }
 }
 
@@ -126,6 +137,7 @@ pub struct AppState {
     pub overrides: Arc<dyn AllowedOverrides>,
     pub probes: Vec<Arc<dyn Probe>>,
     pub metrics: PrometheusHandle,
+    pub next_count: NextCount,
     pub shutdown: CancellationToken,
     pub started_at: Timestamp,
 }
@@ -157,6 +169,7 @@ impl AppState {
             overrides: parts.overrides,
             probes: parts.probes,
             metrics: parts.metrics,
+            next_count: NextCount::default(),
             shutdown: parts.shutdown,
         }
     }

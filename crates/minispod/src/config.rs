@@ -75,7 +75,7 @@ pub struct Http {
     pub rate_per_minute: u32,
     /// Top-up and pay requests a minute and customer.
     pub payments_per_minute: u32,
-    /// Bearer token that `/metrics` asks for; empty: everybody who reaches the port may read it.
+    /// Bearer token that `/metrics` asks for; empty: hidden in production, open elsewhere.
     pub metrics_token: String,
 }
 

@@ -58,7 +58,7 @@ pub async fn envelope(
 /// The refusals that come from the framework have a status only.
 fn of_framework(status: StatusCode) -> ApiError {
     match status {
-        StatusCode::NOT_FOUND => ApiError::new(status, "ENDPOINT_NOT_FOUND", "This endpoint does not exist"),
+        StatusCode::NOT_FOUND => ApiError::no_endpoint(),
         StatusCode::METHOD_NOT_ALLOWED => {
             ApiError::new(status, "METHOD_NOT_ALLOWED", "This method is not allowed here")
         }

@@ -256,6 +256,41 @@ async fn metrics_are_for_those_who_know_the_token() {
 }
 
 #[actix_web::test]
+async fn without_a_token_production_has_no_metrics() {
+    if !require("pg") {
+        return;
+    }
+    let scrape = || TestRequest::get().uri("/metrics");
+    let production = open(|config| "production".clone_into(&mut config.environment)).await;
+    let hidden = production.send(scrape()).await;
+    assert!(is_refusal(&hidden.body, 404), "{:#}", hidden.body);
+    assert_eq!(hidden.body["code"], "ENDPOINT_NOT_FOUND");
+    assert_eq!(open(|_| {}).await.send(scrape()).await.status, 200, "on a developer's machine they are open");
+}
+
+#[actix_web::test]
+async fn scrapes_ask_the_database_at_most_every_half_minute() {
+    if !require("pg") {
+        return;
+    }
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let world = open(|_| {}).await;
+    let (world, recorder) = (&world, &recorder);
+    let scraped = || async move {
+        assert_eq!(world.send(TestRequest::get().uri("/metrics")).await.status, 200);
+        let text = recorder.handle().render();
+        text.lines().find_map(|line| line.strip_prefix("active_users_total ").map(str::to_owned))
+    };
+    world.register("ani@example.com").await;
+    assert_eq!(scraped().await.as_deref(), Some("1"));
+    world.register("budi@example.com").await;
+    assert_eq!(scraped().await.as_deref(), Some("1"), "not counted again so soon");
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(scraped().await.as_deref(), Some("2"));
+}
+
+#[actix_web::test]
 async fn a_request_in_flight_ends_before_the_server_does() {
     if !require("pg") {
         return;
