@@ -79,6 +79,15 @@ impl LogReader {
             .map_err(StoreError::database("read the insertion sequence"))
     }
 
+    /// The insertion number of the newest committed event, numbered or not: what a read model must have seen to be up to date.
+    pub async fn newest_ins_seq(&self) -> Result<InsSeq, StoreError> {
+        sqlx::query_scalar("SELECT coalesce(max(ins_seq), 0) FROM log.events")
+            .fetch_one(&self.pool)
+            .await
+            .map(InsSeq)
+            .map_err(StoreError::database("find the newest event"))
+    }
+
     /// One aggregate's whole history, at most [`HISTORY_MAX`] events. Position 0 and a zero chain: not numbered yet.
     pub async fn history(&self, aggregate_type: &str, aggregate_id: &str) -> Result<Vec<Recorded>, StoreError> {
         let rows = sqlx::query(&format!(

@@ -141,6 +141,43 @@ async fn what_the_read_model_does_not_know_yet_the_plan_itself_refuses() {
     assert_eq!(world.count("SubscriptionRequested").await, 1);
 }
 
+#[actix_web::test]
+async fn nobody_is_refused_for_what_only_a_late_read_model_says() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", 35_000, 1).await;
+    let (ani, _) = world.register("ani@example.com").await;
+    let (budi, _) = world.register("budi@example.com").await;
+    let body = json!({"serviceId": PAID});
+
+    // The money is there and the read model catches up with it in time.
+    world.stick(true);
+    world.top_up(&ani, 100_000).await;
+    world.stick(false);
+    let bought = world.post("/subscriptions", &ani, body.clone()).await;
+    assert_eq!(bought.status, 200, "{:#}", bought.body);
+    let id = bought.data()["id"].as_str().expect("an id").to_owned();
+
+    // She ends it, and the read model still shows the plan as sold out, her as subscribed and her wallet as too empty.
+    world.settle_reactions().await;
+    world.stick(true);
+    assert_eq!(world.call("DELETE", &format!("/subscriptions/{id}"), Some(&ani), None).await.status, 200);
+    world.settle_reactions().await;
+    assert_eq!(world.get(&format!("/subscriptions/{id}"), &ani).await.data()["status"], "PENDING_DEPLOYMENT");
+    let again = world.post("/subscriptions", &ani, body.clone()).await;
+    assert_eq!((again.status.as_u16(), again.header("preference-applied")), (200, None), "{:#}", again.body);
+
+    // What is true is refused all the same: the plan and the wallet themselves say so.
+    let late = world.post("/subscriptions", &budi, body.clone()).await;
+    assert_eq!((late.status.as_u16(), &late.body["code"]["reasons"]), (409, &json!(["Service quota exhausted"])));
+    world.stick(false);
+    let late = world.post("/subscriptions", &budi, body).await;
+    let reasons = json!(["Insufficient balance", "Service quota exhausted"]);
+    assert_eq!((late.status.as_u16(), &late.body["code"]["reasons"]), (409, &reasons));
+}
+
 fn request_with_key(token: &str) -> actix_web::test::TestRequest {
     request("POST", "/subscriptions", Some(token), Some(&json!({"serviceId": FREE})))
         .insert_header(("idempotency-key", "k1"))

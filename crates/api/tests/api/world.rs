@@ -110,6 +110,8 @@ pub struct AtOnce {
     store: Store,
     url: String,
     seen: Mutex<i64>,
+    /// While set, no read model moves and nobody is shown anything.
+    pub stuck: AtomicBool,
 }
 
 impl AtOnce {
@@ -126,8 +128,11 @@ impl AtOnce {
         PgConnection::connect(&self.url).await.expect("the test database answers")
     }
 
-    /// Brings every read model up to the end of the log.
+    /// Brings every read model up to the end of the log, unless they are stuck.
     pub async fn catch_up(&self) {
+        if self.stuck.load(Ordering::SeqCst) {
+            return;
+        }
         let mut seen = self.seen.lock().await;
         while self.store.numbering().catch_up().await.expect("numbers").is_none() {}
         let after = minispod_kernel::LogPosition(*seen);
@@ -151,7 +156,7 @@ impl AtOnce {
 impl ReadModels for AtOnce {
     async fn show(&self, _projections: &[&str], _ins_seq: InsSeq) -> bool {
         self.catch_up().await;
-        true
+        !self.stuck.load(Ordering::SeqCst)
     }
 }
 
@@ -196,7 +201,12 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
     let config = StoreConfig::new(&database.url, [7; 32], [8; 32]);
     let store = Store::connect(config, clock.clone(), ids.clone()).await.expect("connects");
     let dispatcher = Dispatcher::new(store.clone(), Arc::new(SilentHints));
-    let read = Arc::new(AtOnce { store: store.clone(), url: database.url.clone(), seen: Mutex::new(0) });
+    let read = Arc::new(AtOnce {
+        store: store.clone(),
+        url: database.url.clone(),
+        seen: Mutex::new(0),
+        stuck: AtomicBool::new(false),
+    });
     read.lay_tables().await;
     let (pages, shutdown) = (Arc::new(Pages::default()), CancellationToken::new());
     let mut api = ApiConfig::default();
@@ -290,6 +300,18 @@ where
         };
         let command = AnyCommand::TopUp(TopUpCommand::ApplyGatewayStatus { status, after: None });
         self.command(topup_id, command, &format!("settle-{order_id}")).await;
+    }
+
+    /// Stops the read models, or lets them go on with the next who waits.
+    pub fn stick(&self, stuck: bool) {
+        self.read.stuck.store(stuck, Ordering::SeqCst);
+    }
+
+    /// Requests and settles a top-up.
+    pub async fn top_up(&self, token: &str, amount: i64) {
+        let topup = self.post("/billing/topup", token, json!({ "amount": amount })).await;
+        let text = |name: &str| topup.data()[name].as_str().expect("a text").to_owned();
+        self.settle(&text("transactionId"), &text("orderId"), amount).await;
     }
 
     /// Carries out a command and everything that follows from it, as the billing role would; then projects.

@@ -97,22 +97,39 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
         .shown(shown))
 }
 
-/// Looks at the read models, to name all reasons at once. What the aggregates say afterwards counts.
+/// Looks at the read models, to name all reasons at once. They lag behind the log, so nobody is refused before they show
+/// everything that is in it now; when they do not in time, the aggregates say what counts, one reason at a time.
 async fn check_eligibility(
     state: &AppState,
     caller: &Caller,
     plan: &PlanRow,
     sold: &PlanSnapshot,
 ) -> std::result::Result<(), ApiError> {
+    if ineligible(state, caller, plan, sold).await?.is_none() {
+        return Ok(());
+    }
+    let newest = state.store.log().newest_ins_seq().await?;
+    if !state.read_models.show(SHOWN_BY, newest).await {
+        return Ok(());
+    }
+    let fresh = catalogue::find(state.pool(), &plan.id).await.map_err(read_failed)?;
+    let still = ineligible(state, caller, fresh.as_ref().unwrap_or(plan), sold).await?;
+    still.map_or(Ok(()), |reasons| Err(reasons.into_error()))
+}
+
+/// What the read models have against it.
+async fn ineligible(
+    state: &AppState,
+    caller: &Caller,
+    plan: &PlanRow,
+    sold: &PlanSnapshot,
+) -> std::result::Result<Option<Ineligible>, ApiError> {
     let live = subscriptions::live_of(state.pool(), &caller.user.id, &plan.details.offering);
     let existing = live.await.map_err(read_failed)?.is_some();
     let balance = balance_of(state, caller).await?;
     let told = [(balance < sold.price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT)];
     let reasons: Vec<_> = told.iter().filter(|(holds, _)| *holds).map(|(_, reason)| *reason).collect();
-    if reasons.is_empty() {
-        return Ok(());
-    }
-    Err(Ineligible { reasons, balance, price: sold.price, existing }.into_error())
+    Ok((!reasons.is_empty()).then_some(Ineligible { reasons, balance, price: sold.price, existing }))
 }
 
 /// Sends the request with the first candidate that nobody else holds. Each further try has its own key, derived
