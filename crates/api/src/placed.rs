@@ -1,7 +1,8 @@
 //! A subscription as its first steps left it, read from the log: the answer to a request must not lag behind it.
 
-use minispod_events::{CancelReason, Event, Fact, SubscriptionEvent};
+use minispod_events::{CancelReason, Event, Fact, Period, SubscriptionEvent};
 use minispod_kernel::{RefusalKind, Timestamp};
+use minispod_projections::subscriptions::{SubscriptionStatus, SubscriptionView};
 use minispod_store::Refused;
 use serde_json::{Value, json};
 
@@ -21,11 +22,43 @@ pub struct Placed {
     updated_at: Timestamp,
     version: i64,
     charged: bool,
+    now: Standing,
     ended: Option<CancelReason>,
     /// Failed renewals: the version each failed at, and why.
     failed_renewals: Vec<(i64, String)>,
     /// The versions at which renewals were asked for.
     renewals: Vec<i64>,
+}
+
+/// How it stands after its last event, in the words of the read model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    status: SubscriptionStatus,
+    start: Timestamp,
+    period: Option<Period>,
+}
+
+impl Standing {
+    /// The same cases as the read model's, which this stands in for while it lags.
+    fn apply(&mut self, event: &SubscriptionEvent) {
+        match event {
+            SubscriptionEvent::SubscriptionCharged { period, .. } => {
+                self.start = period.start;
+                self.period = Some(*period);
+            }
+            SubscriptionEvent::SubscriptionActivated { period, .. } => {
+                self.status = SubscriptionStatus::Active;
+                self.start = period.start;
+                self.period = Some(*period);
+            }
+            SubscriptionEvent::SubscriptionRenewed { period, .. } => {
+                self.status = SubscriptionStatus::Active;
+                self.period = Some(*period);
+            }
+            SubscriptionEvent::SubscriptionCancelled { .. } => self.status = SubscriptionStatus::Cancelled,
+            _ => {}
+        }
+    }
 }
 
 impl Placed {
@@ -62,6 +95,7 @@ impl Placed {
                 updated_at: *occurred_at,
                 version: 1,
                 charged: false,
+                now: Standing { status: SubscriptionStatus::PendingDeployment, start: *occurred_at, period: None },
                 ended: None,
                 failed_renewals: Vec::new(),
                 renewals: Vec::new(),
@@ -69,6 +103,7 @@ impl Placed {
         }
         let mut placed = placed?;
         placed.version += 1;
+        placed.now.apply(event);
         placed.updated_at = minispod_kernel::Event::occurred_at(event);
         match event {
             SubscriptionEvent::SubscriptionCharged { period, .. } => {
@@ -84,6 +119,20 @@ impl Placed {
             _ => {}
         }
         Some(placed)
+    }
+
+    /// `view` with status, period and last change as the log has them: the read model may not have seen the write yet.
+    pub fn over(&self, mut view: SubscriptionView) -> SubscriptionView {
+        let row = &mut view.row;
+        row.status = self.now.status;
+        row.start_date = self.now.start;
+        if let Some(period) = self.now.period {
+            row.period_number = period.number;
+            row.period_start = period.start;
+            row.expires_at = period.end;
+        }
+        row.updated_at = self.updated_at;
+        view
     }
 
     /// Events so far.

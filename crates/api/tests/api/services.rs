@@ -283,6 +283,45 @@ async fn a_running_subscription_is_shown_renewed_and_cancelled() {
 }
 
 #[actix_web::test]
+async fn a_write_answers_its_own_outcome_when_the_read_models_are_late() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", 35_000, 3).await;
+    let (token, _) = world.register("ani@example.com").await;
+    world.top_up(&token, 70_000).await;
+    let bought = world.post("/subscriptions", &token, json!({"serviceId": PAID})).await;
+    let id = bought.data()["id"].as_str().expect("an id").to_owned();
+    world.settle_reactions().await;
+    let url = "https://toko.n8n.example".to_owned();
+    world.command(&id, AnyCommand::Subscription(SubscriptionCommand::Activate { external_url: url }), "ready").await;
+    let path = format!("/subscriptions/{id}");
+    let before = world.get(&path, &token).await;
+    let fields = |answer: &crate::world::Answered| {
+        ["status", "startDate", "expiresAt", "updatedAt"].map(|name| answer.data()[name].clone())
+    };
+
+    world.stick(true);
+    world.clock.advance(std::time::Duration::from_secs(5));
+    let renewed = world.call("PUT", &format!("{path}/renew"), Some(&token), None).await;
+    assert_eq!((renewed.status.as_u16(), renewed.header("preference-applied")), (200, None), "{:#}", renewed.body);
+    assert!(renewed.data()["expiresAt"].as_str() > before.data()["expiresAt"].as_str(), "the next period is paid");
+    assert_eq!(fields(&world.get(&path, &token).await), fields(&before), "the read model does not know");
+    world.stick(false);
+    world.read.catch_up().await;
+    assert_eq!(fields(&renewed), fields(&world.get(&path, &token).await), "what was told is what is shown later");
+
+    world.stick(true);
+    world.clock.advance(std::time::Duration::from_secs(5));
+    let cancelled = world.call("DELETE", &path, Some(&token), None).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.data()["status"]), (200, &json!("CANCELLED")));
+    world.stick(false);
+    world.read.catch_up().await;
+    assert_eq!(fields(&cancelled), fields(&world.get(&path, &token).await));
+}
+
+#[actix_web::test]
 async fn other_peoples_subscriptions_do_not_exist() {
     if !require("pg") {
         return;

@@ -39,9 +39,12 @@ pub async fn handle(
     let replayed = cancelled.replayed;
     let driven = state.dispatcher.drive(cancelled, &call.cause(caller.actor())).await?;
     let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    // The log is read last, so that it is never the older one.
     let after = owned(&state, &id, &caller).await?;
+    let placed = Placed::load(&state, &id).await?;
+    let after = placed.over(after);
     Ok(Answer::ok("Subscription cancelled successfully", views::subscriptions::cancelled(&after, &caller.user))
-        .at_version(Placed::load(&state, &id).await?.version())
+        .at_version(placed.version())
         .replayed(replayed)
         .shown(shown))
 }

@@ -36,11 +36,13 @@ pub async fn handle(
     if let Some((_, refused)) = driven.refusals.first() {
         return Err(refusal_of(&state, &caller, refused, before.row.price, true).await);
     }
+    // The log is read last, so that it is never the older one.
+    let after = owned(&state, &id, &caller).await?;
     let placed = Placed::load(&state, &id).await?;
     if let Some(refused) = placed.renewal_refusal(version).filter(|_| replayed) {
         return Err(refusal_of(&state, &caller, &refused, before.row.price, true).await);
     }
-    let after = owned(&state, &id, &caller).await?;
+    let after = placed.over(after);
     Ok(Answer::ok("Subscription renewed successfully", views::subscriptions::with_service(&after, &caller.user))
         .at_version(placed.version())
         .replayed(replayed)
