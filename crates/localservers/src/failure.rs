@@ -18,6 +18,20 @@ pub enum ServerError {
     /// Postgres refuses to run as root and there is no other user to run it as.
     #[error("Postgres does not run as root and there is no user `postgres`; add one with: useradd --system postgres")]
     NoServerUser,
+    /// The data was moved out of another state directory, which may be running on it.
+    #[error(
+        "the data in {} belongs to {}, not to {}; if that one was moved or copied here, remove the link `data` in {} \
+         to begin with empty data, or write the new place into minispod-owner there",
+        data.display(), owner.display(), state.display(), state.display()
+    )]
+    Foreign {
+        /// Where the data really is.
+        data: PathBuf,
+        /// The state directory that made it.
+        owner: PathBuf,
+        /// The state directory that asks for it.
+        state: PathBuf,
+    },
     /// A file or directory of the state directory cannot be used.
     #[error("cannot {action} {path}")]
     Files {

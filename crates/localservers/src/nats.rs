@@ -74,8 +74,9 @@ impl Nats {
         let log = directory.join("nats.log");
         let pid = process::start_apart(command, &log)?;
         let server = Self { directory, pid, port, monitor_port };
-        server.wait_until_ready(&log).await?;
+        // First, so that a later process finds it even when this one ends while it waits.
         server.remember()?;
+        server.wait_until_ready(&log).await?;
         progress(&format!("NATS with JetStream answers on port {port}"));
         Ok(server)
     }

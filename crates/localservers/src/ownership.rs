@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::{
         fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink},
         process::CommandExt,
@@ -13,6 +13,9 @@ use std::{
 };
 
 use crate::failure::ServerError;
+
+/// In a data directory outside its state directory: the state directory that it belongs to.
+const OWNER_FILE: &str = "minispod-owner";
 
 /// The user that servers run as when we are root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,30 +56,55 @@ pub(crate) fn command_as(user: Option<ServerUser>, program: &Path) -> Command {
     command
 }
 
-/// Makes `wished` (mode 700, owned by `user`) and says where it really is.
+/// Makes `data` in the state directory `state` (mode 700, owned by `user`) and says where it really is.
 ///
-/// Below a directory that `user` cannot pass, such as `/root`, the data goes to `/var/lib/minispod-<hash>` and `wished`
-/// becomes a link to it.
-pub(crate) fn private_directory(wished: &Path, user: Option<ServerUser>) -> Result<PathBuf, ServerError> {
-    let parent = wished.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent).map_err(ServerError::files("create", parent))?;
+/// Below a directory that `user` cannot pass, such as `/root`, the data goes to `/var/lib/minispod-<hash>` and `data`
+/// becomes a link to it. `state` must be absolute, or two checkouts would share one cluster.
+pub(crate) fn private_directory(state: &Path, user: Option<ServerUser>) -> Result<PathBuf, ServerError> {
+    let wished = &state.join("data");
     let Some(ServerUser { uid, gid }) = user else {
         make_private(wished)?;
         return fs::canonicalize(wished).map_err(ServerError::files("find", wished));
     };
-    if !fs::exists(wished).unwrap_or(false) && !is_passable(parent) {
+    if !fs::exists(wished).unwrap_or(false) && !is_passable(state) {
         let mut hasher = DefaultHasher::new();
         wished.hash(&mut hasher);
         let elsewhere = PathBuf::from(format!("/var/lib/minispod-{:016x}", hasher.finish()));
+        refuse_foreign(&elsewhere, state)?;
         make_private(&elsewhere)?;
         // A dangling link may be left from data that somebody removed.
         let _ = fs::remove_file(wished);
         symlink(&elsewhere, wished).map_err(ServerError::files("link", wished))?;
     }
+    refuse_foreign(wished, state)?;
     make_private(wished)?;
     let real = fs::canonicalize(wished).map_err(ServerError::files("find", wished))?;
     chown(&real, Some(uid), Some(gid)).map_err(ServerError::files("give to postgres", &real))?;
     Ok(real)
+}
+
+/// Writes into data that lies outside `state` whose it is. Only once the cluster is made, for that wants an empty
+/// directory.
+pub(crate) fn mark_owner(data: &Path, state: &Path, user: Option<ServerUser>) -> Result<(), ServerError> {
+    if data.starts_with(state) || fs::exists(data.join(OWNER_FILE)).unwrap_or(false) {
+        return Ok(());
+    }
+    write_private(&data.join(OWNER_FILE), &format!("{}\n", state.display()), user)
+}
+
+/// A copied state directory brings the link with it: two servers on one cluster would destroy it.
+fn refuse_foreign(data: &Path, state: &Path) -> Result<(), ServerError> {
+    let marker = data.join(OWNER_FILE);
+    let owner = match fs::read_to_string(&marker) {
+        Ok(text) => PathBuf::from(text.trim_end()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ServerError::files("read", marker)(error)),
+    };
+    if owner == state {
+        return Ok(());
+    }
+    let data = fs::canonicalize(data).unwrap_or_else(|_| data.to_path_buf());
+    Err(ServerError::Foreign { data, owner, state: state.to_path_buf() })
 }
 
 /// Writes a new file that only `user` (else we) can read.

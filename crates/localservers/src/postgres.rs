@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::{
     Progress,
     failure::ServerError,
-    ownership::{ServerUser, command_as, private_directory, write_private},
+    ownership::{ServerUser, command_as, mark_owner, private_directory, write_private},
     places::{Places, PostgresPrograms},
     process,
 };
@@ -95,8 +95,10 @@ impl Postgres {
     ) -> Result<Self, ServerError> {
         let programs = places.postgres()?;
         fs::create_dir_all(&options.directory).map_err(ServerError::files("create", &options.directory))?;
+        let directory = fs::canonicalize(&options.directory).map_err(ServerError::files("find", &options.directory))?;
+        let options = &PostgresOptions { directory, ..options.clone() };
         let user = ServerUser::needed()?;
-        let data = private_directory(&options.directory.join("data"), user)?;
+        let data = private_directory(&options.directory, user)?;
         if let Some((pid, port)) = running_in(&data) {
             progress(&format!("PostgreSQL {} already runs on port {port}", programs.major));
             return Ok(Self::over(options, &programs, pid, port));
@@ -105,6 +107,7 @@ impl Postgres {
             progress("making a PostgreSQL cluster");
             initialise(options, &programs, &data, user).await?;
         }
+        mark_owner(&data, &options.directory, user)?;
         // Only a stale file can be left here; Postgres would refuse to start if its process id were in use again.
         let _ = fs::remove_file(data.join("postmaster.pid"));
         let remembered = options.directory.join("port");

@@ -1,6 +1,11 @@
 //! Servers that are kept: the same data after a restart, found and stopped by a later process, closed to strangers.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process,
+};
 
 use minispod_localservers::{Nats, NatsOptions, Places, Postgres, PostgresOptions, silent};
 use minispod_testkit::require;
@@ -64,13 +69,39 @@ async fn postgres_starts_below_a_directory_that_its_own_user_may_not_enter() {
     }
     fs::create_dir_all(&closed).expect("a directory can be made");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("and closed");
-    let options = PostgresOptions::throw_away(closed.join("state"));
+    // A relative path, as `minispod up` gets it: the place of the data must not follow from it alone.
+    let options = PostgresOptions::throw_away(relative(&closed.join("state")));
     let server = Postgres::start(&options, &places, &silent).await.expect("it starts");
     server.ensure_database("reachable").await.expect("it answers");
     assert!(Postgres::stop_in(&options.directory).await.expect("a later process finds and stops it"));
-    let again = Postgres::start(&options, &places, &silent).await.expect("it starts again");
-    again.stop().await.expect("it stops");
     let real = fs::canonicalize(closed.join("state/data")).expect("the data is somewhere");
+    let is_moved = !real.starts_with(&closed);
+    if is_moved {
+        fs::remove_file(closed.join("state/data")).expect("the link can be removed");
+    }
+    let absolute = PostgresOptions::throw_away(closed.join("state"));
+    let again = Postgres::start(&absolute, &places, &silent).await.expect("it starts again");
+    again.stop().await.expect("it stops");
+    assert_eq!(fs::canonicalize(closed.join("state/data")).expect("it is somewhere"), real, "the same data is found");
+    if is_moved {
+        // A copied checkout brings the link with it; it must not run on the data of the first.
+        let copy = state_directory("copy");
+        fs::create_dir_all(copy.join("state")).expect("a directory can be made");
+        symlink(&real, copy.join("state/data")).expect("a link can be made");
+        let copied = PostgresOptions::throw_away(copy.join("state"));
+        let refused = Postgres::start(&copied, &places, &silent).await.expect_err("the data is another's").to_string();
+        for place in [closed.join("state"), copy.join("state")] {
+            assert!(refused.contains(&place.display().to_string()), "{refused}");
+        }
+        let _ = fs::remove_dir_all(&copy);
+    }
     fs::remove_dir_all(real).expect("the data can be removed");
     let _ = fs::remove_dir_all(&closed);
+}
+
+/// The same place, seen from the working directory.
+fn relative(path: &Path) -> PathBuf {
+    let here = env::current_dir().expect("there is a working directory");
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    up.join(path.strip_prefix("/").expect("an absolute path"))
 }
