@@ -41,7 +41,7 @@ impl Drop for Up {
 }
 
 /// Processes whose command line or working directory names `directory`.
-fn left_over(directory: &Path) -> Vec<String> {
+pub fn left_over(directory: &Path) -> Vec<String> {
     let needle = directory.display().to_string();
     fs::read_dir("/proc")
         .into_iter()

@@ -32,7 +32,7 @@ pub async fn from_command_line(arguments: DemoArgs) -> Result<(), DemoError> {
     let url = if let Some(url) = arguments.url {
         url
     } else {
-        let running = StateDir::new(&arguments.state).running().map_err(DemoError::State)?;
+        let running = StateDir::new(&arguments.state).running();
         running.map(|running| running.url).ok_or_else(|| DemoError::Nothing(arguments.state.display().to_string()))?
     };
     run(Options { url, fail_provisioning: arguments.fail_provisioning }).await

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doors;
 mod operations;
+mod processes;
 mod roles;
 mod seed;
 mod state;

@@ -3,15 +3,23 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    processes,
+};
 
 /// Where `up` keeps everything unless told otherwise.
 pub const DEFAULT_DIRECTORY: &str = ".minispod";
+/// Who runs here.
+const RUNNING_FILE: &str = "running.json";
+/// Mode of every file that we write here.
+const PRIVATE: u32 = 0o600;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +61,16 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// What runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What runs, or is starting.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Running {
     /// The `up` process.
     pub pid: u32,
+    /// When that process began; another process of the same id is none of ours.
+    pub process_start: String,
+    /// Everything has started.
+    pub ready: bool,
     pub url: String,
     pub nats_url: String,
     /// Named stand-ins and their control addresses.
@@ -65,10 +78,17 @@ pub struct Running {
     pub started_at: String,
 }
 
+/// Held by the one process that may start and stop servers here; let go when that process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs::File,
+}
+
 impl StateDir {
     /// Names a directory; nothing is made.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        let path = path.into();
+        Self(fs::canonicalize(&path).or_else(|_| std::path::absolute(&path)).unwrap_or(path))
     }
 
     /// A place inside it.
@@ -76,16 +96,40 @@ impl StateDir {
         self.0.join(name)
     }
 
-    /// Makes the directory, readable by its owner only (servers that must be entered get their own rights).
-    pub fn create(&self) -> Result<(), StateError> {
-        fs::create_dir_all(&self.0).map_err(|source| io(&self.0, "made", source))
+    /// Its path, as messages show it.
+    pub fn shown(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// Whether it was ever made.
+    pub fn exists(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    /// Makes the directory; its path has no link in it then.
+    pub fn create(self) -> Result<Self, StateError> {
+        fs::create_dir_all(&self.0).map_err(|source| io(&self.0, "made", source))?;
+        fs::canonicalize(&self.0).map(Self).map_err(|source| io(&self.0, "found", source))
+    }
+
+    /// The lock of this directory, if nobody holds it.
+    pub fn try_lock(&self) -> Result<Option<Lock>, StateError> {
+        let path = self.join("lock");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(PRIVATE);
+        let file = options.open(&path).map_err(|source| io(&path, "opened", source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(io(&path, "locked", source)),
+        }
     }
 
     /// Configuration of the system that `up` set up here.
     pub fn load_config(&self) -> Result<Config, StateError> {
         let path = self.join("minispod.toml");
         if !path.exists() {
-            return Err(StateError::Absent(self.0.display().to_string()));
+            return Err(StateError::Absent(self.shown()));
         }
         Ok(Config::load(Some(&path))?)
     }
@@ -123,36 +167,27 @@ impl StateDir {
         let _ = fs::remove_file(self.join(name));
     }
 
-    /// The running system, when its process lives.
-    pub fn running(&self) -> Result<Option<Running>, StateError> {
-        Ok(self.read_json::<Running>("running.json")?.filter(|running| is_alive(running.pid)))
+    /// The running system, when the very process that wrote of it lives. A record that cannot be read is a stale one.
+    pub fn running(&self) -> Option<Running> {
+        let running = self.read_json::<Running>(RUNNING_FILE).ok().flatten()?;
+        (processes::start_of(running.pid)? == running.process_start).then_some(running)
     }
-}
 
-/// Whether a process of this id exists.
-pub fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    match stat {
-        // A zombie waits for its parent and runs nothing.
-        Ok(text) => text.rsplit(')').next().is_none_or(|rest| !rest.trim_start().starts_with('Z')),
-        Err(_) if Path::new("/proc/self").exists() => false,
-        Err(_) => std::process::Command::new("kill")
-            .args(["-0", &pid.to_string()])
-            .stderr(std::process::Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success()),
+    /// Writes of this process that it runs.
+    pub fn write_running(&self, running: &Running) -> Result<(), StateError> {
+        self.write_json(RUNNING_FILE, running)
+    }
+
+    /// Nothing runs any more.
+    pub fn forget_running(&self) {
+        self.remove(RUNNING_FILE);
     }
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), StateError> {
     let draft = path.with_extension("draft");
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
+    options.write(true).create(true).truncate(true).mode(PRIVATE);
     let mut file = options.open(&draft).map_err(|source| io(&draft, "written", source))?;
     file.write_all(text.as_bytes()).map_err(|source| io(&draft, "written", source))?;
     fs::rename(&draft, path).map_err(|source| io(path, "replaced", source))
@@ -164,11 +199,44 @@ fn io(path: &Path, action: &'static str, source: std::io::Error) -> StateError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_alive;
+    use super::*;
+
+    fn temporary(name: &str) -> StateDir {
+        let path = std::env::temp_dir().join(format!("minispod-state-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        StateDir::new(path).create().expect("a directory can be made")
+    }
 
     #[test]
-    fn this_process_lives_and_an_impossible_one_does_not() {
-        assert!(is_alive(std::process::id()));
-        assert!(!is_alive(u32::MAX - 7));
+    fn only_one_process_at_a_time_holds_the_lock() {
+        let state = temporary("lock");
+        let lock = state.try_lock().expect("it can be asked for").expect("nobody has it");
+        assert!(state.try_lock().expect("it can be asked for").is_none(), "a second `up` gets it too");
+        drop(lock);
+        assert!(state.try_lock().expect("it can be asked for").is_some(), "it is not let go");
+        let _ = fs::remove_dir_all(state.join(""));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_process_of_the_same_id_is_stale() {
+        let state = temporary("stale");
+        let pid = std::process::id();
+        let process_start = processes::start_of(pid).expect("we run");
+        let mut running = Running { pid, process_start, ..Running::default() };
+        state.write_running(&running).expect("it can be written");
+        assert_eq!(state.running().map(|found| found.pid), Some(pid));
+        running.process_start = "earlier".into();
+        state.write_running(&running).expect("it can be written");
+        assert!(state.running().is_none(), "the id alone is believed");
+        for text in ["", "{\"pid\": 1}", "not JSON"] {
+            fs::write(state.join(RUNNING_FILE), text).expect("it can be written");
+            assert!(state.running().is_none(), "{text:?} is believed");
+        }
+        let _ = fs::remove_dir_all(state.join(""));
+    }
+
+    #[test]
+    fn a_state_directory_is_absolute_however_it_is_named() {
+        assert!(StateDir::new("some/where").join("x").is_absolute());
     }
 }

@@ -29,8 +29,6 @@ pub enum DemoError {
     Refused { method: Method, path: String, status: StatusCode, message: String, body: Value },
     #[error("{0}")]
     Unexpected(String),
-    #[error(transparent)]
-    State(#[from] crate::state::StateError),
     #[error("nothing runs in {0}; start it with `minispod up`, or name it with --url")]
     Nothing(String),
 }

@@ -90,13 +90,8 @@ impl Local {
     }
 }
 
-/// Starts what the configuration does not already point at.
-pub(super) async fn start(
-    options: &Up,
-    state: &StateDir,
-    listener: &TcpListener,
-    say: &(impl Fn(&str) + Send + Sync),
-) -> Result<Local, UpError> {
+/// The kept configuration, or the first one, with the environment on top and keys made; and the api's address.
+pub(super) fn configure(options: &Up, state: &StateDir, listener: &TcpListener) -> Result<(Config, String), UpError> {
     let mut config = if state.join("minispod.toml").exists() {
         state.load_config()?
     } else {
@@ -108,10 +103,22 @@ pub(super) async fn start(
     if config.frontend_url.is_empty() {
         config.frontend_url = "http://localhost:3100".into();
     }
+    cluster(&mut config, options);
+    Ok((config, url))
+}
+
+/// Starts what the configuration does not already point at.
+pub(super) async fn start(
+    mut config: Config,
+    url: String,
+    state: &StateDir,
+    say: &(impl Fn(&str) + Send + Sync),
+) -> Result<Local, UpError> {
     let secrets = fill_secrets(&mut config);
     say(if secrets { "made keys and passwords" } else { "keys and passwords are there" });
+    // Before the servers know them: a start that is cut off must not make others for the same servers.
+    state.save_config(&config)?;
     servers(&mut config, state, say).await?;
-    cluster(&mut config, options);
     let simulated =
         (config.cluster.kind == ClusterKind::Simulated).then(|| Arc::new(SimulatedCluster::new(Arc::new(SystemClock))));
     let mut local = Local { config, url, stand_ins: json!({}), simulated, midtrans: None, smtp: None, control: None };
