@@ -29,7 +29,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// The configuration: `--config`, else `--state`, else `DATABASE_URL` from the environment, else `.minispod`.
+    /// The configuration: `--config` and the environment; else the file in `--state` alone; else the environment when
+    /// it names a `DATABASE_URL`; else the file in `.minispod` alone.
     pub fn load(&self) -> Result<Config, StateError> {
         if let Some(file) = &self.config {
             return Ok(Config::load(Some(file))?);

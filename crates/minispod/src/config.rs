@@ -16,6 +16,8 @@ const SECRET_MIN: usize = 32;
 const PASSWORD_MIN: usize = 16;
 /// The gateway's constant key of the stand-in; never accepted in production.
 pub const STANDIN_SERVER_KEY: &str = "SB-Mid-server-TEST";
+/// Behind the address of a mail sink.
+pub const SINK_MARK: &str = "#sink";
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -349,8 +351,27 @@ impl Config {
             None => Table::new(),
         };
         environment::overlay(&mut table)?;
-        let config: Self = Value::Table(table).try_into().map_err(|source| ConfigError::Shape { source })?;
-        Ok(config)
+        Self::of_table(table)
+    }
+
+    /// A file alone, without the environment.
+    pub fn stored(file: &Path) -> Result<Self, ConfigError> {
+        Self::of_table(read_table(file)?)
+    }
+
+    fn of_table(table: Table) -> Result<Self, ConfigError> {
+        Value::Table(table).try_into().map_err(|source| ConfigError::Shape { source })
+    }
+
+    /// Without the stand-ins of an earlier start, whose addresses are dead.
+    pub fn forget_stand_ins(&mut self) {
+        if self.midtrans.server_key == STANDIN_SERVER_KEY {
+            self.midtrans.server_key.clear();
+        }
+        self.midtrans.standin_url.clear();
+        if self.smtp.url.ends_with(SINK_MARK) {
+            self.smtp.url.clear();
+        }
     }
 
     /// Everything that any role needs is there and safe; every problem is named.
@@ -379,6 +400,9 @@ impl Config {
         }
         if wanted(&["api", "billing"]) && self.midtrans.server_key.is_empty() {
             problem("midtrans.server_key (MIDTRANS_SERVER_KEY) is missing: notifications could be forged");
+        }
+        if !self.midtrans.standin_url.is_empty() && self.midtrans.server_key != STANDIN_SERVER_KEY {
+            problem("midtrans.standin_url is set beside a real server key, which the stand-in must not see");
         }
         if self.language().is_none() {
             problem("smtp.language must be id or en");
@@ -489,6 +513,28 @@ mod tests {
         }
         assert!(parse("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]").is_err());
         assert!(parse("[http]\ntrusted_proxies = [\"proxy.example\"]").is_err());
+    }
+
+    #[test]
+    fn a_real_key_is_never_sent_to_a_stand_in() {
+        let config = parse("[midtrans]\nserver_key = \"Mid-server-real\"\nstandin_url = \"http://h\"").expect("parses");
+        assert!(config.check().expect_err("refused").to_string().contains("standin_url"));
+    }
+
+    #[test]
+    fn stand_ins_of_an_earlier_start_are_forgotten_and_real_parts_are_not() {
+        let mut config = parse(
+            "[midtrans]\nserver_key = \"SB-Mid-server-TEST\"\nstandin_url = \"http://127.0.0.1:1\"\n\
+             [smtp]\nurl = \"smtp://127.0.0.1:2#sink\"",
+        )
+        .expect("parses");
+        config.forget_stand_ins();
+        assert_eq!((&*config.midtrans.server_key, &*config.midtrans.standin_url, &*config.smtp.url), ("", "", ""));
+        config.midtrans.server_key = "Mid-server-real".into();
+        config.smtp.url = "smtp://mail.example.com".into();
+        let kept = toml::to_string(&config).expect("serialises");
+        config.forget_stand_ins();
+        assert_eq!(toml::to_string(&config).expect("serialises"), kept);
     }
 
     #[test]

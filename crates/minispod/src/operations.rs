@@ -8,7 +8,7 @@ use minispod_runtime::{dlq, projector, relay};
 
 use crate::{
     cli::{AdminCommand, DlqCommand, NatsCommand, ProjectionsCommand, Source},
-    config::{ClusterKind, Config},
+    config::{ClusterKind, Config, SINK_MARK},
     roles::{self, Parts, RoleError},
     seed::{self, NewAccount, SeedError},
     state::{Credentials, StateDir, StateError},
@@ -281,7 +281,7 @@ async fn mail(config: &Config) -> Result<String, String> {
     let sender =
         minispod_mailer::SmtpSender::new(&minispod_mailer::SmtpConfig::new(url)).map_err(|error| chain(&error))?;
     match sender.check().await {
-        Ok(true) => Ok(if config.smtp.url.ends_with("#sink") { "STAND-IN sink" } else { "SMTP server" }.to_owned()),
+        Ok(true) => Ok(if config.smtp.url.ends_with(SINK_MARK) { "STAND-IN sink" } else { "SMTP server" }.to_owned()),
         Ok(false) => Err("the server refused".to_owned()),
         Err(error) => Err(chain(&error)),
     }

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, SINK_MARK, STANDIN_SERVER_KEY},
     processes,
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub const DEFAULT_DIRECTORY: &str = ".minispod";
 /// Who runs here.
 const RUNNING_FILE: &str = "running.json";
+/// How it is set up.
+const CONFIG_FILE: &str = "minispod.toml";
 /// Mode of every file that we write here.
 const PRIVATE: u32 = 0o600;
 
@@ -75,7 +77,32 @@ pub struct Running {
     pub nats_url: String,
     /// Named stand-ins and their control addresses.
     pub stand_ins: serde_json::Value,
+    /// What is configured while they run; never kept, for their addresses end with them.
+    pub stand_in_settings: StandInSettings,
     pub started_at: String,
+}
+
+/// Settings that hold only while stand-ins run; empty where the real part is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StandInSettings {
+    /// Address of the gateway's stand-in.
+    pub midtrans_url: String,
+    /// Address of the mail sink.
+    pub smtp_url: String,
+}
+
+impl StandInSettings {
+    /// Points a configuration at the stand-ins.
+    pub fn lay_over(&self, config: &mut Config) {
+        if !self.midtrans_url.is_empty() {
+            config.midtrans.server_key = STANDIN_SERVER_KEY.into();
+            config.midtrans.standin_url.clone_from(&self.midtrans_url);
+        }
+        if !self.smtp_url.is_empty() {
+            config.smtp.url = format!("{}{SINK_MARK}", self.smtp_url);
+        }
+    }
 }
 
 /// Held by the one process that may start and stop servers here; let go when that process ends, however it ends.
@@ -125,18 +152,25 @@ impl StateDir {
         }
     }
 
-    /// Configuration of the system that `up` set up here.
+    /// Where the configuration is kept, when `up` has set up a system here.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        Some(self.join(CONFIG_FILE)).filter(|path| path.exists())
+    }
+
+    /// Configuration of the system that `up` set up here, with the stand-ins that it runs now. The environment has no
+    /// say: it may speak of another system.
     pub fn load_config(&self) -> Result<Config, StateError> {
-        let path = self.join("minispod.toml");
-        if !path.exists() {
-            return Err(StateError::Absent(self.shown()));
+        let path = self.config_file().ok_or_else(|| StateError::Absent(self.shown()))?;
+        let mut config = Config::stored(&path)?;
+        if let Some(running) = self.running() {
+            running.stand_in_settings.lay_over(&mut config);
         }
-        Ok(Config::load(Some(&path))?)
+        Ok(config)
     }
 
     /// Keeps the configuration for the other subcommands.
     pub fn save_config(&self, config: &Config) -> Result<(), StateError> {
-        let path = self.join("minispod.toml");
+        let path = self.join(CONFIG_FILE);
         let text =
             toml::to_string(config).map_err(|source| StateError::Toml { path: path.display().to_string(), source })?;
         write_private(&path, &text)
@@ -232,6 +266,26 @@ mod tests {
             fs::write(state.join(RUNNING_FILE), text).expect("it can be written");
             assert!(state.running().is_none(), "{text:?} is believed");
         }
+        let _ = fs::remove_dir_all(state.join(""));
+    }
+
+    #[test]
+    fn stand_ins_are_configured_only_while_they_run() {
+        let state = temporary("settings");
+        state.save_config(&Config::default()).expect("it can be written");
+        let pid = std::process::id();
+        let stand_in_settings =
+            StandInSettings { midtrans_url: "http://127.0.0.1:1".into(), smtp_url: "smtp://127.0.0.1:2".into() };
+        let process_start = processes::start_of(pid).expect("we run");
+        let mut running = Running { pid, process_start, stand_in_settings, ..Running::default() };
+        state.write_running(&running).expect("it can be written");
+        let config = state.load_config().expect("it reads");
+        assert_eq!(config.midtrans.standin_url, "http://127.0.0.1:1");
+        assert!(config.smtp.url.ends_with(SINK_MARK));
+        running.process_start = "earlier".into();
+        state.write_running(&running).expect("it can be written");
+        let config = state.load_config().expect("it reads");
+        assert_eq!((&*config.midtrans.standin_url, &*config.smtp.url), ("", ""));
         let _ = fs::remove_dir_all(state.join(""));
     }
 

@@ -40,6 +40,8 @@ pub enum UpError {
     Running { url: String, pid: u32 },
     #[error("another minispod process is starting or stopping servers in {0}")]
     Busy(String),
+    #[error("{variable} is set, but {state} {what}; unset it, or name another directory with --state")]
+    Conflict { variable: &'static str, what: &'static str, state: String },
     #[error("port {0} is taken; choose another with --port")]
     PortTaken(u16),
     #[error("a role failed")]
@@ -178,6 +180,7 @@ async fn begin(
     running.ready = true;
     running.nats_url.clone_from(&local.config.nats.url);
     running.stand_ins = local.stand_ins.clone();
+    running.stand_in_settings = local.settings.clone();
     state.write_running(running)?;
     greet(local, &credentials, say);
     if options.demo {

@@ -21,7 +21,7 @@ use minispod_store::Store;
 
 use crate::{
     adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultSecrets},
-    config::{ClusterKind, Config},
+    config::{ClusterKind, Config, STANDIN_SERVER_KEY},
     roles::RoleError,
 };
 
@@ -59,7 +59,7 @@ pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
 /// The gateway's half of the billing reactor.
 pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
     let settings = &config.midtrans;
-    let environment = if !settings.standin_url.is_empty() {
+    let environment = if !settings.standin_url.is_empty() && settings.server_key == STANDIN_SERVER_KEY {
         Environment::At { base_url: settings.standin_url.clone() }
     } else if !settings.base_url.is_empty() {
         Environment::At { base_url: settings.base_url.clone() }

@@ -20,12 +20,10 @@ use crate::{
     cli::Up,
     config::{ClusterKind, Config, NatsPasswords, STANDIN_SERVER_KEY},
     doors::StandIns,
-    state::StateDir,
+    state::{StandInSettings, StateDir, StateError},
 };
 
 const DATABASE: &str = "minispod";
-/// Behind the address of a sink in the kept configuration.
-const SINK_MARK: &str = "#sink";
 
 /// What this machine runs for us.
 pub(super) struct Local {
@@ -33,6 +31,8 @@ pub(super) struct Local {
     pub(super) url: String,
     /// Names and control addresses, as `/api/v1/status` shows them.
     pub(super) stand_ins: Value,
+    /// How the configuration points at them.
+    pub(super) settings: StandInSettings,
     pub(super) simulated: Option<Arc<SimulatedCluster>>,
     midtrans: Option<midtrans::MidtransStandIn>,
     smtp: Option<smtp::SmtpSink>,
@@ -90,13 +90,15 @@ impl Local {
     }
 }
 
-/// The kept configuration, or the first one, with the environment on top and keys made; and the api's address.
+/// The kept configuration, or the first one, with the environment on top; and the api's address.
 pub(super) fn configure(options: &Up, state: &StateDir, listener: &TcpListener) -> Result<(Config, String), UpError> {
-    let mut config = if state.join("minispod.toml").exists() {
-        state.load_config()?
-    } else {
-        Config::load(None).map_err(crate::state::StateError::from)?
+    let kept = match state.config_file() {
+        Some(file) => Config::stored(&file).map_err(StateError::from)?,
+        None => Config::default(),
     };
+    let mut config = Config::load(state.config_file().as_deref()).map_err(StateError::from)?;
+    refuse_conflicts(&kept, &config, state)?;
+    config.forget_stand_ins();
     let address = listener.local_addr().map_err(UpError::Address)?;
     config.http.listen = address;
     let url = format!("http://localhost:{}", address.port());
@@ -105,6 +107,22 @@ pub(super) fn configure(options: &Up, state: &StateDir, listener: &TcpListener) 
     }
     cluster(&mut config, options);
     Ok((config, url))
+}
+
+/// The environment may add to what is kept here, but not point it at other data: which of the two was meant?
+fn refuse_conflicts(kept: &Config, asked: &Config, state: &StateDir) -> Result<(), UpError> {
+    let own = |server: &str| state.join(server).exists();
+    let conflict = |variable, what| Err(UpError::Conflict { variable, what, state: state.shown() });
+    if own("postgres") && asked.database.url != kept.database.url {
+        return conflict("DATABASE_URL", "has a Postgres of its own");
+    }
+    if own("nats") && asked.nats.url != kept.nats.url {
+        return conflict("NATS_URL", "has a NATS of its own");
+    }
+    if !kept.secrets.master_key.is_empty() && asked.secrets.master_key != kept.secrets.master_key {
+        return conflict("MINISPOD_MASTER_KEY", "holds data under another key");
+    }
+    Ok(())
 }
 
 /// Starts what the configuration does not already point at.
@@ -121,9 +139,20 @@ pub(super) async fn start(
     servers(&mut config, state, say).await?;
     let simulated =
         (config.cluster.kind == ClusterKind::Simulated).then(|| Arc::new(SimulatedCluster::new(Arc::new(SystemClock))));
-    let mut local = Local { config, url, stand_ins: json!({}), simulated, midtrans: None, smtp: None, control: None };
-    stand_ins(&mut local, say).await?;
+    let mut local = Local {
+        config,
+        url,
+        stand_ins: json!({}),
+        settings: StandInSettings::default(),
+        simulated,
+        midtrans: None,
+        smtp: None,
+        control: None,
+    };
+    // Kept without stand-ins: their addresses end with this process.
     state.save_config(&local.config)?;
+    stand_ins(&mut local, say).await?;
+    local.settings.lay_over(&mut local.config);
     Ok(local)
 }
 
@@ -173,7 +202,7 @@ async fn servers(config: &mut Config, state: &StateDir, say: &(impl Fn(&str) + S
         server.ensure_database(DATABASE).await?;
         config.database.url = server.url(DATABASE);
     } else {
-        say("using the Postgres of DATABASE_URL");
+        say("using the Postgres that is configured (DATABASE_URL)");
     }
     if config.nats.url.is_empty() || state.join("nats").exists() {
         let mut options = NatsOptions::new(state.join("nats"), minispod_messaging::server_config::ACCOUNTS);
@@ -187,7 +216,7 @@ async fn servers(config: &mut Config, state: &StateDir, say: &(impl Fn(&str) + S
         let server = NatsServer::start(&options, &places, &|line: &str| say(line)).await?;
         config.nats.url = server.url();
     } else {
-        say("using the NATS of NATS_URL");
+        say("using the NATS that is configured (NATS_URL)");
     }
     Ok(())
 }
@@ -201,28 +230,26 @@ fn cluster(config: &mut Config, options: &Up) {
 
 /// Stand-ins for what is not configured; each is named.
 async fn stand_ins(local: &mut Local, say: &(impl Fn(&str) + Send + Sync)) -> Result<(), UpError> {
-    let config = &mut local.config;
+    let config = &local.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds::new(clock.clone()));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    if config.midtrans.server_key.is_empty() || config.midtrans.server_key == STANDIN_SERVER_KEY {
+    if config.midtrans.server_key.is_empty() {
         let mut options = midtrans::MidtransOptions::new(STANDIN_SERVER_KEY, clock.clone(), ids.clone());
         options.notification_url = Some(format!("{}/api/v1/billing/webhooks/midtrans", local.url));
         let standin = midtrans::start(any, options)
             .map_err(|source| UpError::StandIn { what: "the Midtrans stand-in", source })?;
-        config.midtrans.server_key = STANDIN_SERVER_KEY.into();
-        config.midtrans.standin_url.clone_from(&standin.url);
+        local.settings.midtrans_url.clone_from(&standin.url);
         local.stand_ins["midtrans"] = Value::String(standin.url.clone());
         say("Midtrans STAND-IN started (set MIDTRANS_SERVER_KEY for the real one)");
         local.midtrans = Some(standin);
     }
-    if config.smtp.url.is_empty() || config.smtp.url.ends_with(SINK_MARK) {
+    if config.smtp.url.is_empty() {
         let options = smtp::SmtpOptions::new(clock, ids);
         let sink = smtp::start(any, any, options)
             .await
             .map_err(|source| UpError::StandIn { what: "the SMTP sink", source })?;
-        // The mark tells the next start that this address was a sink's.
-        config.smtp.url = format!("{}{SINK_MARK}", sink.smtp_url);
+        local.settings.smtp_url.clone_from(&sink.smtp_url);
         local.stand_ins["mail"] = Value::String(sink.api_url.clone());
         say("SMTP STAND-IN started (set SMTP_URL for a real server)");
         local.smtp = Some(sink);
@@ -236,4 +263,40 @@ async fn stand_ins(local: &mut Local, say: &(impl Fn(&str) + Send + Sync)) -> Re
         say("the cluster is SIMULATED (use --kubeconfig FILE for a real one)");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str) -> StateDir {
+        let path = std::env::temp_dir().join(format!("minispod-local-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        StateDir::new(path).create().expect("a directory can be made")
+    }
+
+    #[test]
+    fn the_environment_cannot_point_a_state_with_servers_of_its_own_elsewhere() {
+        let state = state("conflict");
+        let mut kept = Config::default();
+        kept.secrets.master_key = "kept".into();
+        let asking = |change: fn(&mut Config)| {
+            let mut asked = kept.clone();
+            change(&mut asked);
+            asked
+        };
+        let elsewhere = asking(|config| config.database.url = "postgres://elsewhere/d".into());
+        refuse_conflicts(&kept, &elsewhere, &state).expect("there is no server of its own yet");
+        for server in ["postgres", "nats"] {
+            std::fs::create_dir(state.join(server)).expect("a directory can be made");
+        }
+        refuse_conflicts(&kept, &kept, &state).expect("the same is no conflict");
+        let nats = asking(|config| config.nats.url = "nats://elsewhere".into());
+        let key = asking(|config| config.secrets.master_key = "other".into());
+        for (asked, name) in [(elsewhere, "DATABASE_URL"), (nats, "NATS_URL"), (key, "MINISPOD_MASTER_KEY")] {
+            let text = refuse_conflicts(&kept, &asked, &state).expect_err(name).to_string();
+            assert!(text.contains(name) && text.contains(&state.shown()), "{text}");
+        }
+        let _ = std::fs::remove_dir_all(state.join(""));
+    }
 }
