@@ -117,12 +117,14 @@ impl Window {
         let window = i64::try_from(self.allowance.window.as_millis()).unwrap_or(i64::MAX);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.calls = seen.calls.wrapping_add(1);
-        if seen.calls % SWEEP_EVERY == 0 {
+        if seen.calls.is_multiple_of(SWEEP_EVERY) {
             seen.by_key.retain(|_, calls| calls.back().is_some_and(|last| now.saturating_sub(*last) < window));
         }
         let calls = seen.by_key.entry(key.to_owned()).or_default();
         // A clock that was set back must not lock anybody out for longer than the window.
-        calls.iter_mut().for_each(|call| *call = (*call).min(now));
+        for call in calls.iter_mut() {
+            *call = (*call).min(now);
+        }
         while calls.front().is_some_and(|first| now.saturating_sub(*first) >= window) {
             calls.pop_front();
         }

@@ -145,7 +145,7 @@ mod tests {
     async fn a_request_that_is_given_up_is_in_flight_no_more() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _here = metrics::set_default_local_recorder(&recorder);
-        let waits = web::get().to(|| std::future::pending::<HttpResponse>());
+        let waits = web::get().to(std::future::pending::<HttpResponse>);
         let service = init_service(App::new().wrap(from_fn(observe)).route("/", waits)).await;
         let mut call = Box::pin(service.call(TestRequest::get().uri("/").to_request()));
         assert!((&mut call).now_or_never().is_none());
