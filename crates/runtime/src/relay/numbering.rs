@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use crate::causes::Causes;
 
 /// Most events numbered in one pass.
-const PASS: i64 = 10_000;
+const PASS: i64 = 1_000;
+/// Shortest time between two barriers, hints or not: appends queue behind each of them.
+const FLOOR: Duration = Duration::from_millis(5);
 const POLL_BUSY: Duration = Duration::from_millis(20);
 const POLL_IDLE: Duration = Duration::from_millis(250);
 /// Barriers in a row that may time out before the relay steps back and lets the appenders finish.
@@ -26,7 +28,6 @@ pub async fn run(store: &Store, nats: &Nats, numbered: watch::Sender<()>) -> Inf
         match pass(store).await {
             Ok(Pass::TimedOut) => {
                 null_barriers += 1;
-                // Not at once again: while a barrier waits, appends queue behind it.
                 pause = POLL_BUSY;
                 if null_barriers >= NULL_BARRIERS {
                     null_barriers = 0;
@@ -34,6 +35,9 @@ pub async fn run(store: &Store, nats: &Nats, numbered: watch::Sender<()>) -> Inf
                     tracing::error!("an append has been open for {NULL_BARRIERS} barriers; events are not numbered");
                     tokio::time::sleep(STEP_BACK).await;
                 }
+                // No hint may cut this short: it is the time in which the appends that are in the way get done.
+                tokio::time::sleep(pause).await;
+                continue;
             }
             Ok(Pass::Numbered(0)) => {
                 null_barriers = 0;
@@ -50,6 +54,7 @@ pub async fn run(store: &Store, nats: &Nats, numbered: watch::Sender<()>) -> Inf
                 tracing::warn!(error = %Causes(&error), "numbering failed; trying again in {pause:?}");
             }
         }
+        tokio::time::sleep(FLOOR).await;
         wait(nats, &mut hints, pause).await;
     }
 }

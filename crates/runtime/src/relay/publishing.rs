@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minispod_kernel::{LogPosition, Recorded};
 use minispod_messaging::{Nats, Published, StreamTail, topology};
-use minispod_store::Store;
+use minispod_store::{Store, StoreError};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -15,6 +15,8 @@ use crate::causes::Causes;
 
 /// Events read from the log and published in one step.
 const BATCH: i64 = 1_000;
+/// Longest wait for an answer of the database: one that vanished without a word must not hold the relay for ever.
+const DATABASE_LIMIT: Duration = Duration::from_secs(10);
 /// Another relay may have numbered: look even without news.
 const LOOK_ANYWAY: Duration = Duration::from_millis(250);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -111,7 +113,7 @@ impl Publisher {
                 tail.last_sequence
             }
         };
-        let batch = self.store.log().read_after(LogPosition(last as i64), BATCH).await?;
+        let batch = in_time(self.store.log().read_after(LogPosition(last as i64), BATCH)).await?;
         if let Some(first) = batch.first() {
             let age = self.store.clock().now().unix_millis() - first.recorded_at.unix_millis();
             metrics::gauge!("minispod_relay_lag_seconds").set(age.max(0) as f64 / 1_000.0);
@@ -161,7 +163,7 @@ impl Publisher {
             return if begins_right { Ok(tail) } else { self.recreate().await };
         }
         // Read after the tail: in a healthy system the log is never behind the stream.
-        let log = self.store.log().head().await?;
+        let log = in_time(self.store.log().head()).await?;
         if tail.last_sequence > log.position.0.unsigned_abs() {
             return Err(RelayError::StreamAhead { stream: tail.last_sequence, log: log.position.0 });
         }
@@ -178,7 +180,7 @@ impl Publisher {
 
     /// The chain value the log has at `position`.
     pub(super) async fn chain_in_log(&self, position: u64) -> Result<Option<[u8; 32]>, RelayError> {
-        Ok(self.store.log().at(LogPosition(position as i64)).await?.map(|event| event.chain))
+        Ok(in_time(self.store.log().at(LogPosition(position as i64))).await?.map(|event| event.chain))
     }
 
     /// An empty stream that begins above the archive floor; the log follows by ordinary steps.
@@ -208,4 +210,11 @@ impl Publisher {
         }
         Ok(())
     }
+}
+
+async fn in_time<T>(reading: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(DATABASE_LIMIT, reading).await.unwrap_or_else(|_| {
+        let source = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time");
+        Err(StoreError::Database { doing: "answer the relay", source: sqlx::Error::Io(source) })
+    })
 }

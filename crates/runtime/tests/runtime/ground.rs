@@ -12,7 +12,10 @@ use minispod_testkit::{NatsUser, OwnNats, OwnPg, TestDb, TestNats, eventually, w
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{DEADLINE, details};
+use crate::{
+    stage::{DEADLINE, details},
+    tunnel::Tunnel,
+};
 
 /// Where the streams are.
 pub enum Server {
@@ -58,6 +61,8 @@ impl Server {
 pub struct Ground {
     pub store: Store,
     pub dispatcher: Dispatcher,
+    /// The superuser's address of the database.
+    pub url: String,
     // Last, so that nobody is connected when it goes; none on a server of one's own.
     _db: Option<TestDb>,
 }
@@ -70,13 +75,18 @@ impl Ground {
         Self::over(&url, Some(db)).await
     }
 
+    /// The same log, reached through `tunnel`, as another process would.
+    pub async fn through(&self, tunnel: &Tunnel) -> Self {
+        Self::over(&tunnel.url(&self.url), None).await
+    }
+
     async fn over(url: &str, db: Option<TestDb>) -> Self {
         let clock = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds::new(clock.clone()));
         let config = StoreConfig::new(url, [7; 32], [9; 32]);
         let store = Store::connect(config, clock, ids).await.expect("the store opens");
         let dispatcher = Dispatcher::new(store.clone(), Arc::new(SilentHints));
-        Self { store, dispatcher, _db: db }
+        Self { store, dispatcher, url: url.to_owned(), _db: db }
     }
 
     /// Appends `count` events: plan `id` and its changing prices. Returns the last insertion number.

@@ -2,6 +2,7 @@
 
 mod dispatching;
 mod feeding;
+mod freezing;
 mod ground;
 mod inline;
 mod lanes;
@@ -13,3 +14,4 @@ mod restoring;
 mod stage;
 mod tally;
 mod timing;
+mod tunnel;

@@ -145,3 +145,53 @@ async fn an_event_that_commits_late_is_never_passed_over() {
     let order: Vec<&str> = log.iter().map(|event| event.aggregate_id.as_str()).collect();
     assert_eq!(order, ["ani", "late", "ani"]);
 }
+
+/// Appends `count` events of about `bytes` each without the executor.
+async fn backlog(world: &crate::world::World, count: i64, bytes: i32) {
+    deposit(&world.store, "first", 1).await;
+    sqlx::query(
+        "INSERT INTO log.events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         SELECT aggregate_type, 'many', n, event_type, event_version,
+                payload || jsonb_build_object('padding', repeat(md5(n::text), $2 / 32)),
+                jsonb_set(metadata, '{event_id}', to_jsonb('many-' || n))
+         FROM log.events, generate_series(1, $1) AS n WHERE aggregate_id = 'first'",
+    )
+    .bind(count)
+    .bind(bytes)
+    .execute(&world.admin)
+    .await
+    .expect("appends");
+}
+
+#[tokio::test]
+async fn a_long_backlog_is_numbered_by_two_at_once_without_an_open_transaction() {
+    let Some(world) = world().await else { return };
+    backlog(&world, 24_000, 2_000).await;
+    let other = world.another(|_| {}).await;
+    let (one, two) = tokio::join!(world.store.numbering().catch_up(), other.numbering().catch_up());
+    let (one, two) = (one.expect("numbers"), two.expect("numbers"));
+    assert!(one.is_some() || two.is_some(), "one of two barriers is raised");
+    let head = world.store.numbering().catch_up().await.expect("numbers").expect("nobody is in the way");
+    assert_eq!(head.position, LogPosition(24_001));
+    let mut link = chain::CHAIN_START;
+    for page in 0..3 {
+        for event in world.store.log().read_after(LogPosition(page * 10_000), 10_000).await.expect("reads") {
+            link = chain::chain_next(&link, &chain::canonical_bytes(&event));
+            assert_eq!(event.chain, link, "the chain re-folds at {}", event.position.0);
+        }
+    }
+    assert_eq!(link, head.chain);
+}
+
+#[tokio::test]
+async fn a_pass_is_bounded_in_events_and_in_bytes() {
+    let Some(world) = world().await else { return };
+    backlog(&world, 40, 400_000).await;
+    let up_to = world.store.numbering().barrier().await.expect("asks").expect("nobody is in the way");
+    let first = world.store.numbering().number(up_to, 1_000).await.expect("numbers");
+    assert!((2..=12).contains(&first.events.len()) && first.more, "{} events", first.events.len());
+    let second = world.store.numbering().number(up_to, 3).await.expect("numbers");
+    assert!(second.events.len() == 3 && second.more);
+    let head = world.store.numbering().catch_up().await.expect("numbers").expect("nobody is in the way");
+    assert_eq!(head.position, LogPosition(41));
+}
