@@ -8,3 +8,4 @@ mod kubernetes;
 mod midtrans;
 mod readme;
 mod restore;
+mod starting;

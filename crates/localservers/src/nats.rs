@@ -56,6 +56,8 @@ impl Nats {
         let directory = &options.directory;
         fs::create_dir_all(directory).map_err(ServerError::files("create", directory))?;
         let directory = fs::canonicalize(directory).map_err(ServerError::files("find", directory))?;
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
+            .map_err(ServerError::files("protect", &directory))?;
         if let Some((pid, port)) = Self::running(&directory) {
             progress(&format!("NATS already runs on port {port}"));
             let monitor_port = process::read_number(&directory.join("monitor-port")).unwrap_or_default();

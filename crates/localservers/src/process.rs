@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io,
     net::{Ipv4Addr, TcpListener},
-    os::unix::process::CommandExt,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -32,7 +32,8 @@ pub(crate) fn port_near(wished: Option<u16>) -> Result<u16, ServerError> {
 
 /// Starts `command` in its own process group, so Ctrl-C in a terminal reaches only its starter; output goes to `log`.
 pub(crate) fn start_apart(mut command: Command, log: &Path) -> Result<i32, ServerError> {
-    let open = || File::options().create(true).append(true).open(log).map_err(ServerError::files("open", log));
+    let open =
+        || File::options().create(true).append(true).mode(0o600).open(log).map_err(ServerError::files("open", log));
     command.stdin(Stdio::null()).stdout(open()?).stderr(open()?).process_group(0);
     let program = command.get_program().into();
     let mut child = command.spawn().map_err(|source| ServerError::Spawn { program, source })?;

@@ -127,6 +127,9 @@ pub struct Up {
     /// Run instances in this cluster instead of the simulated one (a kubeconfig file; never taken from defaults)
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Set for the process that `--detach` starts: its output is a file, so it prints no password
+    #[arg(long, hide = true)]
+    pub background: bool,
 }
 
 /// Only the state directory.

@@ -1,7 +1,7 @@
 //! The whole customer journey through the public doors of a running system, each step with its time.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
@@ -64,22 +64,27 @@ impl Demo {
         F: AsyncFnOnce(&mut Door) -> Result<(String, Value), DemoError>,
     {
         self.steps += 1;
-        print!("{:>2}. {name} … ", self.steps);
-        let _ = std::io::stdout().flush();
+        let mut head = format!("{:>2}. {name} … ", self.steps);
+        // A person sees what is being waited for; in a file, logs of the roles would come between.
+        if std::io::stdout().is_terminal() {
+            print!("{head}");
+            let _ = std::io::stdout().flush();
+            head.clear();
+        }
         let started = Instant::now();
         let outcome = tokio::time::timeout(STEP_LIMIT, action(&mut self.door)).await;
         let (shown, value) = match outcome {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
-                println!("failed");
+                println!("{head}failed");
                 return Err(DemoError::Step { step: name.to_owned(), source: Box::new(error) });
             }
             Err(_) => {
-                println!("no answer within {} s", STEP_LIMIT.as_secs());
+                println!("{head}no answer within {} s", STEP_LIMIT.as_secs());
                 return Err(DemoError::TooSlow { step: name.to_owned() });
             }
         };
-        println!("{shown} ({} ms)", started.elapsed().as_millis());
+        println!("{head}{shown} ({} ms)", started.elapsed().as_millis());
         Ok(value)
     }
 }

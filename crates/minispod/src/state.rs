@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -22,6 +22,10 @@ const RUNNING_FILE: &str = "running.json";
 const CONFIG_FILE: &str = "minispod.toml";
 /// Mode of every file that we write here.
 const PRIVATE: u32 = 0o600;
+/// Mode of the directory.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+/// Mode of the directory when we are root.
+const PASSABLE_DIRECTORY: u32 = 0o711;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,8 @@ pub struct Running {
     pub process_start: String,
     /// Everything has started.
     pub ready: bool,
+    /// How the demo that was asked for ended; `None` until then.
+    pub demo: Option<DemoEnd>,
     pub url: String,
     pub nats_url: String,
     /// Named stand-ins and their control addresses.
@@ -80,6 +86,14 @@ pub struct Running {
     /// What is configured while they run; never kept, for their addresses end with them.
     pub stand_in_settings: StandInSettings,
     pub started_at: String,
+}
+
+/// How a demo ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DemoEnd {
+    Passed,
+    Failed(String),
 }
 
 /// Settings that hold only while stand-ins run; empty where the real part is configured.
@@ -133,10 +147,25 @@ impl StateDir {
         self.0.is_dir()
     }
 
-    /// Makes the directory; its path has no link in it then.
+    /// Makes the directory, closed to others; its path has no link in it then.
     pub fn create(self) -> Result<Self, StateError> {
         fs::create_dir_all(&self.0).map_err(|source| io(&self.0, "made", source))?;
-        fs::canonicalize(&self.0).map(Self).map_err(|source| io(&self.0, "found", source))
+        let made = fs::canonicalize(&self.0).map_err(|source| io(&self.0, "found", source))?;
+        // Postgres does not run as root; its own user must be able to pass through to its data, though not to look.
+        let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        let mode = if is_root { PASSABLE_DIRECTORY } else { PRIVATE_DIRECTORY };
+        fs::set_permissions(&made, fs::Permissions::from_mode(mode))
+            .map_err(|source| io(&made, "closed to others", source))?;
+        Ok(Self(made))
+    }
+
+    /// A new file that only its owner can read, in place of any other.
+    pub fn create_file(&self, name: &str) -> Result<fs::File, StateError> {
+        self.remove(name);
+        let path = self.join(name);
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(PRIVATE);
+        options.open(&path).map_err(|source| io(&path, "made", source))
     }
 
     /// The lock of this directory, if nobody holds it.
@@ -286,6 +315,25 @@ mod tests {
         state.write_running(&running).expect("it can be written");
         let config = state.load_config().expect("it reads");
         assert_eq!((&*config.midtrans.standin_url, &*config.smtp.url), ("", ""));
+        let _ = fs::remove_dir_all(state.join(""));
+    }
+
+    #[test]
+    fn nobody_else_can_read_what_is_kept() {
+        let state = temporary("modes");
+        fs::set_permissions(state.join(""), fs::Permissions::from_mode(0o755)).expect("it can be opened");
+        let state = state.create().expect("it can be made again");
+        fs::write(state.join("up.log"), "of an older release").expect("it can be written");
+        fs::set_permissions(state.join("up.log"), fs::Permissions::from_mode(0o644)).expect("it can be opened");
+        state.create_file("up.log").expect("it can be made");
+        state.save_config(&Config::default()).expect("it can be written");
+        state.write_running(&Running::default()).expect("it can be written");
+        for name in ["up.log", CONFIG_FILE, RUNNING_FILE] {
+            let mode = fs::metadata(state.join(name)).expect("it is there").mode() & 0o777;
+            assert_eq!(mode, PRIVATE, "{name} has mode {mode:o}");
+        }
+        let mode = fs::metadata(state.join("")).expect("it is there").mode() & 0o777;
+        assert_eq!(mode & 0o066, 0, "others may look into the directory: {mode:o}");
         let _ = fs::remove_dir_all(state.join(""));
     }
 

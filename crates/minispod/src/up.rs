@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Up,
+    demo::DemoError,
+    operations::chain,
     processes,
     roles::{self, Parts, RoleError},
     seed::SeedError,
-    state::{Credentials, Lock, Running, StateDir, StateError},
+    state::{Credentials, DemoEnd, Lock, Running, StateDir, StateError},
 };
 
 mod background;
@@ -67,7 +69,9 @@ pub enum UpError {
     #[error("the system is not well")]
     Unwell,
     #[error("the demo journey failed")]
-    Demo(#[from] crate::demo::DemoError),
+    Demo(#[from] DemoError),
+    #[error("the demo journey failed (everything goes on running): {0}")]
+    DemoInBackground(String),
 }
 
 /// Starts everything; in the foreground until a signal, or in the background until ready.
@@ -153,20 +157,22 @@ async fn serve(
     let parts = prepare::database_and_streams(&local.config, say).await?;
     say("starting the roles");
     let mut started = roles::start_all(&parts, listener, local.status(), local.cluster(), shutdown.clone()).await?;
+    let mut demo = None;
     let outcome = tokio::select! {
         // A signal or a role's end comes first: nothing would ever be ready then.
         biased;
         ended = started.until_stopped(shutdown) => ended,
-        begun = begin(options, state, &parts, local, running, say) => match begun {
-            Ok(()) => started.until_stopped(shutdown).await,
-            Err(error) => return Err(error),
-        },
+        begun = begin(options, state, &parts, local, running, say) => {
+            demo = begun?;
+            started.until_stopped(shutdown).await
+        }
     };
     say("the roles have stopped");
-    Ok(outcome?)
+    outcome?;
+    demo.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// What follows once the roles run.
+/// What follows once the roles run; a demo that fails is no reason to stop them.
 async fn begin(
     options: &Up,
     state: &StateDir,
@@ -174,27 +180,37 @@ async fn begin(
     local: &local::Local,
     running: &mut Running,
     say: &(impl Fn(&str) + Send + Sync),
-) -> Result<(), UpError> {
-    let credentials = prepare::first_data(parts, state, local, say).await?;
+) -> Result<Option<DemoError>, UpError> {
+    let (credentials, is_new) = prepare::first_data(parts, state, local, say).await?;
     roles::wait_ready(&local.url, START_LIMIT).await?;
     running.ready = true;
     running.nats_url.clone_from(&local.config.nats.url);
     running.stand_ins = local.stand_ins.clone();
     running.stand_in_settings = local.settings.clone();
     state.write_running(running)?;
-    greet(local, &credentials, say);
-    if options.demo {
-        let journey = crate::demo::Options { url: local.url.clone(), fail_provisioning: false };
-        crate::demo::run(journey).await?;
+    greet(local, &credentials, is_new && !options.background, say);
+    if !options.demo {
+        return Ok(None);
     }
-    Ok(())
+    let journey = crate::demo::Options { url: local.url.clone(), fail_provisioning: false };
+    let failed = crate::demo::run(journey).await.err();
+    if let Some(error) = &failed {
+        say(&format!("the demo failed, everything goes on running: {}", chain(error)));
+    }
+    running.demo = Some(failed.as_ref().map_or(DemoEnd::Passed, |error| DemoEnd::Failed(chain(error))));
+    state.write_running(running)?;
+    Ok(failed)
 }
 
-fn greet(local: &local::Local, credentials: &Credentials, say: &impl Fn(&str)) {
+fn greet(local: &local::Local, credentials: &Credentials, with_password: bool, say: &impl Fn(&str)) {
     say("ready");
     println!();
     println!("  API            {}/api/v1", local.url);
-    println!("  Administrator  {}   password {}", credentials.email, credentials.password);
+    if with_password {
+        println!("  Administrator  {}   password {}", credentials.email, credentials.password);
+    } else {
+        println!("  Administrator  {}   password: minispod admin credentials", credentials.email);
+    }
     for (name, note) in local.notes() {
         println!("  {name:<14} {note}");
     }

@@ -10,7 +10,8 @@ use crate::{
 };
 
 const ADMIN_EMAIL: &str = "admin@minispod.localhost";
-const ADMIN_FILE: &str = "administrator.json";
+/// Where the administrator is kept.
+pub(super) const ADMIN_FILE: &str = "administrator.json";
 
 /// Migrates, applies `nats/`, connects.
 pub(super) async fn database_and_streams(
@@ -25,19 +26,19 @@ pub(super) async fn database_and_streams(
     Ok(Parts::connect(config.clone()).await?)
 }
 
-/// The catalogue and the first administrator; both are left alone when they are there.
+/// The catalogue and the first administrator; both are left alone when they are there. Whether he is new is said too.
 pub(super) async fn first_data(
     parts: &Parts,
     state: &StateDir,
     local: &Local,
     say: &(impl Fn(&str) + Send + Sync),
-) -> Result<Credentials, UpError> {
+) -> Result<(Credentials, bool), UpError> {
     let plans = roles::seed_catalogue(parts).await?;
     say(&format!("the catalogue has {plans} plans to start with"));
     if let Some(mut credentials) = state.read_json::<Credentials>(ADMIN_FILE)? {
         credentials.url.clone_from(&local.url);
         state.write_json(ADMIN_FILE, &credentials)?;
-        return Ok(credentials);
+        return Ok((credentials, false));
     }
     let mut bytes = [0_u8; 9];
     parts.ids.random(&mut bytes);
@@ -55,5 +56,5 @@ pub(super) async fn first_data(
     seed::account(&parts.store, &parts.dispatcher, &parts.hasher, account).await?;
     state.write_json(ADMIN_FILE, &credentials)?;
     say("the administrator is made");
-    Ok(credentials)
+    Ok((credentials, true))
 }
