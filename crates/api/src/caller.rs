@@ -6,21 +6,37 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
 use minispod_auth::TokenError;
 use minispod_events::Role;
 use minispod_kernel::Actor;
-use minispod_projections::users::{self, UserRow};
+use minispod_projections::{
+    ProjectionError,
+    users::{self, UserRow},
+};
 use moka::future::Cache;
 use sqlx::PgPool;
 
-use crate::{error::ApiError, refusals::read_failed, state::AppState};
+use crate::{
+    error::{ApiError, RETRY_AFTER},
+    refusals::read_failed,
+    state::AppState,
+};
 
 /// How old a remembered account may be: a deactivation holds at once, give or take this.
 pub const ACCOUNT_FRESHNESS: Duration = Duration::from_millis(500);
 const ACCOUNTS_REMEMBERED: u64 = 10_000;
 
-/// Accounts by id, remembered for [`ACCOUNT_FRESHNESS`].
+/// Accounts by id, remembered for [`ACCOUNT_FRESHNESS`]. That there is none is not remembered: it may come any moment.
 #[derive(Clone)]
 pub struct Accounts {
     pool: PgPool,
-    recent: Cache<String, Option<Arc<UserRow>>>,
+    recent: Cache<String, Arc<UserRow>>,
+}
+
+/// Why no account was found.
+#[derive(Debug, thiserror::Error)]
+enum NoAccount {
+    #[error("the read model has no such account")]
+    Absent,
+    #[error(transparent)]
+    Unread(ProjectionError),
 }
 
 impl Accounts {
@@ -32,8 +48,15 @@ impl Accounts {
 
     /// The account `id`; concurrent askers share one query.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<UserRow>>, ApiError> {
-        let query = async { users::find(&self.pool, id).await.map(|user| user.map(Arc::new)) };
-        self.recent.try_get_with_by_ref(id, query).await.map_err(read_failed)
+        let query = async {
+            let user = users::find(&self.pool, id).await.map_err(NoAccount::Unread)?;
+            user.map(Arc::new).ok_or(NoAccount::Absent)
+        };
+        match self.recent.try_get_with_by_ref(id, query).await {
+            Ok(user) => Ok(Some(user)),
+            Err(none) if matches!(*none, NoAccount::Absent) => Ok(None),
+            Err(unread) => Err(read_failed(unread)),
+        }
     }
 }
 
@@ -73,8 +96,10 @@ impl FromRequest for Caller {
                 TokenError::Expired => ApiError::unauthenticated("Token has expired"),
                 TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
             })?;
-            let user = state.accounts.find(&claims.user_id).await?;
-            let user = user.ok_or_else(|| ApiError::unauthenticated("User not found"))?;
+            let user = match state.accounts.find(&claims.user_id).await? {
+                Some(user) => user,
+                None => return Err(missing(state, &claims.user_id).await?),
+            };
             if !user.is_active {
                 return Err(ApiError::unauthenticated("Account is deactivated"));
             }
@@ -82,6 +107,12 @@ impl FromRequest for Caller {
             Ok(Self { user })
         })
     }
+}
+
+/// The refusal of a valid token whose account the read model does not have: who registered a moment ago comes back.
+async fn missing(state: &AppState, user_id: &str) -> Result<ApiError, ApiError> {
+    let registered = state.store.log().ins_seq_of("user", user_id, 1).await?;
+    Ok(registered.map_or_else(|| ApiError::unauthenticated("User not found"), |_| ApiError::busy(RETRY_AFTER)))
 }
 
 /// The token of `Authorization: Bearer <token>`.

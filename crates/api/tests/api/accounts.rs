@@ -1,12 +1,13 @@
 //! Registration, sign-in and who counts as signed in.
 
+use minispod_auth::AccessTokens;
 use minispod_domain::{AnyCommand, UserCommand};
 use minispod_testkit::require;
 use serde_json::json;
 
 use crate::{
     shapes::assert_shape,
-    world::{PASSWORD, open, request},
+    world::{PASSWORD, TOKEN_SECRET, open, request},
 };
 
 #[actix_web::test]
@@ -88,6 +89,26 @@ async fn tokens_of_nobody_of_others_and_of_yesterday_are_refused() {
     world.clock.advance(std::time::Duration::from_hours(24));
     let expired = world.get("/auth/me", &token).await;
     assert_eq!((expired.status.as_u16(), expired.body["message"].as_str()), (401, Some("Token has expired")));
+}
+
+#[actix_web::test]
+async fn a_new_account_that_is_not_shown_yet_comes_back_and_a_strangers_token_does_not() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.stick(true);
+    let (token, _) = world.register("ani@example.com").await;
+    let early = world.get("/auth/me", &token).await;
+    assert_eq!((early.status.as_u16(), early.header("retry-after")), (503, Some("2")), "{:#}", early.body);
+    world.stick(false);
+    world.read.catch_up().await;
+    assert_eq!(world.get("/auth/me", &token).await.status, 200, "its absence was not remembered");
+
+    let tokens = AccessTokens::new(TOKEN_SECRET, std::time::Duration::from_hours(1), world.clock.clone());
+    let stranger = tokens.expect("long enough").issue("cnobody00000000000000000", "USER", "cs").expect("signs");
+    let refused = world.get("/auth/me", &stranger).await;
+    assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (401, Some("AUTH_ERROR")));
 }
 
 #[actix_web::test]

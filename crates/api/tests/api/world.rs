@@ -40,6 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The gateway key of the tests.
 pub const SERVER_KEY: &str = "SB-Mid-server-TEST";
+/// Signs the tests' access tokens.
+pub const TOKEN_SECRET: &[u8] = b"a signing secret of more than 32 bytes";
 /// A password that follows the policy.
 pub const PASSWORD: &str = "Rahasia!1";
 
@@ -211,8 +213,7 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
     let (pages, shutdown) = (Arc::new(Pages::default()), CancellationToken::new());
     let mut api = ApiConfig::default();
     configure(&mut api);
-    let secret = b"a signing secret of more than 32 bytes";
-    let tokens = AccessTokens::new(secret, Duration::from_hours(24), clock.clone()).expect("long enough");
+    let tokens = AccessTokens::new(TOKEN_SECRET, Duration::from_hours(24), clock.clone()).expect("long enough");
     let state = AppState::new(Parts {
         config: api,
         store: store.clone(),
