@@ -53,6 +53,20 @@ impl Call {
         CommandContext { key, expected_version: self.expected_version, ..self.plain(actor) }
     }
 
+    /// Whether the request of `context` was answered before under the same key. Its repeat is answered from the receipt,
+    /// so it meets no limit and no look at what is sold today.
+    ///
+    /// What is left: a repeat still needs a valid form and the caller's own resources, and it is judged like a new
+    /// request where the first left no receipt (it was refused before its command: 402 and 409 of the look at the read
+    /// models, 404, 429) or the receipt is gone with age. A payment page that is missing is asked for again by each
+    /// repeat of its request, within the limit of the address.
+    pub async fn is_repeat(&self, state: &AppState, context: &CommandContext) -> Result<bool, ApiError> {
+        match context.key {
+            CommandKey::Client { .. } => Ok(state.store.receipts().knows(&context.key).await?),
+            CommandKey::Derived(_) | CommandKey::Generated => Ok(false),
+        }
+    }
+
     /// A command beside the main one: its own key, no expectation.
     pub fn plain(&self, actor: Actor) -> CommandContext {
         CommandContext {

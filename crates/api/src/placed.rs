@@ -62,11 +62,6 @@ impl Standing {
 }
 
 impl Placed {
-    /// Whether `id` was requested before.
-    pub async fn exists(state: &AppState, id: &str) -> Result<bool, ApiError> {
-        Ok(!state.store.log().history("subscription", id).await?.is_empty())
-    }
-
     /// Reads `id`.
     pub async fn load(state: &AppState, id: &str) -> Result<Self, ApiError> {
         let mut placed = None;

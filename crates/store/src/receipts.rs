@@ -137,7 +137,7 @@ fn kind_of(name: &str) -> RefusalKind {
     }
 }
 
-/// Removes receipts that nobody can ask for again.
+/// Asks for receipts, and removes those that nobody can ask for again.
 #[derive(Clone)]
 pub struct Receipts {
     pool: PgPool,
@@ -146,6 +146,17 @@ pub struct Receipts {
 impl Receipts {
     pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool }
+    }
+
+    /// Whether a command under `key` has ended before: its repeat will be answered from the receipt, whatever it says.
+    pub async fn knows(&self, key: &CommandKey) -> Result<bool, StoreError> {
+        let Some((scope, key)) = address(key)? else { return Ok(false) };
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM ops.receipts WHERE scope = $1 AND key = $2)")
+            .bind(scope)
+            .bind(key)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(StoreError::database("look for a receipt"))
     }
 
     /// Removes clients' receipts from before `cutoff`, at most `limit` (and [`PURGE_MAX`]); returns how many went.

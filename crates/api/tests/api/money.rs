@@ -129,6 +129,35 @@ async fn one_key_makes_one_order() {
 }
 
 #[actix_web::test]
+async fn repeats_under_the_same_key_are_no_further_payments() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register("ani@example.com").await;
+    let keyed = |path: &str, key: &'static str, body: Value| {
+        request("POST", path, Some(&token), Some(&body)).insert_header(("idempotency-key", key))
+    };
+    let topup = || keyed("/billing/topup", "order-1", json!({"amount": 50_000}));
+    let first = world.send(topup()).await;
+    let history = world.get("/billing/transactions", &token).await;
+    let line_id = history.data()["transactions"][0]["id"].as_str().expect("an id").to_owned();
+    let pay = || keyed(&format!("/billing/transactions/{line_id}/pay"), "pay-1", json!({}));
+    assert_eq!(world.send(pay()).await.status, 200);
+    for _ in 0..3 {
+        assert_eq!(world.post("/billing/topup", &token, json!({"amount": 50_000})).await.status, 201);
+    }
+    assert_eq!(world.post("/billing/topup", &token, json!({"amount": 50_000})).await.status, 429);
+    let again = world.send(topup()).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")), "{:#}", again.body);
+    assert_eq!(again.data()["orderId"], first.data()["orderId"]);
+    assert_eq!(world.send(pay()).await.status, 200);
+    let other = keyed("/billing/topup", "order-1", json!({"amount": 60_000}));
+    assert_eq!(world.send(other).await.body["code"], "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(world.send(keyed("/billing/topup", "order-2", json!({"amount": 50_000}))).await.status, 429);
+}
+
+#[actix_web::test]
 async fn notifications_are_judged_before_anything_is_kept() {
     if !require("pg") {
         return;

@@ -199,6 +199,14 @@ async fn a_repeat_under_the_same_key_gives_the_same_subscription() {
     let other = json!({"serviceId": FREE, "autoRenew": false});
     let other = request("POST", "/subscriptions", Some(&token), Some(&other)).insert_header(("idempotency-key", "k1"));
     assert_eq!(world.send(other).await.status, 422);
+    world.command(FREE, AnyCommand::Plan(minispod_domain::PlanCommand::Retire), "retire").await;
+    let third = world.send(request_with_key(&token)).await;
+    assert_eq!(
+        (third.status.as_u16(), &third.data()["id"]),
+        (200, &first.data()["id"]),
+        "what is sold today is no matter"
+    );
+    assert_eq!(world.post("/subscriptions", &token, json!({"serviceId": FREE})).await.status, 404);
     assert_eq!(world.count("SubscriptionRequested").await, 1);
 }
 

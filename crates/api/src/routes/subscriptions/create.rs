@@ -48,14 +48,21 @@ const CANDIDATES: usize = 6;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
     let body = body.form().await?;
     let wish = Wish::read(&body.value)?;
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let repeat = call.is_repeat(&state, &context).await?;
     let plan = catalogue::find(state.pool(), &wish.service_id).await.map_err(read_failed)?;
-    let plan = plan.filter(|plan| plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;
-    wish.check_overrides(&state.overrides.of(&plan.details.offering))?;
+    let plan = plan.filter(|plan| repeat || plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;
+    if !repeat {
+        wish.check_overrides(&state.overrides.of(&plan.details.offering))?;
+    }
     let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
         .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;
     let id = call.new_id(&state, "subscription", &caller.user.id);
-    if !Placed::exists(&state, &id).await? {
-        check_eligibility(&state, &caller, &plan, &sold).await?;
+    if !repeat && let Err(refusal) = check_eligibility(&state, &caller, &plan, &sold).await {
+        // What is in the way may be what the same request did a moment ago.
+        if !call.is_repeat(&state, &context).await? {
+            return Err(refusal);
+        }
     }
     let instance_id = derived_id(&["instance", &id]);
     let request = |subdomain: String| {
@@ -69,8 +76,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
             auto_renew: wish.auto_renew,
         })
     };
-    let vault = wish.secrets(&instance_id)?;
-    let context = CommandContext { vault, ..call.command(caller.actor(), &caller.user.id, &body.bytes) };
+    let context = CommandContext { vault: wish.secrets(&instance_id)?, ..context };
     let candidates = wish.candidates(&plan, &caller.user.id);
     let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
     let Some(requested) = requested else {

@@ -21,14 +21,16 @@ use crate::{
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
     let body = body.form().await?;
     let amount = read(&body.value)?;
-    state.limits.payments.check(&caller.user.id)?;
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    if !call.is_repeat(&state, &context).await? {
+        state.limits.payments.check(&caller.user.id)?;
+    }
     let id = call.new_id(&state, "topup", &caller.user.id);
     let command = AnyCommand::TopUp(TopUpCommand::Request {
         user_id: caller.user.id.clone(),
         amount,
         expires_at: state.clock.now().plus(state.config.topup_lifetime),
     });
-    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let requested = state.dispatcher.dispatch_as(&id, command, context).await?;
     let payable = Order::load(&state, &requested.aggregate_id).await?.with_page(&state).await?;
     let after = Order::load(&state, &requested.aggregate_id).await?;

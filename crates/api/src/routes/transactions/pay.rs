@@ -24,13 +24,15 @@ pub async fn handle(
 ) -> Result {
     let id = billing_id(&id)?;
     let body = body.form().await?;
-    state.limits.payments.check(&caller.user.id)?;
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    if !call.is_repeat(&state, &context).await? {
+        state.limits.payments.check(&caller.user.id)?;
+    }
     let line = billing::transaction(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
     let topup_id = line.and_then(|line| line.row.topup_id).ok_or_else(|| ApiError::not_found("Pending top-up"))?;
     let command = AnyCommand::TopUp(TopUpCommand::StartAttempt {
         expires_at: state.clock.now().plus(state.config.topup_lifetime),
     });
-    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let started = state.dispatcher.dispatch_as(&topup_id, command, context).await?;
     let mut payable = Order::load(&state, &topup_id).await?.with_page(&state).await?;
     let after = Order::load(&state, &topup_id).await?;
