@@ -96,9 +96,8 @@ impl FromRequest for Caller {
                 TokenError::Expired => ApiError::unauthenticated("Token has expired"),
                 TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
             })?;
-            let user = match state.accounts.find(&claims.user_id).await? {
-                Some(user) => user,
-                None => return Err(missing(state, &claims.user_id).await?),
+            let Some(user) = state.accounts.find(&claims.user_id).await? else {
+                return Err(missing(state, &claims.user_id).await?);
             };
             if !user.is_active {
                 return Err(ApiError::unauthenticated("Account is deactivated"));
