@@ -30,6 +30,9 @@ pub use stopping::{down, status};
 /// How long `--detach` waits for readiness.
 const START_LIMIT: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(100);
+/// How long a lock is waited for whose holder is not recorded as running: it is ending, and a killed process keeps its
+/// lock until the system has cleared it away.
+const ENDING_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the local system did not start, stop or answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,7 @@ pub enum UpError {
 /// Starts everything; in the foreground until a signal, or in the background until ready.
 pub async fn up(options: Up) -> Result<(), UpError> {
     let state = StateDir::new(&options.state).create()?;
-    let Some(lock) = state.try_lock()? else { return Err(taken(&state)) };
+    let lock = lock(&state).await?;
     if options.detach {
         // The background process takes it for itself.
         drop(lock);
@@ -87,11 +90,20 @@ pub async fn up(options: Up) -> Result<(), UpError> {
     }
 }
 
-/// Why the lock is not to be had.
-fn taken(state: &StateDir) -> UpError {
-    match state.running() {
-        Some(Running { url, pid, .. }) => UpError::Running { url, pid },
-        None => UpError::Busy(state.shown()),
+/// The directory's lock. Refuses at once where a system runs; where one is ending, waits for its end.
+async fn lock(state: &StateDir) -> Result<Lock, UpError> {
+    let end = Instant::now() + ENDING_LIMIT;
+    loop {
+        if let Some(lock) = state.try_lock()? {
+            return Ok(lock);
+        }
+        if let Some(Running { url, pid, .. }) = state.running() {
+            return Err(UpError::Running { url, pid });
+        }
+        if Instant::now() >= end {
+            return Err(UpError::Busy(state.shown()));
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -220,4 +232,24 @@ fn greet(local: &local::Local, credentials: &Credentials, with_password: bool, s
     println!("        minispod status           what runs");
     println!("        minispod down             stop everything (Ctrl-C here does the same)");
     println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_lock_of_somebody_who_is_ending_is_waited_for() {
+        let directory = std::env::temp_dir().join(format!("minispod-ending-{}", std::process::id()));
+        let state = StateDir::new(&directory).create().expect("a directory");
+        let dying = state.try_lock().expect("it can be asked for").expect("nobody has it");
+        let waiting = lock(&state);
+        tokio::pin!(waiting);
+        // Nobody is recorded as running, so this is no refusal yet.
+        let early = tokio::time::timeout(POLL * 2, &mut waiting).await;
+        assert!(early.is_err(), "it did not wait: {:?}", early.map(|one| one.map(drop)));
+        drop(dying);
+        waiting.await.expect("it gets the lock");
+        let _ = std::fs::remove_dir_all(&directory);
+    }
 }
