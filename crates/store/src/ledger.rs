@@ -210,6 +210,22 @@ impl EffectLedger {
         Ok(if matches!(state.as_str(), "done" | "skipped") { Inline::AlreadyDone } else { Inline::Elsewhere })
     }
 
+    /// Still at it: nobody else may take it for another `lease`. [`StoreError::Fenced`]: somebody else has it.
+    pub async fn renew(&self, taken: &TakenEffect, lease: Duration) -> Result<(), StoreError> {
+        let renewed = sqlx::query(
+            "UPDATE ops.effects SET lease_until = clock_timestamp() + make_interval(secs => $4::double precision / 1000)
+             WHERE reactor = $1 AND key = $2 AND fence = $3 AND state = 'intended'",
+        )
+        .bind(&taken.reactor)
+        .bind(&taken.key)
+        .bind(taken.fence)
+        .bind(millis(lease))
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::database("renew the lease of an effect"))?;
+        fenced(taken, renewed.rows_affected())
+    }
+
     /// It has happened. [`StoreError::Fenced`]: the lease ran out and somebody else has it.
     pub async fn done(&self, taken: &TakenEffect) -> Result<(), StoreError> {
         self.finish(taken, "state = 'done', lease_until = NULL, attempts = attempts + 1, last_error = NULL", None, None)
@@ -267,12 +283,16 @@ impl EffectLedger {
         .execute(&self.pool)
         .await
         .map_err(StoreError::database("finish an effect"))?;
-        if changed.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::Fenced { name: format!("effect {}/{}", taken.reactor, taken.key) })
-        }
+        fenced(taken, changed.rows_affected())
     }
+}
+
+/// A change of a taken effect counts when it found the row under our fence.
+fn fenced(taken: &TakenEffect, rows: u64) -> Result<(), StoreError> {
+    if rows == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Fenced { name: format!("effect {}/{}", taken.reactor, taken.key) })
 }
 
 fn taken(row: &PgRow) -> Result<TakenEffect, StoreError> {

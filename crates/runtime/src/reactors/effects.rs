@@ -21,9 +21,11 @@ use crate::{
     policies_reactor::COMMAND,
 };
 
-/// How long a worker may hold an effect before another one takes it.
-pub const LEASE: Duration = Duration::from_mins(1);
-/// How long one try may take; well inside the lease, so that its result still counts.
+/// How long an effect of a worker that died stays locked. A worker that lives renews it.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How often a worker renews the lease of what it is at; twice may fail.
+pub const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// How long one try may take.
 pub const PERFORM_LIMIT: Duration = Duration::from_secs(45);
 /// Failures in a row from which on an effect counts as an alarm.
 pub const ALARM_AFTER: u32 = 5;

@@ -1,14 +1,14 @@
 //! The workers: take the heads of lanes, try them beside each other, settle them.
 
-use std::sync::Arc;
+use std::{convert::Infallible, future, sync::Arc};
 
-use minispod_store::TakenEffect;
+use minispod_store::{StoreError, TakenEffect};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ReactorParts,
-    effects::{LEASE, PERFORM_LIMIT, Workbench},
+    effects::{LEASE, PERFORM_LIMIT, RENEW_EVERY, Workbench},
 };
 use crate::{
     backoff::Backoff,
@@ -51,7 +51,7 @@ pub(super) async fn run(parts: Arc<ReactorParts>, wake: Arc<Notify>, stop: Cance
     }
 }
 
-async fn take(parts: &ReactorParts, busy: usize) -> Result<Vec<TakenEffect>, minispod_store::StoreError> {
+async fn take(parts: &ReactorParts, busy: usize) -> Result<Vec<TakenEffect>, StoreError> {
     let free = parts.options.concurrency.saturating_sub(busy);
     if free == 0 {
         return Ok(Vec::new());
@@ -68,8 +68,25 @@ async fn carry_out(parts: Arc<ReactorParts>, taken: TakenEffect) {
         limit: PERFORM_LIMIT,
     };
     let key = taken.key.clone();
-    if let Err(error) = bench.carry_out(taken).await {
+    let settled = tokio::select! {
+        settled = bench.carry_out(taken.clone()) => settled,
+        never = keep(&parts, &taken) => match never {},
+    };
+    if let Err(error) = settled {
         // Its lease runs out and somebody tries again; every effect bears that.
         tracing::warn!(reactor = parts.reactor.name(), key, %error, "an effect could not be settled");
+    }
+}
+
+/// Renews the lease of an effect that is worked on, until somebody else has it. Never ends by itself.
+async fn keep(parts: &ReactorParts, taken: &TakenEffect) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        match parts.dispatcher.store().ledger().renew(taken, LEASE).await {
+            Ok(()) => {}
+            // Settling will find out too.
+            Err(StoreError::Fenced { .. }) => return future::pending().await,
+            Err(error) => tracing::warn!(key = taken.key, %error, "the lease of an effect was not renewed"),
+        }
     }
 }

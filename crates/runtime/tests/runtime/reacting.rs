@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use minispod_domain::ports::Reactor;
 use minispod_kernel::LogPosition;
-use minispod_runtime::reactors::checkpoint_name;
+use minispod_runtime::reactors::{LEASE, checkpoint_name};
 use minispod_testkit::{require, wait_until};
 
 use crate::{
@@ -125,4 +125,32 @@ async fn stopping_finishes_what_has_begun() {
     running.stop().await;
     assert_eq!(probe.prices_of("plan"), [7]);
     assert!(stage.is_quiet(PROBE).await, "it was settled before the loop ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_a_lease_stays_with_the_worker_that_is_at_it() {
+    if !require("pg") {
+        return;
+    }
+    let stage = Stage::new().await;
+    stage.publish("plan", 1, 1).await;
+    stage.reprice("plan", 7).await;
+    let (probe, reactor) = shared(Probe { gate: tokio::sync::Semaphore::new(0), ..Probe::new() });
+    let running = stage.run(&reactor, 1);
+    // Later than the first lease can reach: somebody is alive and says so.
+    let is_renewed = || async {
+        let read =
+            "SELECT lease_until > updated_at + make_interval(secs => $1) FROM ops.effects WHERE state = 'intended'";
+        let first = LEASE.as_secs_f64() + 1.0;
+        sqlx::query_scalar::<_, Option<bool>>(read)
+            .bind(first)
+            .fetch_one(stage.store.pool())
+            .await
+            .is_ok_and(|renewed| renewed == Some(true))
+    };
+    wait_until(DEADLINE, is_renewed).await;
+    probe.gate.add_permits(1);
+    stage.quiet(PROBE).await;
+    running.stop().await;
+    assert_eq!((probe.prices_of("plan"), probe.tries()), (vec![7], 1));
 }

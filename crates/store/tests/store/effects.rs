@@ -65,6 +65,20 @@ async fn a_lane_goes_one_by_one_and_lanes_go_side_by_side() {
 }
 
 #[tokio::test]
+async fn a_worker_keeps_its_effect_while_it_renews_and_not_when_another_has_it() {
+    let Some(world) = world().await else { return };
+    intend(&world.store, &[effect("mail-1", "ani", 1)]).await;
+    let short = take(&world.store, Duration::ZERO).await;
+    world.store.ledger().renew(&short[0], Duration::from_mins(1)).await.expect("is still ours");
+    assert!(take(&world.store, Duration::from_mins(1)).await.is_empty(), "the renewed effect was given away");
+    world.store.ledger().renew(&short[0], Duration::ZERO).await.expect("is still ours");
+    let other = take(&world.store, Duration::from_mins(1)).await;
+    assert_eq!(other.len(), 1, "an effect whose lease ran out is free");
+    let lost = world.store.ledger().renew(&short[0], Duration::from_mins(1)).await;
+    assert!(matches!(lost, Err(StoreError::Fenced { .. })), "{lost:?}");
+}
+
+#[tokio::test]
 async fn a_worker_whose_lease_ran_out_can_change_nothing() {
     let Some(world) = world().await else { return };
     let store = &world.store;
