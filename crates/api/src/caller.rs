@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
-use minispod_auth::TokenError;
+use minispod_auth::{Action, TokenError, may};
 use minispod_events::Role;
 use minispod_kernel::Actor;
 use minispod_projections::{
@@ -64,6 +64,8 @@ impl Accounts {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub user: Arc<UserRow>,
+    /// The session whose access token was shown.
+    pub session_id: String,
 }
 
 /// Left in the request's extensions for the access log.
@@ -78,6 +80,12 @@ impl Caller {
             Role::User => Actor::Customer { id },
             Role::Administrator => Actor::Administrator { id },
         }
+    }
+
+    /// Refuses with 403 what the caller's role may not do. The first line of every route that is not about the caller's
+    /// own things.
+    pub fn may(&self, action: Action) -> Result<(), ApiError> {
+        if may(self.user.role, action) { Ok(()) } else { Err(ApiError::forbidden("Only administrators may do this")) }
     }
 }
 
@@ -103,7 +111,7 @@ impl FromRequest for Caller {
                 return Err(ApiError::unauthenticated("Account is deactivated"));
             }
             request.extensions_mut().insert(CallerId(user.id.clone()));
-            Ok(Self { user })
+            Ok(Self { user, session_id: claims.sid })
         })
     }
 }

@@ -78,6 +78,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "AUTH_ERROR", message)
     }
 
+    /// 403: signed in, but not allowed.
+    pub fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN_ERROR", message)
+    }
+
     /// 404: `what` is a noun with a capital (`Invoice`).
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND_ERROR", format!("{what} not found"))

@@ -5,8 +5,10 @@
 pub mod access_token;
 pub mod credential_rules;
 pub mod passwords;
+pub mod permissions;
 pub mod refresh_token;
 
 pub use access_token::{AccessTokens, Claims, SecretTooShort, TokenError};
 pub use passwords::{PasswordError, Passwords};
+pub use permissions::{Action, may};
 pub use refresh_token::RefreshToken;
