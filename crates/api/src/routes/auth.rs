@@ -4,6 +4,15 @@ pub mod login;
 pub mod me;
 pub mod register;
 
+use actix_web::web::{ServiceConfig, get, post, resource};
+
+/// Paths under `/auth`.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/auth/register").route(post().to(register::handle)))
+        .service(resource("/auth/login").route(post().to(login::handle)))
+        .service(resource("/auth/me").route(get().to(me::handle)));
+}
+
 /// The vault's name of a password hash.
 pub const PASSWORD: &str = "password";
 

@@ -7,6 +7,7 @@ pub mod read;
 pub mod renew;
 
 use actix_web::http::StatusCode;
+use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
 use minispod_kernel::Rupiah;
 use minispod_projections::{
     billing,
@@ -19,6 +20,13 @@ use crate::{
     caller::Caller, error::ApiError, input::path::existing_id, refusals::read_failed, refusals::refused,
     state::AppState,
 };
+
+/// Paths under `/subscriptions`. Fixed segments stand before `{id}`.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/subscriptions").route(get().to(list::handle)).route(post().to(create::handle)))
+        .service(resource("/subscriptions/{id}").route(get().to(read::handle)).route(delete().to(cancel::handle)))
+        .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)));
+}
 
 /// The read models that show what these routes write.
 const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];

@@ -2,3 +2,11 @@
 
 pub mod create;
 pub mod read;
+
+use actix_web::web::{ServiceConfig, get, post, resource};
+
+/// Paths under `/billing/topup`.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/billing/topup").route(post().to(create::handle)))
+        .service(resource("/billing/topup/{id}").route(get().to(read::handle)));
+}
