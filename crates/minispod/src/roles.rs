@@ -1,6 +1,6 @@
 //! The roles: what each one connects to and runs, alone or all in one process.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, num::NonZeroU32, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_api::{Allowance, ApiConfig, AppState};
@@ -404,8 +404,8 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         metrics_token: (!config.http.metrics_token.is_empty()).then(|| config.http.metrics_token.clone()),
         trusted_proxies: config.http.trusted_proxies.clone(),
         body_limit: config.http.body_limit,
-        address_allowance: allowance(config.http.rate_per_minute),
-        payment_allowance: allowance(config.http.payments_per_minute),
+        address_allowance: allowance(config.http.rate_limit, Duration::from_millis(config.http.rate_window_ms)),
+        payment_allowance: allowance(config.http.payments_per_minute, Duration::from_mins(1)),
         refresh_lifetime: Duration::from_secs(config.limits.refresh_token_seconds),
         drain: Duration::from_secs(config.limits.drain_seconds),
         ..ApiConfig::default()
@@ -413,8 +413,8 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
 }
 
 /// 0 switches a limit off.
-fn allowance(per_minute: u32) -> Allowance {
-    Allowance::per_minute(if per_minute == 0 { u32::MAX } else { per_minute })
+fn allowance(count: u32, window: Duration) -> Allowance {
+    NonZeroU32::new(count).map_or_else(Allowance::unlimited, |count| Allowance { count, window })
 }
 
 /// `GET /health/ready`: whether it is ready, and its report.

@@ -13,9 +13,7 @@ use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::Language;
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
-use minispod_provisioner::{
-    Cluster, KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog,
-};
+use minispod_provisioner::{Cluster, KubeCluster, KubeConnection, ProvisionerReactor, ReactorSettings, catalog};
 use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
 use minispod_store::Store;
 
@@ -125,13 +123,7 @@ pub async fn cluster(config: &Config, simulated: Option<Arc<dyn Cluster>>) -> Re
 
 /// The provisioner reactor.
 pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> ProvisionerReactor {
-    let options = PlanOptions::new(
-        &config.cluster.namespace_prefix,
-        &config.cluster.domain,
-        &config.cluster.ingress_class,
-        (!config.cluster.tls_issuer.is_empty()).then_some(config.cluster.tls_issuer.as_str()),
-    );
-    let settings = ReactorSettings::new(options);
+    let settings = ReactorSettings::new(config.cluster.plan_options());
     ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings)
 }
 
