@@ -233,6 +233,7 @@ pub async fn start_all(
         let door = if role == Role::Api { listener.take() } else { None };
         start(&mut running, parts, role, door, &status, simulated.clone()).await?;
     }
+    open_metrics(&mut running, parts, true)?;
     Ok(running)
 }
 
@@ -244,12 +245,21 @@ pub async fn run_one(role: Role, config: Config) -> Result<(), RoleError> {
     let listener = if role == Role::Api { Some(listen(&parts.config)?) } else { None };
     let status = doors::StandIns::of(&parts.config);
     start(&mut running, &parts, role, listener, &status, None).await?;
-    if role != Role::Api && !parts.config.telemetry.metrics_listen.is_empty() {
-        let door = doors::metrics(&parts.config.telemetry.metrics_listen, parts.metrics.clone(), running.stop.clone())?;
-        running.tasks.spawn(async move { ("metrics", door.await.map_err(RoleError::Serve)) });
-    }
+    open_metrics(&mut running, &parts, role == Role::Api)?;
     tracing::info!(role = role.name(), "the role has started");
     running.until_stopped(&shutdown).await
+}
+
+/// `/metrics` at a door of its own, which no ingress leads to: customers' requests and scrapes never meet.
+fn open_metrics(running: &mut RunningRoles, parts: &Parts, with_accounts: bool) -> Result<(), RoleError> {
+    let address = &parts.config.telemetry.metrics_listen;
+    if address.is_empty() {
+        return Ok(());
+    }
+    let pool = with_accounts.then(|| parts.store.pool().clone());
+    let door = doors::metrics(address, parts.metrics.clone(), pool, running.stop.clone())?;
+    running.tasks.spawn(async move { ("metrics", door.await.map_err(RoleError::Serve)) });
+    Ok(())
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RoleError> {
