@@ -210,7 +210,7 @@ pub async fn new_timeline(yes: bool, source: Source) -> Result<(), OperationErro
     if !yes {
         return Err(OperationError::NotMeant);
     }
-    let parts = Parts::connect(source.load_checked()?).await?;
+    let parts = Parts::connect(source.load_for(&["relay"])?).await?;
     let nats = parts.nats("relay").await?;
     let timeline =
         relay::begin_timeline(&parts.store, &nats, &relay::RelayConfig::default()).await.map_err(RoleError::Relay)?;

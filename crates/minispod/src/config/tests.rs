@@ -50,6 +50,11 @@ fn a_role_is_not_asked_for_anothers_secrets() {
     )
     .expect("parses");
     config.check_for(&["mailer"]).expect("the mailer has all it needs");
+    let mut relay = config.clone();
+    relay.nats.passwords.relay = "kkkkkkkkkkkkkkkk".into();
+    relay.secrets.master_key.clear();
+    relay.check_for(&["relay"]).expect("the relay opens nothing, so it needs no key");
+    relay.check_for(&["mailer"]).expect_err("the mailer opens addresses");
     let text = config.check_for(&["api"]).expect_err("the api has not").to_string();
     for needle in ["JWT_SECRET", "MIDTRANS_SERVER_KEY", "nats.passwords.api"] {
         assert!(text.contains(needle), "{needle} is not named in {text}");
