@@ -106,7 +106,7 @@ pub enum Command {
     /// Print the commented default configuration file
     Config,
     /// Check the configuration and everything it points at
-    Doctor(Source),
+    Doctor(DoctorArgs),
 }
 
 /// Start everything on this machine.
@@ -130,6 +130,16 @@ pub struct Up {
     /// Set for the process that `--detach` starts: its output is a file, so it prints no password
     #[arg(long, hide = true)]
     pub background: bool,
+}
+
+/// Check the configuration and everything it points at.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Check only what this role needs (may be repeated)
+    #[arg(long, value_parser = ["api", "relay", "projector", "provisioner", "billing", "mailer"])]
+    pub role: Vec<String>,
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// Only the state directory.
@@ -157,7 +167,16 @@ pub struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub enum NatsCommand {
     /// Create or update streams and consumers from the embedded files of `nats/`
-    Apply(Source),
+    Apply {
+        /// JSON file of what this installation decides (default: the key nats.overlay)
+        #[arg(long, value_name = "FILE")]
+        overlay: Option<PathBuf>,
+        /// Take copies away from a stream that has more of them than wanted
+        #[arg(long)]
+        allow_lower: bool,
+        #[command(flatten)]
+        source: Source,
+    },
     /// Print shell lines that let the `nats` CLI in as the read-only user analyst: eval "$(minispod nats env)"
     Env(Source),
 }

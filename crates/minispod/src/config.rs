@@ -136,6 +136,8 @@ pub struct Nats {
     pub url: String,
     /// Put before each role's user name, for servers that serve several installations.
     pub user_prefix: String,
+    /// JSON file laid over the streams' files: copies, places and bounds of this installation. Empty: none.
+    pub overlay: String,
     pub passwords: NatsPasswords,
 }
 

@@ -4,6 +4,7 @@ mod adapters;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
 mod doors;
 mod operations;
 mod processes;
@@ -87,7 +88,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Admin(command) => operations::administrators(command).await?,
         Command::Seed(source) => operations::seed_catalogue(source).await?,
         Command::Config => print!("{}", config::DEFAULT_FILE),
-        Command::Doctor(source) => operations::doctor(source).await?,
+        Command::Doctor(arguments) => doctor::run(arguments).await?,
     }
     Ok(())
 }

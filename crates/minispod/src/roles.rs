@@ -41,6 +41,12 @@ pub enum RoleError {
     Connect(#[from] ConnectError),
     #[error("streams and consumers could not be applied")]
     Topology(#[from] TopologyError),
+    #[error("{path} cannot be laid over the streams")]
+    Overlay {
+        path: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the streams differ from nats/ (apply them with `minispod nats apply`): {0}")]
     Drift(String),
     #[error("the relay refuses to publish")]
@@ -172,9 +178,24 @@ pub async fn migrate(config: &Config) -> Result<(), RoleError> {
 }
 
 /// Creates or updates streams and consumers; what was done, by name.
-pub async fn apply_topology(config: &Config) -> Result<Vec<(String, topology::Applied)>, RoleError> {
+pub async fn apply_topology(
+    config: &Config,
+    lowering: topology::Lowering,
+) -> Result<Vec<(String, topology::Applied)>, RoleError> {
+    let overlay = overlay(config)?;
     let nats = connect_nats(config, "admin").await?;
-    Ok(topology::apply(&nats, &topology::Overlay::new()).await?)
+    Ok(topology::apply_as(&nats, &overlay, lowering).await?)
+}
+
+/// What this installation lays over the files of `nats/`.
+pub fn overlay(config: &Config) -> Result<topology::Overlay, RoleError> {
+    if config.nats.overlay.is_empty() {
+        return Ok(topology::Overlay::new());
+    }
+    let path = config.nats.overlay.clone();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| RoleError::Overlay { path: path.clone(), source: Box::new(source) })?;
+    topology::read_overlay(&text).map_err(|source| RoleError::Overlay { path, source: Box::new(source) })
 }
 
 /// Publishes the catalogue to start with.
@@ -281,9 +302,10 @@ async fn start(
     let store = parts.store.clone();
     match role {
         Role::Relay => {
-            refuse_drift(&nats).await?;
+            let relay_config = relay::RelayConfig { overlay: overlay(&parts.config)?, ..relay::RelayConfig::default() };
+            refuse_drift(&nats, &relay_config.overlay).await?;
             running.tasks.spawn(async move {
-                (name, relay::run(store, nats, relay::RelayConfig::default(), stop).await.map_err(RoleError::from))
+                (name, relay::run(store, nats, relay_config, stop).await.map_err(RoleError::from))
             });
         }
         Role::Projector => {
@@ -333,11 +355,11 @@ async fn start(
 
 /// The streams must be as the files say before anything is published into them. What is missing the relay makes; a
 /// server that does not answer yet is waited for by the relay itself.
-async fn refuse_drift(nats: &Nats) -> Result<(), RoleError> {
-    match topology::verify_streams(nats).await {
+async fn refuse_drift(nats: &Nats, overlay: &topology::Overlay) -> Result<(), RoleError> {
+    match topology::verify_streams(nats, overlay).await {
         Ok(drifts) => {
             let drifts: Vec<String> =
-                drifts.iter().filter(|drift| !drift.field.is_empty()).map(ToString::to_string).collect();
+                drifts.iter().filter(|drift| !is_repairable(drift)).map(ToString::to_string).collect();
             if drifts.is_empty() { Ok(()) } else { Err(RoleError::Drift(drifts.join("; "))) }
         }
         Err(error) => {
@@ -348,6 +370,11 @@ async fn refuse_drift(nats: &Nats) -> Result<(), RoleError> {
             Ok(())
         }
     }
+}
+
+/// What is missing the relay makes; how many copies there are hurts no publishing.
+fn is_repairable(drift: &topology::Drift) -> bool {
+    ["", "num_replicas", "placement"].contains(&drift.field.as_str())
 }
 
 /// Starts a reactor's loops.

@@ -10,7 +10,7 @@ use minispod_billing::{
 };
 use minispod_domain::ports::{Documents, People, Reactor, Secrets};
 use minispod_events::{Event, Fact, TopUpEvent};
-use minispod_kernel::Language;
+use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
 use minispod_provisioner::{Cluster, KubeCluster, KubeConnection, ProvisionerReactor, ReactorSettings, catalog};
@@ -54,8 +54,8 @@ pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
     })
 }
 
-/// The gateway's half of the billing reactor.
-pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
+/// A client of the payment gateway.
+pub fn gateway(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<MidtransClient, RoleError> {
     let settings = &config.midtrans;
     let environment = if !settings.standin_url.is_empty() && settings.server_key == STANDIN_SERVER_KEY {
         Environment::At { base_url: settings.standin_url.clone() }
@@ -72,8 +72,13 @@ pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, 
         finish: format!("{}/billing/payment/finish", config.frontend_url),
         error: format!("{}/billing/payment/error", config.frontend_url),
     });
-    let gateway = MidtransClient::new(client, store.clock().clone(), store.ids().clone())
-        .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })?;
+    MidtransClient::new(client, clock, ids)
+        .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })
+}
+
+/// The gateway's half of the billing reactor.
+pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
+    let gateway = gateway(config, store.clock().clone(), store.ids().clone())?;
     Ok(Arc::new(MidtransReactor::new(MidtransPorts {
         gateway: Arc::new(gateway),
         orders: Arc::new(LogOrders(store.clone())),

@@ -31,6 +31,7 @@ const VARIABLES: &[(&str, &str, Kind)] = &[
     ("DATABASE_URL", "database.url", Kind::Text),
     ("DATABASE_MAX_CONNECTIONS", "database.max_connections", Kind::Integer),
     ("NATS_URL", "nats.url", Kind::Text),
+    ("MINISPOD_NATS_OVERLAY", "nats.overlay", Kind::Text),
     ("MINISPOD_NATS_ADMIN_PASSWORD", "nats.passwords.admin", Kind::Text),
     ("MINISPOD_NATS_RELAY_PASSWORD", "nats.passwords.relay", Kind::Text),
     ("MINISPOD_NATS_API_PASSWORD", "nats.passwords.api", Kind::Text),
