@@ -1,8 +1,10 @@
 //! The command line: every subcommand with the help text that teaches it.
 
+mod help;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{config::Config, config::ConfigError, state::DEFAULT_DIRECTORY, state::StateDir, state::StateError};
 
@@ -15,6 +17,14 @@ use crate::{config::Config, config::ConfigError, state::DEFAULT_DIRECTORY, state
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What was typed. Ends the process with help, or with 2 when it makes no sense.
+    pub fn typed() -> Self {
+        let matches = help::taught(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Where a subcommand finds its configuration.
@@ -270,7 +280,6 @@ pub enum AdminCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -19,7 +19,6 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use cli::{Cli, Command, Source};
 use roles::Role;
 
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
     // One TLS provider for the whole process; a second call could only come from here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     end_quietly_when_nobody_reads();
-    let cli = Cli::parse();
+    let cli = Cli::typed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
