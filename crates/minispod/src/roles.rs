@@ -149,6 +149,7 @@ impl Parts {
 }
 
 fn store_config(config: &Config) -> StoreConfig {
+    // Absent only where `check_for` allows it: with the relay, which neither seals nor opens.
     let master = config.secrets.master_key_bytes().unwrap_or_default();
     let mut store = StoreConfig::new(config.database.url.clone(), master, claim_key(&master));
     store.max_connections = config.database.max_connections;

@@ -8,6 +8,8 @@ use super::ConfigError;
 
 enum Kind {
     Text,
+    /// `production` or `development`; anything else must not pass for either.
+    Mode,
     Integer,
     Boolean,
     List,
@@ -21,8 +23,8 @@ enum Kind {
 
 const VARIABLES: &[(&str, &str, Kind)] = &[
     // Of two names for one key the later one wins.
-    ("NODE_ENV", "mode", Kind::Text),
-    ("MINISPOD_MODE", "mode", Kind::Text),
+    ("NODE_ENV", "mode", Kind::Mode),
+    ("MINISPOD_MODE", "mode", Kind::Mode),
     ("FRONTEND_URL", "frontend_url", Kind::Text),
     ("MINISPOD_LISTEN", "http.listen", Kind::Text),
     ("CORS_ORIGIN", "http.cors_origins", Kind::List),
@@ -183,6 +185,8 @@ fn parse(name: &'static str, kind: &Kind, text: &str) -> Result<Value, ConfigErr
     let wrong = |expected| ConfigError::Environment { name, expected };
     Ok(match kind {
         Kind::Text => Value::String(text.to_owned()),
+        Kind::Mode if ["production", "development"].contains(&text) => Value::String(text.to_owned()),
+        Kind::Mode => return Err(wrong("production or development")),
         Kind::Integer => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
         Kind::Boolean => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
         Kind::List => Value::Array(items(text).map(|item| Value::String(item.to_owned())).collect()),
@@ -286,7 +290,8 @@ mod tests {
         assert_eq!(config.cluster.kind, super::super::ClusterKind::Kubernetes);
         let ours = laid(&[("NODE_ENV", "production"), ("MINISPOD_MODE", "development")]).expect("both known");
         assert_eq!(ours.mode, super::super::Mode::Development);
-        laid(&[("NODE_ENV", "staging")]).expect_err("neither production nor development");
+        let neither = laid(&[("NODE_ENV", "staging")]).expect_err("neither of the two").to_string();
+        assert_eq!(neither, "NODE_ENV must be production or development");
     }
 
     #[test]
