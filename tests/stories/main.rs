@@ -6,6 +6,7 @@ mod idempotency;
 mod journey;
 mod kubernetes;
 mod midtrans;
+mod operators;
 mod readme;
 mod restore;
 mod starting;
