@@ -26,6 +26,7 @@ pub struct Pins {
     kubernetes: Kubernetes,
     postgres: SystemPackage,
     etcd: SystemPackage,
+    poppler: SystemPackage,
     /// Renders the Kubernetes manifests where no kubectl is there.
     pub kustomize: GoProgram,
 }
@@ -71,8 +72,22 @@ struct SystemPackage {
     brew: String,
 }
 
-/// Gets what `up` needs; with `all` also what only the tests need. Tries everything before it complains.
-pub fn fetch(all: bool) -> Result<(), Failure> {
+/// What is wanted beside the two servers, which everybody needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The `nats` command line, etcd and the Kubernetes control plane.
+    pub cluster: bool,
+    /// What reads PDFs.
+    pub pdf: bool,
+}
+
+impl Wanted {
+    /// All that tests need.
+    pub const ALL: Self = Self { cluster: true, pdf: true };
+}
+
+/// Gets the servers and what is wanted beside them. Tries everything before it complains.
+pub fn fetch(wanted: Wanted) -> Result<(), Failure> {
     let pins = pins()?;
     let mut complaints = Vec::new();
     let mut note = |result: Result<(), Failure>| match result {
@@ -82,7 +97,10 @@ pub fn fetch(all: bool) -> Result<(), Failure> {
     };
     note(postgres(&pins.postgres));
     note(nats_server(&pins.nats_server));
-    if all {
+    if wanted.pdf {
+        note(poppler(&pins.poppler));
+    }
+    if wanted.cluster {
         note(nats_cli(&pins.nats_cli));
         note(etcd(&pins.etcd));
         note(kubernetes(&pins.kubernetes));
@@ -161,6 +179,25 @@ fn best(what: &str, programs: impl IntoIterator<Item = PathBuf>, minimum: &str) 
         found = Found::Old(format!("{what} {version} ({place}) will not do: {minimum} or newer is needed"));
     }
     found
+}
+
+/// Two of its programs are used; each says its version on standard error, and only when asked in its own way.
+fn poppler(pin: &SystemPackage) -> Result<(), Failure> {
+    if let Some(version) = find_poppler(pin) {
+        say(&format!("have  Poppler {version}"));
+        return Ok(());
+    }
+    system_package("Poppler, which reads PDFs,", pin)?;
+    match find_poppler(pin) {
+        Some(_) => Ok(()),
+        None => because(format!("Poppler {} or newer is needed; the system's package is older", pin.minimum)),
+    }
+}
+
+fn find_poppler(pin: &SystemPackage) -> Option<String> {
+    on_path("pdftoppm")?;
+    let output = Command::new(on_path("pdftotext")?).arg("-v").output().ok()?;
+    version_in(&String::from_utf8_lossy(&output.stderr)).filter(|version| numbers(version) >= numbers(&pin.minimum))
 }
 
 fn system_package(what: &str, pin: &SystemPackage) -> Result<(), Failure> {
@@ -346,7 +383,11 @@ fn build_of(program: &str, version: &str, output: &Path) -> Command {
 
 /// The program's version, if it runs and tells it.
 fn version_of(program: &Path) -> Option<String> {
-    let said = quietly(Command::new(program).arg("--version")).ok()?;
+    version_in(&quietly(Command::new(program).arg("--version")).ok()?)
+}
+
+/// The first version in a program's words about itself.
+fn version_in(said: &str) -> Option<String> {
     let words = said.split_whitespace().map(|word| word.trim_start_matches('v'));
     words.into_iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
 }
@@ -391,6 +432,8 @@ mod tests {
         let pins = pins().expect("the pinned list reads");
         assert!(pins.nats_server.wheels.values().all(|wheel| wheel.sha256.len() == 64));
         assert!(pins.nats_server.package.ends_with(&pins.nats_server.version));
+        let minimums = [&pins.poppler.minimum, &pins.postgres.minimum, &pins.nats_server.minimum];
+        assert!(minimums.into_iter().all(|minimum| numbers(minimum)[0] > 0), "{minimums:?}");
         assert!(pins.nats_cli.package.contains("@v") && pins.kustomize.package.contains("@v"));
     }
 
@@ -398,6 +441,8 @@ mod tests {
     fn versions_compare_as_numbers() {
         assert!(numbers("2.9.10") < numbers("2.11"));
         assert!(numbers("15.18") >= numbers("15"));
+        let said = "pdftotext version 22.12.0\nCopyright 2005-2022 The Poppler Developers";
+        assert_eq!(version_in(said).as_deref(), Some("22.12.0"));
     }
 
     /// A program that tells this version.

@@ -4,7 +4,7 @@ use actix_web::web;
 use minispod_auth::credential_rules::{PASSWORD_MAX, email_fault};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, password_owner};
+use super::account_of;
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -21,15 +21,7 @@ const NO_MATCH: &str = "Invalid email or password";
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
     let given = Credentials::read(&body.form().await?.value)?;
-    let claim = format!("email/{}", state.store.email_claim(&given.email));
-    let user_id = state.store.claim_holder(&claim).await?;
-    let kept = match &user_id {
-        Some(user_id) => state.store.vault().find(&password_owner(user_id), PASSWORD).await?,
-        None => None,
-    };
-    let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
-    let fits = state.passwords.matches(given.password, kept).await?;
-    let Some(user_id) = user_id.filter(|_| fits) else {
+    let Some(user_id) = account_of(&state, &given.email, given.password).await? else {
         metrics::counter!("minispod_sign_ins_total", "outcome" => "refused").increment(1);
         return Err(ApiError::unauthenticated(NO_MATCH));
     };
