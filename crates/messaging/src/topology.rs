@@ -11,6 +11,7 @@ use async_nats::jetstream::{
 };
 use minispod_kernel::LogPosition;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 pub use drift::Drift;
 pub use overlay::{Lowering, Overlay, OverlayError, read_overlay};
@@ -35,6 +36,9 @@ pub const CONSUMERS: [(&str, &str); 4] = [
 ];
 /// The server's code for "stream name already in use": somebody else created it at the same moment.
 const STREAM_NAME_IN_USE: u64 = 10_058;
+/// How long a stream is dropped and made anew until it is empty.
+const RECREATED_WITHIN: Duration = Duration::from_secs(10);
+const RECREATE_AGAIN: Duration = Duration::from_millis(20);
 /// Consumer fields that follow the role's checkpoint, not the file.
 const FROM_CHECKPOINT: [&str; 3] = ["deliver_policy", "opt_start_seq", "opt_start_time"];
 
@@ -52,6 +56,8 @@ pub enum TopologyError {
          --allow-lower"
     )]
     Lowering { name: String, found: u64, wanted: u64 },
+    #[error("{name} was made anew for {} s and still kept the sequence of the dropped one", .limit.as_secs())]
+    NotEmpty { name: String, limit: Duration },
     #[error("the consumer of {role} could not be made")]
     Consumer { role: String, source: jetstream::stream::ConsumerError },
 }
@@ -183,19 +189,48 @@ async fn create_stream(nats: &Nats, name: &str, wanted: &Value) -> Result<bool, 
 
 /// Drops the event stream, if there is one, and creates it empty; its first message will be `first_sequence`.
 /// The caller publishes the log into it again. Consumers are gone with the old stream; roles make theirs anew.
+///
+/// Done again until the server shows a stream that begins there: it removes the files of a dropped stream in the
+/// background, and one made anew meanwhile can come up with the sequence of the old (seen with 2.15.2).
 pub async fn recreate_stream(nats: &Nats, first_sequence: u64, overlay: &Overlay) -> Result<(), TopologyError> {
-    match nats.api(&format!("STREAM.DELETE.{EVENT_STREAM}"), &Value::Null).await {
-        Ok(_) => {}
-        Err(error) if error.code() == Some(STREAM_NOT_FOUND) => {}
-        Err(source) => {
-            return Err(TopologyError::Request { what: "dropping", name: EVENT_STREAM.to_owned(), source });
-        }
-    }
     let mut wanted = stream_file(EVENT_STREAM, overlay)?;
     if first_sequence > 1 {
         wanted["first_seq"] = json!(first_sequence);
     }
-    create_stream(nats, EVENT_STREAM, &wanted).await.map(drop)
+    let deadline = Instant::now() + RECREATED_WITHIN;
+    loop {
+        match nats.api(&format!("STREAM.DELETE.{EVENT_STREAM}"), &Value::Null).await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(STREAM_NOT_FOUND) => {}
+            Err(source) => {
+                return Err(TopologyError::Request { what: "dropping", name: EVENT_STREAM.to_owned(), source });
+            }
+        }
+        create_stream(nats, EVENT_STREAM, &wanted).await?;
+        if begins_at(nats, first_sequence.max(1)).await? {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(TopologyError::NotEmpty { name: EVENT_STREAM.to_owned(), limit: RECREATED_WITHIN });
+        }
+        tokio::time::sleep(RECREATE_AGAIN).await;
+    }
+}
+
+/// Whether the event stream's first message is, or will be, `first_sequence`. Another relay may have begun to fill it.
+async fn begins_at(nats: &Nats, first_sequence: u64) -> Result<bool, TopologyError> {
+    let info = match nats.api(&format!("STREAM.INFO.{EVENT_STREAM}"), &Value::Null).await {
+        Ok(info) => info,
+        Err(error) if error.code() == Some(STREAM_NOT_FOUND) => return Ok(false),
+        Err(source) => {
+            return Err(TopologyError::Request { what: "asking about", name: EVENT_STREAM.to_owned(), source });
+        }
+    };
+    let state = |what: &str| info.pointer(&format!("/state/{what}")).and_then(Value::as_u64);
+    Ok(match state("messages") {
+        Some(0) => state("last_seq") == Some(first_sequence - 1),
+        _ => state("first_seq") == Some(first_sequence),
+    })
 }
 
 /// Makes the durable consumer of `role` anew from its file, beginning after `after`.
