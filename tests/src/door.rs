@@ -63,7 +63,9 @@ impl Door {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        request = request.header("content-type", "application/json");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            request = request.header("content-type", "application/json");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -95,6 +97,12 @@ impl Door {
     /// POST of bytes as they are.
     pub async fn post_raw(&self, path: &str, body: &[u8]) -> Answer {
         self.try_send(Method::POST, path, Some(body.to_vec()), &[]).await.expect("the api answers")
+    }
+
+    /// POST under an idempotency key.
+    pub async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let body = Some(body.to_string().into_bytes());
+        self.try_send(Method::POST, path, body, &[("Idempotency-Key", key)]).await.expect("the api answers")
     }
 
     /// Registers a customer and signs in.

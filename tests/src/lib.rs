@@ -1,5 +1,6 @@
 //! The world of a story: own servers, the real binary's roles as processes of their own, stand-ins, and the public doors.
 
+mod customer;
 pub mod door;
 pub mod process;
 pub mod traces;

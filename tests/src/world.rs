@@ -17,6 +17,8 @@ use crate::{Door, Role, process};
 
 /// The stand-in gateway's key; notifications of the samples are signed with it.
 pub const SERVER_KEY: &str = "SB-Mid-server-TEST";
+/// The secret of the access tokens.
+pub const JWT_SECRET: &str = "a-secret-for-stories-of-at-least-32-characters";
 const READY: Duration = Duration::from_mins(1);
 
 /// What a story wants other than the usual.
@@ -103,7 +105,7 @@ impl World {
              [nats]\nurl = \"{nats}\"\nuser_prefix = \"{prefix}\"\n\
              [nats.passwords]\n{passwords}\
              [secrets]\nmaster_key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n\
-             jwt_secret = \"a-secret-for-stories-of-at-least-32-characters\"\n\
+             jwt_secret = \"{JWT_SECRET}\"\n\
              [smtp]\nurl = \"{smtp}\"\n\
              [midtrans]\nserver_key = \"{SERVER_KEY}\"\nmerchant_id = \"G900000001\"\n\
              standin_url = \"{gateway}\"\n\

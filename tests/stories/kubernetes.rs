@@ -11,7 +11,7 @@ use kube::{
     Api, Client, Resource,
     api::{DeleteParams, ListParams},
 };
-use minispod_e2e::{Door, World, WorldOptions};
+use minispod_e2e::{World, WorldOptions};
 use minispod_testkit::{kubernetes::ControlPlane, require, wait_until};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -19,17 +19,6 @@ use sqlx::PgPool;
 
 const READY: Duration = Duration::from_mins(2);
 const MANAGER: &str = "minispod-provisioner";
-
-/// Pays a top-up at the stand-in and waits for the credit.
-async fn fund(world: &World, customer: &Door, amount: i64) {
-    let topup = customer.post("/billing/topup", json!({"amount": amount, "currency": "IDR"})).await;
-    let order = topup.data()["orderId"].as_str().expect("a top-up has an order id").to_owned();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client can be made");
-    let url = format!("{}/standin/orders/{order}/pay", world.midtrans.url);
-    let paid = client.post(url).json(&json!({"payment_type": "gopay"})).send().await.expect("the stand-in answers");
-    assert!(paid.status().is_success());
-    wait_until(READY, || async { customer.balance().await == amount }).await;
-}
 
 /// What must stay of an object: which it is, its version, and that of what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,13 +80,9 @@ async fn a_sold_instance_lives_and_ends_on_a_real_api_server() {
     let kubeconfig = Some(cluster.kubeconfig().to_path_buf());
     let world = World::start(WorldOptions { kubeconfig, ..WorldOptions::default() }).await;
     let (customer, user) = world.door().register("Ani Kubernetes").await;
-    fund(&world, &customer, 100_000).await;
-    let plans = customer.get("/services/grouped?search=n8n").await;
-    let plan = plans.data()["services"][0]["variants"][0]["id"].clone();
-    let subscription = customer.post("/subscriptions", json!({"serviceId": plan})).await;
-    let id = subscription.data()["id"].as_str().expect("a subscription has an id").to_owned();
-    let path = format!("/subscriptions/{id}");
-    wait_until(READY, || async { customer.get(&path).await.data()["status"] == "ACTIVE" }).await;
+    world.fund(&customer, 100_000).await;
+    let (plan, _) = world.plan("n8n").await;
+    let path = format!("/subscriptions/{}", world.subscribe(&customer, &plan).await);
     let detail = customer.get(&path).await;
     let namespace = detail.data()["serviceInstance"]["namespace"].as_str().expect("a namespace").to_owned();
     assert_eq!(namespace, format!("customer-{}", user["id"].as_str().expect("a user id")), "a namespace per customer");

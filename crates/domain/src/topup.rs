@@ -139,7 +139,7 @@ impl Aggregate for TopUp {
     type Event = TopUpEvent;
     type Command = TopUpCommand;
     type Refusal = TopUpRefusal;
-    const FINGERPRINT: &'static str = "topup-3";
+    const FINGERPRINT: &'static str = "topup-4";
 
     fn decide(&self, command: TopUpCommand, at: &Moment) -> Result<Vec<TopUpEvent>, TopUpRefusal> {
         let Some(asked) = &self.asked else {
@@ -269,7 +269,10 @@ impl Asked {
             }
             TopUpEvent::TopUpAwaitingPayment { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Pending),
             TopUpEvent::TopUpHeld { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Held),
-            TopUpEvent::TopUpConfirmed { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Paid),
+            TopUpEvent::TopUpConfirmed { order_id, transaction_id, .. } => self.change(order_id, |order| {
+                order.phase = Phase::Paid;
+                order.paid_by.clone_from(transaction_id);
+            }),
             TopUpEvent::TopUpDenied { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Denied),
             TopUpEvent::TopUpExpired { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Expired),
             TopUpEvent::TopUpCancelled { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Cancelled),

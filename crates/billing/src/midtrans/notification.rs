@@ -136,11 +136,10 @@ impl Fields<'_> {
         String::new()
     }
 
-    fn optional(&mut self, field: &str) -> Option<String> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => None,
-            Some(_) => Some(self.required(field)),
-        }
+    /// These decide nothing, so an odd one is left out rather than refusing news of money.
+    fn optional(&self, field: &str) -> Option<String> {
+        let text = self.fields.get(field)?.as_str()?;
+        (!text.is_empty() && text.chars().count() <= FIELD_MAX_CHARS).then(|| text.to_owned())
     }
 
     fn refuse(&mut self, field: &str, problem: &'static str) {
@@ -178,6 +177,19 @@ mod tests {
                 r#"{{"order_id":"o","status_code":"200","gross_amount":"1.00","transaction_status":"settlement","signature_key":"{signature}"}}"#
             );
             assert!(!matches!(verifier().verify(body.as_bytes()), Verification::Verified(_)));
+        }
+    }
+
+    #[test]
+    fn an_odd_optional_field_does_not_refuse_a_signed_notification() {
+        let signature = hex::encode(Sha512::digest("o2001.00SB-Mid-server-TEST"));
+        for odd in [r#""""#.to_owned(), "null".into(), "5".into(), "{}".into(), format!("\"{}\"", "x".repeat(256))] {
+            let body = format!(
+                r#"{{"order_id":"o","status_code":"200","gross_amount":"1.00","transaction_status":"settlement",
+                    "signature_key":"{signature}","fraud_status":{odd},"payment_type":{odd},"transaction_id":{odd}}}"#
+            );
+            let Verification::Verified(notification) = verifier().verify(body.as_bytes()) else { panic!("{odd}") };
+            assert_eq!((notification.fraud_status, notification.transaction_id), (None, None), "{odd}");
         }
     }
 

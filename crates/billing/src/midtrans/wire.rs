@@ -2,7 +2,7 @@
 
 use minispod_domain::{GatewayRefund, GatewayStatus};
 use minispod_kernel::Rupiah;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::gateway::{PaymentPage, StatusAnswer};
@@ -19,28 +19,46 @@ pub fn strict_amount(text: &str) -> Option<Rupiah> {
     whole.parse().ok().filter(|amount| *amount <= Rupiah::MAX_MAGNITUDE).map(Rupiah::new)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct StatusBody {
-    order_id: Option<String>,
-    transaction_status: Option<String>,
-    status_code: Option<String>,
-    status_message: Option<String>,
-    fraud_status: Option<String>,
+    order_id: Lenient,
+    transaction_status: Lenient,
+    status_code: Lenient,
+    status_message: Lenient,
+    fraud_status: Lenient,
+    /// As it came: money is read from a text alone, because a number has lost its form.
     gross_amount: Option<Value>,
-    currency: Option<String>,
-    merchant_id: Option<String>,
-    payment_type: Option<String>,
-    transaction_id: Option<String>,
-    refunds: Option<Vec<RefundBody>>,
+    currency: Lenient,
+    merchant_id: Lenient,
+    payment_type: Lenient,
+    transaction_id: Lenient,
+    refunds: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct RefundBody {
-    refund_key: Option<String>,
-    refund_chargeback_uuid: Option<String>,
-    refund_chargeback_id: Option<Value>,
-    refund_amount: Option<String>,
-    bank_confirmed_at: Option<String>,
+    refund_key: Lenient,
+    refund_chargeback_uuid: Lenient,
+    refund_chargeback_id: Lenient,
+    refund_amount: Option<Value>,
+    bank_confirmed_at: Lenient,
+}
+
+/// A text as this gateway writes it: sometimes as a number, empty when there is none. What else stands there is kept as
+/// its JSON, which fits nothing that is expected, so that one odd field never makes a whole answer unreadable.
+#[derive(Default)]
+struct Lenient(Option<String>);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Null => None,
+            Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
+            other => Some(other.to_string()),
+        }))
+    }
 }
 
 /// How the body of a status, cancel or expire answer reads. `Err` when it is no JSON object of the known shape.
@@ -50,55 +68,71 @@ pub fn read_status(
     body: &[u8],
     merchant_id: Option<&str>,
 ) -> Result<StatusAnswer, String> {
-    let body: StatusBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let Some(transaction_status) = body.transaction_status else {
-        return match (body.status_code.as_deref(), http_status) {
+    let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let body: StatusBody = read_object(body).ok_or("it is no JSON object")?;
+    let Some(transaction_status) = body.transaction_status.0 else {
+        return match (body.status_code.0.as_deref(), http_status) {
             (Some("404"), _) | (None, 404) => Ok(StatusAnswer::NotStarted),
             (code, _) => Err(format!(
                 "status code {}: {}",
                 shorten(code.unwrap_or("missing")),
-                shorten(body.status_message.as_deref().unwrap_or("no message"))
+                shorten(body.status_message.0.as_deref().unwrap_or("no message"))
             )),
         };
     };
-    let (Some(answered), Some(status_code)) = (body.order_id, body.status_code) else {
+    let (Some(answered), Some(status_code)) = (body.order_id.0, body.status_code.0) else {
         return Ok(unreadable("the status names no order or no status code"));
     };
     if answered != order_id {
         return Ok(unreadable("the status is of another order"));
     }
-    let Some(refunds) = body.refunds.unwrap_or_default().into_iter().map(read_refund).collect() else {
+    let Some(refunds) = read_refunds(body.refunds) else {
         return Ok(unreadable("a refund without a key or with an odd amount"));
     };
     Ok(StatusAnswer::Known(Box::new(GatewayStatus {
         order_id: answered,
         transaction_status,
         status_code,
-        fraud_status: body.fraud_status,
-        gross_amount: body.gross_amount.as_ref().and_then(Value::as_str).and_then(strict_amount),
-        currency: body.currency.unwrap_or_default(),
+        fraud_status: body.fraud_status.0,
+        gross_amount: read_amount(body.gross_amount.as_ref()),
+        currency: body.currency.0.unwrap_or_default(),
         // The answer came for our own key; only a merchant id that differs is a mismatch.
-        merchant_matches: match (merchant_id, &body.merchant_id) {
+        merchant_matches: match (merchant_id, &body.merchant_id.0) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         },
-        payment_type: body.payment_type.unwrap_or_default(),
-        transaction_id: body.transaction_id.unwrap_or_default(),
+        payment_type: body.payment_type.0.unwrap_or_default(),
+        transaction_id: body.transaction_id.0.unwrap_or_default(),
         refunds,
     })))
 }
 
-fn read_refund(body: RefundBody) -> Option<GatewayRefund> {
-    let own_id = body.refund_chargeback_id.and_then(|id| match id {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    });
+/// All of them, or nothing when one cannot be told apart or counted.
+fn read_refunds(refunds: Option<Value>) -> Option<Vec<GatewayRefund>> {
+    match refunds {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::String(text)) if text.is_empty() => Some(Vec::new()),
+        Some(Value::Array(refunds)) => refunds.into_iter().map(read_refund).collect(),
+        Some(_) => None,
+    }
+}
+
+fn read_refund(refund: Value) -> Option<GatewayRefund> {
+    let body: RefundBody = read_object(refund)?;
     Some(GatewayRefund {
-        refund_key: body.refund_key.or(body.refund_chargeback_uuid).or(own_id)?,
-        amount: strict_amount(&body.refund_amount?)?,
-        bank_confirmed: body.bank_confirmed_at.is_some(),
+        refund_key: body.refund_key.0.or(body.refund_chargeback_uuid.0).or(body.refund_chargeback_id.0)?,
+        amount: read_amount(body.refund_amount.as_ref())?,
+        bank_confirmed: body.bank_confirmed_at.0.is_some(),
     })
+}
+
+/// Objects only: an array would be read by position.
+fn read_object<T: DeserializeOwned>(value: Value) -> Option<T> {
+    value.is_object().then(|| serde_json::from_value(value).ok())?
+}
+
+fn read_amount(amount: Option<&Value>) -> Option<Rupiah> {
+    amount.and_then(Value::as_str).and_then(strict_amount)
 }
 
 fn unreadable(reason: &str) -> StatusAnswer {
@@ -193,6 +227,69 @@ mod tests {
             panic!("a status was expected")
         };
         assert_eq!((status.gross_amount, status.merchant_matches), (None, false));
+    }
+
+    fn known(body: &str) -> GatewayStatus {
+        match read_status("TU-a.1", 200, body.as_bytes(), Some("G1")) {
+            Ok(StatusAnswer::Known(status)) => *status,
+            other => panic!("a status was expected of {body}, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_where_texts_belong_are_read_as_their_text() {
+        let status = known(
+            r#"{"status_code":200,"order_id":"TU-a.1","transaction_status":"settlement","transaction_id":17,
+                "gross_amount":"154600.00","currency":"IDR","fraud_status":"accept","status_message":5,
+                "refunds":[{"refund_key":7,"refund_amount":"54600.00","bank_confirmed_at":1700000000}]}"#,
+        );
+        assert_eq!((status.status_code.as_str(), status.transaction_id.as_str()), ("200", "17"));
+        assert_eq!(status.gross_amount, Some(Rupiah::new(154_600)));
+        let refund = GatewayRefund { refund_key: "7".into(), amount: Rupiah::new(54_600), bank_confirmed: true };
+        assert_eq!(status.refunds, [refund]);
+        let missing = read_status("TU-a.1", 200, br#"{"status_code":404,"status_message":17}"#, None);
+        assert_eq!(missing, Ok(StatusAnswer::NotStarted));
+    }
+
+    #[test]
+    fn empty_texts_are_as_if_they_were_not_there() {
+        let status = known(
+            r#"{"status_code":"200","order_id":"TU-a.1","transaction_status":"partial_refund","fraud_status":"",
+                "gross_amount":"154600.00","currency":"IDR","merchant_id":"","transaction_id":"","payment_type":null,
+                "refunds":[{"refund_key":"","refund_chargeback_uuid":"u","refund_amount":"1.00","bank_confirmed_at":""}]}"#,
+        );
+        assert_eq!((status.fraud_status, status.merchant_matches), (None, true));
+        assert_eq!((status.refunds[0].refund_key.as_str(), status.refunds[0].bank_confirmed), ("u", false));
+        assert_eq!(
+            known(r#"{"status_code":"200","order_id":"TU-a.1","transaction_status":"pending","refunds":""}"#).refunds,
+            []
+        );
+    }
+
+    #[test]
+    fn what_is_neither_text_nor_number_fits_nothing_and_blocks_nothing() {
+        let status = known(
+            r#"{"status_code":"200","order_id":"TU-a.1","transaction_status":"settlement","fraud_status":{"a":1},
+                "gross_amount":["1.00"],"currency":["IDR"],"merchant_id":{"id":"G1"}}"#,
+        );
+        assert_eq!((status.fraud_status.as_deref(), status.merchant_matches), (Some(r#"{"a":1}"#), false));
+        assert_eq!((status.currency.as_str(), status.gross_amount), (r#"["IDR"]"#, None));
+        for refunds in [
+            r#"{"a":1}"#,
+            "[5]",
+            r#"[{"refund_key":"k","refund_amount":1}]"#,
+            r#"[{"refund_amount":"1.00"}]"#,
+            r#"[["k",null,null,"1.00"]]"#,
+        ] {
+            let body = format!(
+                r#"{{"status_code":"200","order_id":"TU-a.1","transaction_status":"refund","refunds":{refunds}}}"#
+            );
+            let answer = read_status("TU-a.1", 200, body.as_bytes(), None);
+            assert!(matches!(answer, Ok(StatusAnswer::Unreadable { .. })), "{refunds}: {answer:?}");
+        }
+        for array in [r#"["TU-a.1","settlement","200"]"#, "5", "\"settlement\""] {
+            assert!(read_status("TU-a.1", 200, array.as_bytes(), None).is_err(), "{array}");
+        }
     }
 
     #[test]

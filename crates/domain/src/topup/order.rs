@@ -20,6 +20,8 @@ pub struct Order {
     pub expires_at: Timestamp,
     pub token_issued: bool,
     pub phase: Phase,
+    /// The gateway's transaction that paid it; empty when the gateway named none.
+    pub paid_by: String,
     /// What was taken back of a paid order, by refund or chargeback key.
     pub taken: BTreeMap<String, Taken>,
     /// Why a person must look, as last said.
@@ -65,6 +67,7 @@ impl Order {
             expires_at,
             token_issued: false,
             phase: Phase::Created,
+            paid_by: String::new(),
             taken: BTreeMap::new(),
             quarantined: None,
         }
@@ -87,6 +90,10 @@ impl Order {
         let payment_type = status.payment_type.clone();
         match (verdict, self.phase) {
             (Verdict::Unfit(reason), _) => self.quarantine(reason, occurred_at),
+            (verdict, Phase::Paid) if self.is_of_another_payment(status) => match another_payment(&verdict) {
+                Some(reason) => self.quarantine(reason.to_owned(), occurred_at),
+                None => Vec::new(),
+            },
             (Verdict::Expired | Verdict::Failed, Phase::Paid) => {
                 self.quarantine(format!("{} after it was paid", status.transaction_status), occurred_at)
             }
@@ -121,6 +128,12 @@ impl Order {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether the answer is of another transaction than the one that paid: a second attempt on the same page.
+    fn is_of_another_payment(&self, status: &GatewayStatus) -> bool {
+        let theirs = &status.transaction_id;
+        !self.paid_by.is_empty() && !theirs.is_empty() && *theirs != self.paid_by
     }
 
     /// A person must look; said once per reason.
@@ -211,6 +224,22 @@ impl Order {
 
     fn left_of(&self, amount: Rupiah) -> Rupiah {
         self.taken.values().fold(amount, |left, taken| left.checked_sub(taken.amount).unwrap_or(Rupiah::ZERO))
+    }
+}
+
+/// Why a person must look when a paid order hears of another transaction. An attempt without money is only old news.
+const fn another_payment(verdict: &Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Paid => Some("paid again by another transaction"),
+        Verdict::Refunded { .. } => Some("a refund of another transaction"),
+        Verdict::ChargedBack { .. } => Some("a chargeback of another transaction"),
+        Verdict::Pending
+        | Verdict::Held
+        | Verdict::Denied
+        | Verdict::Cancelled
+        | Verdict::Expired
+        | Verdict::Failed
+        | Verdict::Unfit(_) => None,
     }
 }
 

@@ -148,6 +148,42 @@ fn a_denial_or_cancellation_after_payment_takes_everything_back_once() {
 }
 
 #[test]
+fn another_attempt_on_the_same_page_neither_reverses_nor_closes_what_is_paid() {
+    let past = || given::<TopUp>(vec![requested(), confirmed(ORDER)]);
+    for word in ["deny", "cancel", "expire", "failure", "pending", "authorize"] {
+        past().when(apply(of_another(says(word)))).then_nothing();
+    }
+    // Its own transaction still does, and so does an answer that names none.
+    past().when(apply(says("deny"))).then(vec![reversed(AMOUNT)]);
+    let unnamed = GatewayStatus { transaction_id: String::new(), ..says("deny") };
+    past().when(apply(unnamed)).then(vec![reversed(AMOUNT)]);
+}
+
+#[test]
+fn money_of_another_transaction_is_for_a_person_to_look_at_once() {
+    for status in [says("settlement"), with_refunds("partial_refund", &[("r1", 54_600, true)]), says("chargeback")] {
+        let past = vec![requested(), confirmed(ORDER)];
+        let events = given::<TopUp>(past.clone()).when(apply(of_another(status.clone()))).events();
+        assert!(matches!(events.as_slice(), [TopUpEvent::TopUpQuarantined { .. }]), "{status:?}: {events:?}");
+        given::<TopUp>([past, events].concat()).when(apply(of_another(status))).then_nothing();
+    }
+}
+
+#[test]
+fn an_order_that_another_transaction_was_denied_on_is_still_paid() {
+    given::<TopUp>(vec![requested(), denied()]).when(apply(of_another(says("settlement")))).then(vec![
+        TopUpEvent::TopUpConfirmed {
+            user_id: "ani".into(),
+            order_id: ORDER.into(),
+            amount: Rupiah::new(AMOUNT),
+            payment_type: "qris".into(),
+            transaction_id: "another".into(),
+            occurred_at: noon(),
+        },
+    ]);
+}
+
+#[test]
 fn a_denial_after_a_partial_refund_takes_back_only_what_is_left() {
     given::<TopUp>(vec![requested(), confirmed(ORDER), refunded("r1", 50_000)])
         .when(apply(says("deny")))
@@ -351,6 +387,10 @@ fn says(transaction_status: &str) -> GatewayStatus {
         transaction_id: "trx".into(),
         refunds: Vec::new(),
     }
+}
+
+fn of_another(status: GatewayStatus) -> GatewayStatus {
+    GatewayStatus { transaction_id: "another".into(), ..status }
 }
 
 fn with_refunds(transaction_status: &str, refunds: &[(&str, i64, bool)]) -> GatewayStatus {
