@@ -107,11 +107,13 @@ impl std::fmt::Debug for Http {
 pub struct Database {
     pub url: String,
     pub max_connections: u32,
+    /// An aggregate's state is saved each time its version passes a multiple of this.
+    pub state_every: u32,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: String::new(), max_connections: 16 }
+        Self { url: String::new(), max_connections: 16, state_every: 50 }
     }
 }
 
@@ -388,6 +390,9 @@ impl Config {
         let wanted = |names: &[&str]| roles.iter().any(|role| names.contains(role));
         if self.database.url.is_empty() {
             problem("database.url (DATABASE_URL) is missing");
+        }
+        if self.database.state_every == 0 {
+            problem("database.state_every must be at least 1");
         }
         if self.nats.url.is_empty() {
             problem("nats.url (NATS_URL) is missing");
