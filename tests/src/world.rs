@@ -1,7 +1,7 @@
 //! One installation for one story: Postgres, NATS, stand-ins, configuration, roles.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +20,9 @@ pub const SERVER_KEY: &str = "SB-Mid-server-TEST";
 /// The secret of the access tokens.
 pub const JWT_SECRET: &str = "a-secret-for-stories-of-at-least-32-characters";
 const READY: Duration = Duration::from_mins(1);
+/// Mails that the sink keeps: more than any story sends.
+const MAILS_MAX: usize = 100_000;
+const MAIL_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// What a story wants other than the usual.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +31,8 @@ pub struct WorldOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Roles to start; empty: all.
     pub roles: Vec<&'static str>,
+    /// Events of one aggregate between two saved states of it; the usual when `None`.
+    pub state_every: Option<u32>,
 }
 
 /// A running installation. Everything ends with it.
@@ -55,7 +60,9 @@ impl World {
         let mut options_of_gateway = midtrans::MidtransOptions::new(SERVER_KEY, clock.clone(), ids.clone());
         options_of_gateway.notification_url = Some(format!("http://127.0.0.1:{port}/api/v1/billing/webhooks/midtrans"));
         let midtrans = midtrans::start(any, options_of_gateway).expect("the gateway's stand-in starts");
-        let mail = smtp::start(any, any, smtp::SmtpOptions::new(clock, ids)).await.expect("the mail sink starts");
+        let mut options_of_mail = smtp::SmtpOptions::new(clock, ids);
+        (options_of_mail.keep, options_of_mail.keep_bytes) = (MAILS_MAX, MAIL_BYTES_MAX);
+        let mail = smtp::start(any, any, options_of_mail).await.expect("the mail sink starts");
         let config = directory.join("minispod.toml");
         let mut world = Self {
             pg,
@@ -98,10 +105,11 @@ impl World {
                 )
             },
         );
+        let state_every = self.options.state_every.map(|every| format!("state_every = {every}\n")).unwrap_or_default();
         let text = format!(
             "frontend_url = \"http://localhost:3100\"\n\
              [http]\nlisten = \"127.0.0.1:{port}\"\nrate_per_minute = 0\npayments_per_minute = 0\n\
-             [database]\nurl = \"{database}\"\n\
+             [database]\nurl = \"{database}\"\n{state_every}\
              [nats]\nurl = \"{nats}\"\nuser_prefix = \"{prefix}\"\n\
              [nats.passwords]\n{passwords}\
              [secrets]\nmaster_key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n\
@@ -188,6 +196,23 @@ impl World {
             unsettled(sql).await,
             self.last_words()
         );
+    }
+
+    /// The message ids of all mails in the sink, without their brackets.
+    pub async fn mailed(&self) -> BTreeSet<String> {
+        const PAGE: usize = 1_000;
+        let (mut ids, mut start) = (BTreeSet::new(), 0);
+        loop {
+            let url = format!("{}/api/v1/messages?start={start}&limit={PAGE}", self.mail.api_url);
+            let answer = reqwest::get(url).await.expect("the mail sink answers");
+            let page: serde_json::Value = answer.json().await.expect("the mail sink answers in JSON");
+            let messages = page["messages"].as_array().cloned().unwrap_or_default();
+            ids.extend(messages.iter().filter_map(|one| Some(one["MessageID"].as_str()?.to_owned())));
+            if messages.len() < PAGE {
+                return ids;
+            }
+            start += PAGE;
+        }
     }
 
     /// Where this world's files are.

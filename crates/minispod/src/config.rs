@@ -115,11 +115,13 @@ impl std::fmt::Debug for Http {
 pub struct Database {
     pub url: String,
     pub max_connections: u32,
+    /// An aggregate's state is saved each time its version passes a multiple of this.
+    pub state_every: u32,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: String::new(), max_connections: 16 }
+        Self { url: String::new(), max_connections: 16, state_every: 50 }
     }
 }
 

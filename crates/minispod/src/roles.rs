@@ -153,6 +153,7 @@ fn store_config(config: &Config) -> StoreConfig {
     let master = config.secrets.master_key_bytes().unwrap_or_default();
     let mut store = StoreConfig::new(config.database.url.clone(), master, claim_key(&master));
     store.max_connections = config.database.max_connections;
+    store.state_every = i64::from(config.database.state_every);
     store
 }
 

@@ -72,13 +72,19 @@ impl Ineligible {
 
 /// The answer to a follow-up step's refusal: those that clients know have their object, others their own status.
 async fn refusal_of(state: &AppState, caller: &Caller, refusal: &Refused, price: Rupiah, existing: bool) -> ApiError {
-    let reason = match refusal.code.as_str() {
-        "wallet-insufficient-balance" => NO_BALANCE,
-        "plan-sold-out" => SOLD_OUT,
-        _ => return refused(refusal),
-    };
+    let Some(reason) = reason_of(&refusal.code) else { return refused(refusal) };
     let balance = balance_of(state, caller).await.unwrap_or_default();
     Ineligible { reasons: vec![reason], balance, price, existing }.into_error()
+}
+
+/// The reason that clients know for a step's refusal. A wallet is opened a moment after its account, and until then
+/// there is as little in it as in an empty one.
+fn reason_of(code: &str) -> Option<&'static str> {
+    match code {
+        "wallet-insufficient-balance" | "wallet-not-open" => Some(NO_BALANCE),
+        "plan-sold-out" => Some(SOLD_OUT),
+        _ => None,
+    }
 }
 
 /// What is in the caller's wallet, by the read model.
@@ -91,6 +97,16 @@ async fn balance_of(state: &AppState, caller: &Caller) -> Result<Rupiah, ApiErro
 mod tests {
     use super::*;
     use actix_web::ResponseError;
+    use minispod_domain::WalletRefusal;
+    use minispod_kernel::Refusal as _;
+
+    #[test]
+    fn who_has_no_wallet_yet_has_no_money_either() {
+        for refusal in [WalletRefusal::NotOpen, WalletRefusal::InsufficientBalance] {
+            assert_eq!(reason_of(refusal.code()), Some(NO_BALANCE));
+        }
+        assert_eq!(reason_of(WalletRefusal::TooLarge.code()), None);
+    }
 
     #[test]
     fn all_reasons_come_together_and_money_alone_is_402() {

@@ -361,6 +361,41 @@ async fn a_running_subscription_is_shown_renewed_and_cancelled() {
 }
 
 #[actix_web::test]
+async fn who_joins_a_renewal_under_way_is_told_how_it_ends() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", 35_000, 3).await;
+    let (token, _) = world.register("ani@example.com").await;
+    world.top_up(&token, 70_000).await;
+    let bought = world.post("/subscriptions", &token, json!({"serviceId": PAID})).await;
+    let id = bought.data()["id"].as_str().expect("an id").to_owned();
+    world.settle_reactions().await;
+    let url = "https://toko.n8n.example".to_owned();
+    world.command(&id, AnyCommand::Subscription(SubscriptionCommand::Activate { external_url: url }), "ready").await;
+    let path = format!("/subscriptions/{id}");
+    let before = world.get(&path, &token).await.data()["expiresAt"].clone();
+    let renew = format!("{path}/renew");
+
+    // Somebody asked and got no further than the request: the money is there first, then it is not.
+    let asked = || AnyCommand::Subscription(SubscriptionCommand::StartRenewal);
+    world.command_alone(&id, asked(), "first").await;
+    let joined = world.call("PUT", &renew, Some(&token), None).await;
+    assert_eq!(joined.status, 200, "{:#}", joined.body);
+    assert!(joined.data()["expiresAt"].as_str() > before.as_str(), "renewed means paid");
+    assert_eq!((world.count("SubscriptionRenewalStarted").await, world.count("SubscriptionRenewed").await), (1, 1));
+
+    world.command_alone(&id, asked(), "second").await;
+    for _ in 0..2 {
+        let poor = request("PUT", &renew, Some(&token), None).insert_header(("idempotency-key", "joins"));
+        let poor = world.send(poor).await;
+        assert_eq!((poor.status.as_u16(), &poor.body["code"]["reasons"]), (402, &json!(["Insufficient balance"])));
+    }
+    assert_eq!((world.count("SubscriptionRenewalFailed").await, world.count("SubscriptionRenewed").await), (1, 1));
+}
+
+#[actix_web::test]
 async fn a_write_answers_its_own_outcome_when_the_read_models_are_late() {
     if !require("pg") {
         return;

@@ -162,6 +162,10 @@ impl ReadModels for AtOnce {
     }
 }
 
+fn test_cause() -> Cause {
+    Cause { actor: Actor::system("test"), correlation_id: "test".to_owned(), causation_id: None, traceparent: None }
+}
+
 /// One running api.
 pub struct World<S> {
     pub service: S,
@@ -317,15 +321,14 @@ where
 
     /// Carries out a command and everything that follows from it, as the billing role would; then projects.
     pub async fn command(&self, id: &str, command: AnyCommand, key: &str) {
-        let cause = Cause {
-            actor: Actor::system("test"),
-            correlation_id: "test".to_owned(),
-            causation_id: None,
-            traceparent: None,
-        };
+        let first = self.command_alone(id, command, key).await;
+        self.follow(vec![first], &test_cause()).await;
+    }
+
+    /// Carries out a command and nothing that follows from it.
+    pub async fn command_alone(&self, id: &str, command: AnyCommand, key: &str) -> Dispatched {
         let request = CommandRequest { key: key.to_owned(), aggregate_id: id.to_owned(), command, on_refusal: None };
-        let first = self.dispatcher.dispatch(request, &cause).await.expect("the command is accepted");
-        self.follow(vec![first], &cause).await;
+        self.dispatcher.dispatch(request, &test_cause()).await.expect("the command is accepted")
     }
 
     /// Carries out what follows from everything in the log, in-line or not.

@@ -2,12 +2,15 @@
 
 use actix_web::web;
 use minispod_domain::{AnyCommand, SubscriptionCommand};
+use minispod_events::{Event, Fact, SubscriptionEvent};
+use minispod_runtime::Dispatched;
 
 use super::{SHOWN_BY, owned, refusal_of};
 use crate::{
     answer::{Answer, Result},
     call::Call,
     caller::Caller,
+    error::ApiError,
     input::{Fields, RequestBody, Unknown},
     placed::Placed,
     state::AppState,
@@ -30,6 +33,7 @@ pub async fn handle(
     let command = AnyCommand::Subscription(SubscriptionCommand::StartRenewal);
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let started = state.dispatcher.dispatch_as(&id, command, context).await?;
+    let started = joined(&state, started).await?;
     let (version, replayed) = (started.version, started.replayed);
     let driven = state.dispatcher.drive(started, &call.cause(caller.actor())).await?;
     let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
@@ -47,4 +51,23 @@ pub async fn handle(
         .at_version(placed.version())
         .replayed(replayed)
         .shown(shown))
+}
+
+/// Who asks while a renewal is under way asks for the same one. It is carried on to its end here too, under the same
+/// derived keys, because the answer is its outcome: nobody is told "renewed" before it is paid.
+async fn joined(state: &AppState, mut started: Dispatched) -> std::result::Result<Dispatched, ApiError> {
+    if !started.events.is_empty() {
+        return Ok(started);
+    }
+    for recorded in state.store.log().history("subscription", &started.aggregate_id).await? {
+        if recorded.sequence > started.version {
+            break;
+        }
+        let event_id = recorded.metadata.event_id.clone();
+        let fact = Fact::read(recorded).map_err(ApiError::internal)?;
+        if matches!(&fact.event, Event::Subscription(SubscriptionEvent::SubscriptionRenewalStarted { .. })) {
+            started.events = vec![(event_id, fact.event)];
+        }
+    }
+    Ok(started)
 }
