@@ -46,6 +46,11 @@ impl Accounts {
         Self { pool, recent }
     }
 
+    /// Looks anew when asked for `id` next.
+    pub async fn forget(&self, id: &str) {
+        self.recent.invalidate(id).await;
+    }
+
     /// The account `id`; concurrent askers share one query.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<UserRow>>, ApiError> {
         let query = async {
@@ -109,6 +114,9 @@ impl FromRequest for Caller {
             };
             if !user.is_active {
                 return Err(ApiError::unauthenticated("Account is deactivated"));
+            }
+            if !state.sessions.holds(&claims.sid, &user.id).await? {
+                return Err(ApiError::unauthenticated("Session has ended"));
             }
             request.extensions_mut().insert(CallerId(user.id.clone()));
             Ok(Self { user, session_id: claims.sid })

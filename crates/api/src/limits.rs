@@ -141,6 +141,19 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Takes the last call of `key` back: it was none of those that are to be few.
+    pub fn forgive(&self, key: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(calls) = seen.by_key.get_mut(key) {
+            calls.pop_back();
+            if calls.is_empty() {
+                seen.by_key.remove(key);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +220,18 @@ mod tests {
         let unlimited = Window::new("payments", Allowance::unlimited(), clock);
         assert!((0..1_000).all(|_| unlimited.check("ani").is_ok()));
         assert!(unlimited.seen.lock().expect("not poisoned").by_key.is_empty());
+    }
+
+    #[test]
+    fn what_is_forgiven_is_not_counted() {
+        let window = Window::new("sign-ins", Allowance::per_minute(2), clock());
+        for _ in 0..9 {
+            window.check("ani").expect("the last one was forgiven");
+            window.forgive("ani");
+        }
+        window.forgive("nobody");
+        assert!(window.seen.lock().expect("not poisoned").by_key.is_empty());
+        assert_eq!((0..9).filter(|_| window.check("ani").is_ok()).count(), 2);
     }
 
     #[test]

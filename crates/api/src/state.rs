@@ -18,6 +18,7 @@ use crate::{
     limits::{Allowance, Limit, Window},
     ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
     routes::metrics::read::NextCount,
+    session::Sessions,
 };
 
 /// The environment of real customers, as [`ApiConfig::environment`] names it.
@@ -51,6 +52,8 @@ pub struct ApiConfig {
     pub notification_allowance: Allowance,
     /// Top-ups and payments of one customer.
     pub payment_allowance: Allowance,
+    /// Refused sign-ins of one account from one address.
+    pub sign_in_allowance: Allowance,
     /// How long a refresh token lives.
     pub refresh_lifetime: Duration,
     /// How long a top-up order may be paid.
@@ -77,6 +80,7 @@ impl Default for ApiConfig {
             address_allowance: Allowance::per_minute(1200),
             notification_allowance: Allowance::per_minute(NOTIFICATIONS_PER_MINUTE),
             payment_allowance: Allowance::per_minute(5),
+            sign_in_allowance: Allowance::per_minute(10),
             refresh_lifetime: Duration::from_hours(7 * 24),
             topup_lifetime: Duration::from_hours(24),
             payment_page_deadline: Duration::from_secs(10),
@@ -117,6 +121,8 @@ pub struct Limits {
     pub per_address: Limit,
     pub notifications: Limit,
     pub payments: Window,
+    /// Passwords that did not fit, by account and address.
+    pub sign_ins: Window,
 }
 
 /// Everything a handler may use.
@@ -130,6 +136,7 @@ pub struct AppState {
     pub passwords: Passwords,
     pub tokens: AccessTokens,
     pub accounts: Accounts,
+    pub sessions: Sessions,
     pub limits: Limits,
     pub payment_pages: Arc<dyn PaymentPages>,
     pub notifications: Arc<dyn NotificationGate>,
@@ -150,11 +157,13 @@ impl AppState {
             per_address: Limit::new("address", parts.config.address_allowance, Arc::clone(&clock)),
             notifications: Limit::new("notifications", parts.config.notification_allowance, Arc::clone(&clock)),
             payments: Window::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
+            sign_ins: Window::new("sign_ins", parts.config.sign_in_allowance, Arc::clone(&clock)),
         };
         Self {
             started_at: clock.now(),
             ids: Arc::clone(parts.store.ids()),
             accounts: Accounts::new(parts.store.pool().clone()),
+            sessions: Sessions::new(parts.store.clone()),
             clock,
             limits,
             config: parts.config,

@@ -11,4 +11,4 @@ pub mod refresh_token;
 pub use access_token::{AccessTokens, Claims, SecretTooShort, TokenError};
 pub use passwords::{PasswordError, Passwords};
 pub use permissions::{Action, may};
-pub use refresh_token::RefreshToken;
+pub use refresh_token::{FIRST_GENERATION, RefreshToken};

@@ -26,3 +26,10 @@ pub fn signed_in(user: &UserRow) -> Value {
     view["updatedAt"] = user.updated_at.to_contract().into();
     view
 }
+
+/// [`signed_in`] and how many subscriptions there are, in the contract's place for counts.
+pub fn profile(user: &UserRow, subscriptions: i64) -> Value {
+    let mut view = signed_in(user);
+    view["_count"] = json!({ "subscriptions": subscriptions });
+    view
+}

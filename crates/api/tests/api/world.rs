@@ -72,6 +72,21 @@ impl Answered {
     }
 }
 
+/// What a sign-in gave.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Tokens {
+    /// Of an answer that has some.
+    pub fn of(answer: &Answered) -> Self {
+        let text = |name: &str| answer.data()["tokens"][name].as_str().expect("a token").to_owned();
+        Self { access: text("accessToken"), refresh: text("refreshToken") }
+    }
+}
+
 /// Payment pages that can be told to fail.
 #[derive(Default)]
 pub struct Pages {
@@ -266,6 +281,33 @@ where
         assert_eq!(answer.status, 201, "{:#}", answer.body);
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         (text(&answer.data()["tokens"]["accessToken"]), text(&answer.data()["user"]["id"]))
+    }
+
+    /// Signs in; gives the whole answer.
+    pub async fn login(&self, email: &str, password: &str) -> Answered {
+        let body = json!({ "email": email, "password": password });
+        self.call("POST", "/auth/login", None, Some(&body)).await
+    }
+
+    /// Signs in with [`PASSWORD`]; gives the tokens.
+    pub async fn sign_in(&self, email: &str) -> Tokens {
+        let answer = self.login(email, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{:#}", answer.body);
+        self.read.catch_up().await;
+        Tokens::of(&answer)
+    }
+
+    /// Exchanges a refresh token.
+    pub async fn refresh(&self, token: &str) -> Answered {
+        self.call("POST", "/auth/refresh", None, Some(&json!({ "refreshToken": token }))).await
+    }
+
+    /// Waits, for as long as a change of who may come in may take, until `token` is refused.
+    pub async fn until_refused(&self, token: &str) {
+        minispod_testkit::wait_until(Duration::from_secs(1), || async {
+            self.get("/auth/me", token).await.status == 401
+        })
+        .await;
     }
 
     /// Puts a plan into the catalogue.

@@ -1,14 +1,14 @@
 //! `POST /auth/register`: a new account, signed in at once.
 
 use actix_web::web;
-use minispod_auth::credential_rules::{email_fault, password_faults};
+use minispod_auth::credential_rules::email_fault;
 use minispod_domain::{AnyCommand, UserCommand};
 use minispod_events::{Event, Role, SignUpMethod, UserEvent};
 use minispod_kernel::{Actor, Sensitive};
 use minispod_store::{CommandError, VaultWrite};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, password_owner};
+use super::{PASSWORD, check_name, check_new_password, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -17,10 +17,6 @@ use crate::{
     session,
     state::AppState,
 };
-
-/// Longest name, in characters.
-const NAME_MAX: usize = 50;
-const NAME_MIN: usize = 2;
 
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
@@ -52,7 +48,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     let version = registered.version;
     let driven = state.dispatcher.drive(registered, &call.cause(Actor::Customer { id: user_id.clone() })).await?;
     let opened = session::open(&state, &call, &user_id, Role::User).await?;
-    let shown = state.read_models.show(&["users", "billing"], driven.ins_seq.max(opened.ins_seq)).await;
+    let shown = state.read_models.show(&["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
     let user = json!({
         "id": user_id,
         "name": new.name,
@@ -79,21 +75,12 @@ impl NewAccount {
         let password = fields.text("password", "Password");
         let confirmed = fields.text("confirmPassword", "Password confirmation");
         if let Some(name) = name {
-            if !(NAME_MIN..=NAME_MAX).contains(&name.chars().count()) {
-                fields.fault("name", format!("Name must be {NAME_MIN} to {NAME_MAX} characters long"));
-            } else if name.chars().any(char::is_control) {
-                fields.fault("name", "Name must not contain control characters");
-            }
+            check_name(&mut fields, name);
         }
         if let Some(fault) = email.and_then(email_fault) {
             fields.fault("email", fault);
         }
-        for fault in password.map(password_faults).unwrap_or_default() {
-            fields.fault("password", fault);
-        }
-        if confirmed.is_some() && password.is_some() && confirmed != password {
-            fields.fault("confirmPassword", "Passwords do not match");
-        }
+        check_new_password(&mut fields, ("password", password), ("confirmPassword", confirmed));
         fields.finish(Unknown::Refused)?;
         Ok(Self {
             name: name.unwrap_or_default().to_owned(),
