@@ -30,7 +30,12 @@ pub struct Allowance {
 impl Allowance {
     /// `count` (at least 1) in a minute.
     pub fn per_minute(count: u32) -> Self {
-        Self { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), window: Duration::from_mins(1) }
+        Self::within(count, Duration::from_mins(1))
+    }
+
+    /// `count` (at least 1) in `window`.
+    pub fn within(count: u32, window: Duration) -> Self {
+        Self { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), window }
     }
 
     /// So many that nothing is counted.

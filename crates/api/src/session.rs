@@ -206,6 +206,11 @@ pub async fn device(state: &AppState, session_id: &str) -> Result<Option<String>
     Ok(device.and_then(|text| String::from_utf8(text).ok()).filter(|text| !text.is_empty()))
 }
 
+/// The vault's owner of a user's secrets.
+pub fn user_owner(user_id: &str) -> String {
+    format!("user/{user_id}")
+}
+
 fn tokens(state: &AppState, user_id: &str, role: Role, refresh: &RefreshToken) -> Result<Value, ApiError> {
     let access = state.tokens.issue(user_id, role.as_str(), refresh.session_id()).map_err(ApiError::internal)?;
     Ok(json!({

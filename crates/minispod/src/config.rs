@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use minispod_auth::google::GOOGLE_KEYS_URL;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -56,6 +57,7 @@ pub struct Config {
     pub secrets: Secrets,
     pub smtp: Smtp,
     pub midtrans: Midtrans,
+    pub google: Google,
     pub cluster: Cluster,
     pub invoice: Invoice,
     pub telemetry: Telemetry,
@@ -77,6 +79,8 @@ pub struct Http {
     pub rate_per_minute: u32,
     /// Top-up and pay requests a minute and customer.
     pub payments_per_minute: u32,
+    /// Passwords that do not fit, a minute, account and address.
+    pub failed_sign_ins_per_minute: u32,
     /// Bearer token that `/metrics` asks for; empty: hidden in production, open elsewhere.
     pub metrics_token: String,
 }
@@ -90,6 +94,7 @@ impl Default for Http {
             body_limit: 1024 * 1024,
             rate_per_minute: 1200,
             payments_per_minute: 5,
+            failed_sign_ins_per_minute: 10,
             metrics_token: String::new(),
         }
     }
@@ -241,6 +246,23 @@ pub struct Midtrans {
 impl std::fmt::Debug for Midtrans {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Midtrans(production {})", self.is_production)
+    }
+}
+
+/// Signing in with Google.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Google {
+    pub enabled: bool,
+    /// Our application at Google; tokens for others are refused.
+    pub client_id: String,
+    /// Where the keys are published.
+    pub keys_url: String,
+}
+
+impl Default for Google {
+    fn default() -> Self {
+        Self { enabled: false, client_id: String::new(), keys_url: GOOGLE_KEYS_URL.into() }
     }
 }
 
@@ -404,6 +426,9 @@ impl Config {
         if !self.midtrans.standin_url.is_empty() && self.midtrans.server_key != STANDIN_SERVER_KEY {
             problem("midtrans.standin_url is set beside a real server key, which the stand-in must not see");
         }
+        if self.google.enabled && self.google.client_id.trim().is_empty() {
+            problem("google.client_id (GOOGLE_CLIENT_ID) is missing: any application's tokens would be taken");
+        }
         if self.language().is_none() {
             problem("smtp.language must be id or en");
         }
@@ -513,6 +538,17 @@ mod tests {
         }
         assert!(parse("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]").is_err());
         assert!(parse("[http]\ntrusted_proxies = [\"proxy.example\"]").is_err());
+    }
+
+    #[test]
+    fn w34_google_sign_in_needs_a_client_id() {
+        for text in ["[google]\nenabled = true", "[google]\nenabled = true\nclient_id = \" \""] {
+            let problems = parse(text).expect("parses").check().expect_err("refused").to_string();
+            assert!(problems.contains("GOOGLE_CLIENT_ID"), "{problems}");
+        }
+        let text = "[google]\nenabled = true\nclient_id = \"minispod\"";
+        let problems = parse(text).expect("parses").check().expect_err("others are missing").to_string();
+        assert!(!problems.contains("GOOGLE_CLIENT_ID"), "{problems}");
     }
 
     #[test]

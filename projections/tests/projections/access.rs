@@ -1,7 +1,7 @@
-//! Sessions: which of them can still be used.
+//! Sessions and API tokens: which of them can still be used.
 
-use minispod_events::{Event, SessionEvent};
-use minispod_projections::access::{live_sessions, session};
+use minispod_events::{ApiScope, Event, SessionEvent, UserEvent};
+use minispod_projections::access::{api_token, live_api_tokens, live_sessions, session};
 use minispod_testkit::require;
 
 use crate::{
@@ -43,4 +43,31 @@ async fn only_sessions_of_the_user_that_are_neither_revoked_nor_expired_are_live
     assert_eq!((rotated.opened_at, rotated.last_used_at, rotated.expires_at), (second(1), second(6), second(2_000)));
     let revoked = session(&world.pool, "session-2").await.expect("answers").expect("stays");
     assert_eq!(revoked.revoked_at, Some(second(5)));
+}
+
+#[tokio::test]
+async fn only_tokens_that_are_neither_revoked_nor_expired_are_live_and_a_forgotten_owner_named_none() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = Log::default();
+    log.registered().token("token-1").token("token-2");
+    log.user(|occurred_at| UserEvent::UserApiTokenRevoked { token_id: "token-1".to_owned(), occurred_at });
+    let world = World::after(&log, 1).await;
+    let live = live_api_tokens(&world.pool, USER, second(3_599)).await.expect("answers");
+    assert_eq!(live.iter().map(|token| token.id.as_str()).collect::<Vec<_>>(), ["token-2"]);
+    assert_eq!(
+        (live[0].name.as_str(), &live[0].scopes[..]),
+        ("deploys of Ani", &[ApiScope::Read, ApiScope::Write][..])
+    );
+    assert!(live_api_tokens(&world.pool, USER, second(3_600)).await.expect("answers").is_empty());
+
+    log.user(|occurred_at| UserEvent::UserForgotten { email_claim: "claim".to_owned(), occurred_at });
+    for batch in [1, 10] {
+        let world = World::after(&log, batch).await;
+        for id in ["token-1", "token-2"] {
+            let token = api_token(&world.pool, id).await.expect("answers").expect("stays");
+            assert_eq!(token.name, "(deleted)");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use minispod_events::{
-    Account, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
-    InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SessionEvent, SignUpMethod,
-    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    Account, ApiScope, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec,
+    InvoiceEvent, InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SessionEvent,
+    SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -79,6 +79,16 @@ pub fn period(number: u32) -> Period {
 impl Log {
     pub fn user(&mut self, event: impl FnOnce(Timestamp) -> UserEvent) -> &mut Self {
         self.add("user", USER, |at| Event::User(event(at)))
+    }
+
+    pub fn token(&mut self, id: &str) -> &mut Self {
+        self.user(|occurred_at| UserEvent::UserApiTokenCreated {
+            token_id: id.to_owned(),
+            name: Sensitive::Open("deploys of Ani".to_owned()),
+            scopes: vec![ApiScope::Read, ApiScope::Write],
+            expires_at: second(3_600),
+            occurred_at,
+        })
     }
 
     pub fn session(&mut self, event: impl FnOnce(Timestamp) -> SessionEvent) -> &mut Self {
@@ -284,6 +294,9 @@ pub fn journey() -> Log {
             occurred_at,
         })
         .session(|occurred_at| SessionEvent::SessionRotated { generation: 2, expires_at: second(7_200), occurred_at })
+        .token("token-1")
+        .token("token-2")
+        .user(|occurred_at| UserEvent::UserApiTokenRevoked { token_id: "token-1".to_owned(), occurred_at })
         .published(PLAN, details("n8n", "basic", 1), 25_000, 3)
         .topup_requested("t1", 100_000)
         .topup("t1", |occurred_at| TopUpEvent::TopUpPaymentTokenIssued { order_id: order("t1", 1), occurred_at })

@@ -1,20 +1,32 @@
 //! Accounts and sign-in.
 
+pub mod api_tokens;
 pub mod change_password;
 pub mod change_profile;
 pub mod close;
+pub mod forgot_password;
+pub mod google;
 pub mod login;
 pub mod logout;
 pub mod me;
 pub mod profile;
 pub mod refresh;
 pub mod register;
+pub mod resend_verification;
+pub mod reset_password;
 pub mod sessions;
+pub mod two_factor;
+pub mod verify_email;
 
-use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
-use minispod_auth::credential_rules::password_faults;
+use actix_web::{
+    http::StatusCode,
+    web::{ServiceConfig, delete, get, post, put, resource},
+};
+use minispod_auth::{LinkToken, credential_rules::password_faults};
+use minispod_domain::ports::LinkKind;
+use minispod_store::VaultWrite;
 
-use crate::input::Fields;
+use crate::{error::ApiError, input::Fields, state::AppState};
 
 /// Paths under `/auth`.
 pub fn configure(app: &mut ServiceConfig) {
@@ -31,7 +43,21 @@ pub fn configure(app: &mut ServiceConfig) {
                 .route(get().to(sessions::list::handle))
                 .route(delete().to(sessions::revoke_others::handle)),
         )
-        .service(resource("/auth/sessions/{id}").route(delete().to(sessions::revoke::handle)));
+        .service(resource("/auth/sessions/{id}").route(delete().to(sessions::revoke::handle)))
+        .service(resource("/auth/google").route(post().to(google::handle)))
+        .service(resource("/auth/forgot-password").route(post().to(forgot_password::handle)))
+        .service(resource("/auth/reset-password").route(post().to(reset_password::handle)))
+        .service(resource("/auth/verify-email").route(post().to(verify_email::handle)))
+        .service(resource("/auth/resend-verification").route(post().to(resend_verification::handle)))
+        .service(resource("/auth/2fa/setup").route(post().to(two_factor::set_up::handle)))
+        .service(resource("/auth/2fa/confirm").route(post().to(two_factor::confirm::handle)))
+        .service(resource("/auth/2fa/disable").route(post().to(two_factor::disable::handle)))
+        .service(
+            resource("/auth/api-tokens")
+                .route(get().to(api_tokens::list::handle))
+                .route(post().to(api_tokens::create::handle)),
+        )
+        .service(resource("/auth/api-tokens/{id}").route(delete().to(api_tokens::revoke::handle)));
 }
 
 /// The vault's name of a password hash.
@@ -42,7 +68,38 @@ const NAME_MIN: usize = 2;
 
 /// The vault's owner of a user's secrets.
 pub fn password_owner(user_id: &str) -> String {
-    format!("user/{user_id}")
+    crate::session::user_owner(user_id)
+}
+
+/// Longest token of a mailed link that is looked at, in bytes.
+const LINK_TOKEN_MAX: usize = 200;
+
+/// The token of a mailed link; one that is too long is a fault.
+fn link_token<'a>(fields: &mut Fields<'a>) -> &'a str {
+    let token = fields.text("token", "Token").unwrap_or_default();
+    if token.len() > LINK_TOKEN_MAX {
+        fields.fault("token", "Token is too long");
+    }
+    token
+}
+
+/// Whose the mailed link with this token is; the same refusal for one that never was, was used, or is over.
+async fn link_owner(state: &AppState, kind: LinkKind, token: &str) -> Result<String, ApiError> {
+    let shown = LinkToken::read(token).ok_or_else(dead_link)?;
+    let kept = state.store.vault().find(&password_owner(shown.user_id()), kind.secret_name()).await?;
+    if !kept.is_some_and(|kept| shown.fits(&kept, state.clock.now())) {
+        return Err(dead_link());
+    }
+    Ok(shown.user_id().to_owned())
+}
+
+fn dead_link() -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "INVALID_TOKEN", "This link is not valid any more")
+}
+
+/// The end of a mailed link, beside the command that it was for.
+fn end_of_link(kind: LinkKind, user_id: &str) -> VaultWrite {
+    VaultWrite::Remove { owner: password_owner(user_id), name: kind.secret_name().to_owned() }
 }
 
 /// Notes what is wrong with a person's name.

@@ -2,11 +2,11 @@
 
 use actix_web::{http::StatusCode, web};
 use minispod_auth::credential_rules::PASSWORD_MAX;
-use minispod_domain::{AnyCommand, UserCommand};
+use minispod_domain::{AnyCommand, UserCommand, ports::LinkKind};
 use minispod_store::VaultWrite;
 use serde_json::Value;
 
-use super::{PASSWORD, check_new_password, password_owner};
+use super::{PASSWORD, check_new_password, end_of_link, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -19,6 +19,7 @@ use crate::{
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
+    caller.session()?;
     let given = Passwords::read(&body.form().await?.value)?;
     // A stolen access token must not serve to guess the password.
     let tries = format!("{} {}", caller.user.id, call.sender);
@@ -32,10 +33,11 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     state.limits.sign_ins.forgive(&tries);
     let hash = state.passwords.hash(given.new).await?;
     let secret = VaultWrite::Put { owner, name: PASSWORD.to_owned(), value: hash.into_bytes() };
-    let context = call.with_secrets(caller.actor(), vec![secret]);
+    let context =
+        call.with_secrets(caller.actor(), vec![secret, end_of_link(LinkKind::ResetPassword, &caller.user.id)]);
     let command = AnyCommand::User(UserCommand::ChangePassword);
     let changed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;
-    let keep = Some(caller.session_id.as_str());
+    let keep = Some(caller.session()?);
     session::revoke_all(&state, &call, &caller.user, keep, "the password was changed", changed.ins_seq).await?;
     Ok(Answer::ok("Password changed successfully", Value::Null).at_version(changed.version))
 }

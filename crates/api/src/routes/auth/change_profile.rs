@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use actix_web::web;
 use minispod_auth::credential_rules::email_fault;
-use minispod_domain::{AnyCommand, UserCommand};
+use minispod_domain::{AnyCommand, UserCommand, ports::LinkKind};
 use minispod_events::{Event, UserEvent};
 use minispod_kernel::Sensitive;
 use minispod_projections::users::UserRow;
 use minispod_store::CommandError;
 use serde_json::Value;
 
-use super::check_name;
+use super::{check_name, end_of_link};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -23,15 +23,21 @@ use crate::{
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body: RequestBody) -> Result {
+    caller.session()?;
     let body = body.form().await?;
     let wish = Wish::read(&body.value)?;
     let email = wish.email.filter(|email| *email != caller.user.email);
     let command = AnyCommand::User(UserCommand::ChangeProfile {
         name: wish.name.filter(|name| *name != caller.user.name).map(Sensitive::Open),
         email_claim: email.as_deref().map(|email| state.store.email_claim(email)),
-        email: email.map(Sensitive::Open),
+        email: email.clone().map(Sensitive::Open),
     });
-    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let mut context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    if email.is_some() {
+        // Links to the former address prove nothing of the new one.
+        context.vault =
+            [LinkKind::VerifyEmail, LinkKind::ResetPassword].map(|kind| end_of_link(kind, &caller.user.id)).into();
+    }
     let changed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await;
     let changed = changed.map_err(|error| match error {
         CommandError::ClaimTaken { .. } => ApiError::conflict("A user with this email already exists"),

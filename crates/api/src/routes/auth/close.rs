@@ -13,6 +13,7 @@ use crate::{
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> Result {
+    caller.session()?;
     let command = AnyCommand::User(UserCommand::Deactivate { reason: "closed by its owner".to_owned() });
     let context = call.command(caller.actor(), &caller.user.id, &[]);
     let closed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;

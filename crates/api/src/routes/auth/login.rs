@@ -11,9 +11,9 @@ use super::{PASSWORD, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
-    error::{ApiError, RETRY_AFTER},
+    error::ApiError,
     input::{Fields, RequestBody, Unknown},
-    session,
+    sign_in,
     state::AppState,
     views,
 };
@@ -30,20 +30,12 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     state.limits.sign_ins.check(&tries)?;
     let user_id = state.store.claim_holder(&format!("email/{address}")).await?;
     if !proven(&state, user_id.as_deref(), given.password).await? {
-        metrics::counter!("minispod_sign_ins_total", "outcome" => "refused").increment(1);
+        sign_in::count("refused");
         return Err(ApiError::unauthenticated(NO_MATCH));
     }
     state.limits.sign_ins.forgive(&tries);
-    let user_id = user_id.unwrap_or_default();
-    // Registered a moment ago and not yet in the read model: the client comes back.
-    let user = state.accounts.find(&user_id).await?.ok_or_else(|| ApiError::busy(RETRY_AFTER))?;
-    if !user.is_active {
-        metrics::counter!("minispod_sign_ins_total", "outcome" => "deactivated").increment(1);
-        return Err(ApiError::unauthenticated("Account is deactivated"));
-    }
-    let opened = session::open(&state, &call, &user_id, user.role).await?;
-    metrics::counter!("minispod_sign_ins_total", "outcome" => "done").increment(1);
-    let data = json!({ "user": views::people::signed_in(&user), "tokens": opened.tokens });
+    let signed_in = sign_in::finish(&state, &call, &user_id.unwrap_or_default(), &given.second_factor).await?;
+    let data = json!({ "user": views::people::signed_in(&signed_in.user), "tokens": signed_in.tokens });
     Ok(Answer::ok("Login successful", data))
 }
 
@@ -67,6 +59,7 @@ async fn proven(state: &AppState, user_id: Option<&str>, password: String) -> st
 struct Credentials {
     email: String,
     password: String,
+    second_factor: sign_in::Shown,
 }
 
 impl Credentials {
@@ -86,8 +79,10 @@ impl Credentials {
             }
             _ => {}
         }
+        let second_factor = sign_in::Shown::read(&mut fields);
         fields.finish(Unknown::Refused)?;
-        Ok(Self { email: email.unwrap_or_default().to_owned(), password: password.unwrap_or_default().to_owned() })
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok(Self { email: text(email), password: text(password), second_factor })
     }
 }
 

@@ -18,13 +18,13 @@ const DEVICES_AT_ONCE: usize = 8;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
     let live = access::live_sessions(state.pool(), &caller.user.id, state.clock.now()).await.map_err(read_failed)?;
-    let (state, current) = (&state, &caller.session_id);
+    let (state, current) = (&state, caller.session()?);
     let sessions: Vec<_> = stream::iter(live)
         .map(|session| async move {
             let device = device(state, &session.id).await?;
             Ok::<_, crate::error::ApiError>(json!({
                 "id": session.id,
-                "current": session.id == *current,
+                "current": session.id == current,
                 "device": device,
                 "createdAt": session.opened_at.to_contract(),
                 "lastUsedAt": session.last_used_at.to_contract(),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: web::Path<String>) -> Result {
+    caller.session()?;
     let id = existing_id(&id, "Session")?;
     let found = state.sessions.find(id).await?.filter(|session| session.user_id == caller.user.id);
     if found.is_none() {

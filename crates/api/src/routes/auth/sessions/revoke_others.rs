@@ -13,7 +13,7 @@ use crate::{
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> Result {
     let now = state.store.log().newest_ins_seq().await?;
-    let keep = Some(caller.session_id.as_str());
+    let keep = Some(caller.session()?);
     let reason = "ended from another session";
     let revoked = session::revoke_all(&state, &call, &caller.user, keep, reason, now).await?;
     Ok(Answer::ok("Other sessions revoked successfully", json!({ "revoked": revoked })))
