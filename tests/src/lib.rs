@@ -2,8 +2,10 @@
 
 pub mod door;
 pub mod process;
+pub mod traces;
 pub mod world;
 
 pub use door::Door;
 pub use process::Role;
+pub use traces::Traces;
 pub use world::{World, WorldOptions};

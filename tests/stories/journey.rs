@@ -1,8 +1,8 @@
 //! The README's two commands and what follows: up, demo, verify, status, down; nothing is left running.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
-use minispod_e2e::process::run;
+use minispod_e2e::{Traces, process::run};
 use minispod_testkit::{eventually, free_port, require};
 use serde_json::Value;
 
@@ -40,28 +40,17 @@ impl Drop for Up {
     }
 }
 
-/// Processes whose command line or working directory names `directory`.
-pub fn left_over(directory: &Path) -> Vec<String> {
-    let needle = directory.display().to_string();
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok_and(|pid| pid != std::process::id()))
-        .filter_map(|entry| {
-            let line = fs::read(entry.path().join("cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&needle).then_some(line)
-        })
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn one_command_starts_everything_and_the_journey_runs() {
     if !require("pg") || !require("nats") {
         return;
     }
     let up = Up::start("journey");
+    let mut traces = Traces::of(&up.directory);
+    let running = traces.left().join("\n");
+    for part in ["minispod", "nats-server", "checkpointer", "walwriter"] {
+        assert!(running.contains(part), "{part} runs and is not found:\n{running}");
+    }
     let demo = up.must(&["demo"]);
     for line in ["STAND-IN", "SIMULATED", "wallet Rp100.000", "Renew by hand", "cancelled, nothing runs"] {
         assert!(demo.contains(line), "the journey does not say {line:?}:\n{demo}");
@@ -78,11 +67,12 @@ async fn one_command_starts_everything_and_the_journey_runs() {
         .post("/auth/login", serde_json::json!({"email": credentials["email"], "password": credentials["password"]}))
         .await;
     assert_eq!(login.data()["user"]["role"], "ADMINISTRATOR");
+    traces.look_again();
     up.must(&["down"]);
     assert!(
-        eventually(Duration::from_secs(10), || async { left_over(&up.directory).is_empty() }).await,
+        eventually(Duration::from_secs(10), || async { traces.left().is_empty() }).await,
         "still running: {:?}",
-        left_over(&up.directory)
+        traces.left()
     );
     // The data is kept: a second start knows the same log.
     up.must(&["up", "--detach", "--port", &up.port.to_string()]);

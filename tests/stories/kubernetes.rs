@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Namespace, PersistentVolumeClaim, Secret, Service},
+    core::v1::{LimitRange, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::{Ingress, NetworkPolicy},
 };
-use kube::{Api, Client, Resource, api::ListParams};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, ListParams},
+};
 use minispod_e2e::{Door, World, WorldOptions};
 use minispod_testkit::{kubernetes::ControlPlane, require, wait_until};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use sqlx::PgPool;
 
 const READY: Duration = Duration::from_mins(2);
 const MANAGER: &str = "minispod-provisioner";
@@ -27,8 +31,16 @@ async fn fund(world: &World, customer: &Door, amount: i64) {
     wait_until(READY, || async { customer.balance().await == amount }).await;
 }
 
-/// Names and resource versions of one kind in a namespace; every object must be ours, PVCs owned by nobody.
-async fn kept<K>(client: &Client, namespace: &str) -> BTreeMap<String, String>
+/// What must stay of an object: which it is, its version, and that of what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    uid: String,
+    version: String,
+    generation: Option<i64>,
+}
+
+/// The objects of one kind in a namespace; every one must be ours.
+async fn kept<K>(client: &Client, namespace: &str) -> BTreeMap<String, Kept>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -45,16 +57,23 @@ where
             let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.clone());
             let name = meta.name.clone().expect("an object has a name");
             assert!(managers.into_iter().any(|manager| manager == MANAGER), "{name} is not applied by {MANAGER}");
-            (format!("{}/{name}", K::kind(&())), meta.resource_version.clone().unwrap_or_default())
+            let kept = Kept {
+                uid: meta.uid.clone().expect("an object has a uid"),
+                version: meta.resource_version.clone().expect("an object has a version"),
+                generation: meta.generation,
+            };
+            (format!("{}/{name}", K::kind(&())), kept)
         })
         .collect()
 }
 
-/// Everything that a second apply must leave as it is. Deployments and claims change by their status alone as well.
-async fn snapshot(client: &Client, namespace: &str) -> BTreeMap<String, String> {
+/// Everything that a second apply must leave as it is.
+async fn snapshot(client: &Client, namespace: &str) -> BTreeMap<String, Kept> {
     let mut all = kept::<Service>(client, namespace).await;
     all.extend(kept::<Ingress>(client, namespace).await);
     all.extend(kept::<Secret>(client, namespace).await);
+    all.extend(kept::<ServiceAccount>(client, namespace).await);
+    all.extend(kept::<LimitRange>(client, namespace).await);
     all.extend(kept::<NetworkPolicy>(client, namespace).await);
     all.extend(kept::<Deployment>(client, namespace).await);
     all.extend(kept::<PersistentVolumeClaim>(client, namespace).await);
@@ -85,11 +104,8 @@ async fn a_sold_instance_lives_and_ends_on_a_real_api_server() {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let labels = namespaces.get(&namespace).await.expect("the namespace exists").metadata.labels.unwrap_or_default();
     assert_eq!(labels.get("pod-security.kubernetes.io/enforce").map(String::as_str), Some("restricted"));
-    let before = snapshot(&client, &namespace).await;
-    for kind in ["Service/", "Ingress/", "Secret/", "NetworkPolicy/", "Deployment/", "PersistentVolumeClaim/"] {
-        assert!(before.keys().any(|name| name.starts_with(kind)), "there is no {kind} in {before:?}");
-    }
-    second_apply(&world, &client, &namespace, &before).await;
+    second_apply(&world, &client, &namespace).await;
+    stopped_and_started(&world, &client, &namespace).await;
     let cancelled = customer.send(reqwest::Method::DELETE, &path, Some(json!({"reason": "the story is over"}))).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.body);
     wait_until(READY, || async { kept::<Deployment>(&client, &namespace).await.is_empty() }).await;
@@ -100,16 +116,89 @@ async fn a_sold_instance_lives_and_ends_on_a_real_api_server() {
     assert!(owners.is_empty(), "a volume is never owned by a workload");
 }
 
-/// The provisioner does its effect once more, as after a crash; nothing in the cluster moves.
-async fn second_apply(world: &World, client: &Client, namespace: &str, before: &BTreeMap<String, String>) {
+/// The provisioner carries out its request once more, as after a crash: nothing in the cluster moves, and what was
+/// removed meanwhile comes back.
+async fn second_apply(world: &World, client: &Client, namespace: &str) {
     let sql = world.sql().await;
+    world.settle(&sql, READY).await;
+    let before = snapshot(client, namespace).await;
+    let kinds = ["Service", "Ingress", "Secret", "ServiceAccount", "LimitRange", "NetworkPolicy", "Deployment"];
+    for kind in kinds.into_iter().chain(["PersistentVolumeClaim"]) {
+        assert!(before.keys().any(|name| name.starts_with(&format!("{kind}/"))), "there is no {kind} in {before:?}");
+    }
+    let applies = applies(world);
+    assert!(applies > 0, "the first apply left no word");
+    once_more(world, &sql).await;
+    assert!(self::applies(world) > applies, "nothing was applied again");
+    assert_eq!(snapshot(client, namespace).await, before, "a second apply changed objects");
+
+    let (door, was) = before.iter().find(|(name, _)| name.starts_with("Ingress/")).expect("checked above");
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
+    let name = door.trim_start_matches("Ingress/");
+    ingresses.delete(name, &DeleteParams::default()).await.expect("it can be removed by hand");
+    once_more(world, &sql).await;
+    let mut after = snapshot(client, namespace).await;
+    let anew = after.insert(door.clone(), was.clone()).expect("what was removed is back");
+    assert_ne!(anew.uid, was.uid);
+    assert_eq!(after, before, "putting one object back changed others");
+}
+
+/// How often the provisioner says that the cluster took an instance's objects.
+fn applies(world: &World) -> usize {
+    let log = std::fs::read_to_string(world.directory().join("provisioner.log")).expect("the role has a log");
+    log.matches("the cluster took the instance's objects").count()
+}
+
+/// Sets the finished request back in the ledger and waits until it is finished again.
+async fn once_more(world: &World, sql: &PgPool) {
     let again = sqlx::query(
         "UPDATE ops.effects SET state = 'intended', holder = NULL, lease_until = NULL WHERE reactor = 'provisioner'",
     )
-    .execute(&sql)
+    .execute(sql)
     .await
     .expect("the effect can be set back");
-    assert!(again.rows_affected() > 0);
+    assert_eq!(again.rows_affected(), 1);
+    world.settle(sql, READY).await;
+}
+
+/// No public door stops an instance in this version, so the ledger is handed what the log would hand it: the request
+/// that is there, with another wish and the next generation.
+async fn stopped_and_started(world: &World, client: &Client, namespace: &str) {
+    let sql = world.sql().await;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let all = ListParams::default();
+    let seen = async || {
+        let deployments = deployments.list(&all).await.expect("deployments are listed").items;
+        assert_eq!(deployments.len(), 1, "the workload stays");
+        let spec = deployments[0].spec.clone().expect("a spec");
+        let volumes = kept::<PersistentVolumeClaim>(client, namespace).await.len();
+        (spec.replicas, pods.list(&all).await.expect("pods are listed").items.len(), volumes)
+    };
+    assert_eq!(seen().await, (Some(1), 1, 1));
+    ask(&sql, "stopped", 2).await;
     world.settle(&sql, READY).await;
-    assert_eq!(&snapshot(client, namespace).await, before, "a second apply changed objects");
+    assert_eq!(seen().await, (Some(0), 0, 1), "a stopped instance is scaled to zero, and its data stays");
+    ask(&sql, "running", 3).await;
+    world.settle(&sql, READY).await;
+    assert_eq!(seen().await, (Some(1), 1, 1));
+    let deployment = deployments.list(&all).await.expect("deployments are listed").items.remove(0);
+    assert_eq!(deployment.status.and_then(|status| status.ready_replicas), Some(1), "it runs again");
+}
+
+/// One request of generation `generation` for what `want` says.
+async fn ask(sql: &PgPool, want: &str, generation: i32) {
+    let asked = sqlx::query(
+        "INSERT INTO ops.effects (reactor, key, lane, kind, payload, position, not_before)
+         SELECT reactor, 'story.' || $1, lane, kind, jsonb_set(jsonb_set(jsonb_set(payload,
+             '{intent,want}', to_jsonb($1::text)), '{intent,generation}', to_jsonb($2::int)),
+             '{intent,first}', 'false'), position, not_before
+         FROM ops.effects WHERE reactor = 'provisioner' AND key NOT LIKE 'story.%'",
+    )
+    .bind(want)
+    .bind(generation)
+    .execute(sql)
+    .await
+    .expect("the request can be written");
+    assert_eq!(asked.rows_affected(), 1);
 }

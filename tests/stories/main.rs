@@ -7,6 +7,7 @@ mod journey;
 mod kubernetes;
 mod links;
 mod midtrans;
+mod operators;
 mod readme;
 mod restore;
 mod starting;

@@ -7,11 +7,14 @@ use std::{
     time::Duration,
 };
 
-use minispod_e2e::process::{binary, run};
+use minispod_e2e::{
+    Traces,
+    process::{binary, run},
+};
 use minispod_testkit::{eventually, free_port, require};
 use serde_json::Value;
 
-use crate::journey::{Up, left_over};
+use crate::journey::Up;
 
 fn record(directory: &Path) -> Option<Value> {
     serde_json::from_str(&fs::read_to_string(directory.join(".minispod/running.json")).ok()?).ok()
@@ -40,11 +43,12 @@ async fn a_second_start_is_refused_and_a_crash_blocks_nothing() {
     assert!(!ok, "a dead system looks alive:\n{text}");
     up.must(&["up", "--detach", "--port", &up.port.to_string()]);
     up.must(&["status"]);
+    let traces = Traces::of(&up.directory);
     up.must(&["down"]);
     assert!(
-        eventually(Duration::from_secs(10), || async { left_over(&up.directory).is_empty() }).await,
+        eventually(Duration::from_secs(10), || async { traces.left().is_empty() }).await,
         "still running: {:?}",
-        left_over(&up.directory)
+        traces.left()
     );
 }
 
@@ -65,12 +69,13 @@ async fn down_while_it_starts_stops_it() {
         .spawn()
         .expect("the binary can be started");
     let is_recorded = eventually(Duration::from_secs(30), || async { record(&directory).is_some() }).await;
+    let traces = Traces::of(&directory);
     let was_ready = record(&directory).is_some_and(|running| running["ready"] == true);
     let (ok, text) = run(&["down"], &directory);
     let ended = child.try_wait().expect("it can be asked");
     let _ = child.kill();
     let _ = child.wait();
-    let left = left_over(&directory);
+    let left = traces.left();
     let _ = fs::remove_dir_all(&directory);
     assert!(is_recorded && !was_ready, "it was not caught while it started");
     assert!(ok && text.contains("stopped"), "{text}");

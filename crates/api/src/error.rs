@@ -179,6 +179,24 @@ impl ApiError {
         body
     }
 
+    /// The same refusal as RFC 9457 problem details, for clients that ask for them. `code`, `errors` and `requestId` are
+    /// our members; `type` stays `about:blank`, because the code says more than a page would.
+    pub fn problem(&self, request_id: &str) -> Value {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Refused"),
+            "status": self.status.as_u16(),
+            "detail": self.message,
+            "code": self.code,
+            "requestId": request_id,
+        });
+        if !self.errors.is_empty() {
+            let named = |fault: &FieldError| json!({ "pointer": pointer(&fault.field), "detail": fault.message });
+            body["errors"] = self.errors.iter().map(named).collect();
+        }
+        body
+    }
+
     /// The sentence for the client.
     pub fn message(&self) -> &str {
         &self.message
@@ -188,6 +206,11 @@ impl ApiError {
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
+}
+
+/// A dotted path as the fragment of a JSON pointer (RFC 6901): `customConfig.A` is `#/customConfig/A`.
+fn pointer(field: &str) -> String {
+    field.split('.').fold("#".to_owned(), |path, part| path + "/" + &part.replace('~', "~0").replace('/', "~1"))
 }
 
 impl fmt::Display for ApiError {
@@ -223,6 +246,17 @@ mod tests {
         );
         let body = ApiError::invalid_field("email", "Email is required").body("t");
         assert_eq!(body["errors"], json!([{"field": "email", "message": "Email is required"}]));
+    }
+
+    #[test]
+    fn problem_details_point_to_each_field() {
+        let problem = ApiError::invalid_field("customConfig.a/b", "No").problem("r-1");
+        assert_eq!(
+            problem,
+            json!({"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "Validation failed",
+                   "code": "VALIDATION_ERROR", "requestId": "r-1",
+                   "errors": [{"pointer": "#/customConfig/a~1b", "detail": "No"}]})
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod edge;
 pub mod error;
 pub mod input;
 pub mod limits;
+pub mod openapi;
 pub mod orders;
 pub mod placed;
 pub mod ports;

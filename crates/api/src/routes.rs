@@ -5,6 +5,7 @@ pub mod balance;
 pub mod health;
 pub mod invoices;
 pub mod metrics;
+pub mod openapi;
 pub mod services;
 pub mod status;
 pub mod subscriptions;
@@ -19,9 +20,11 @@ pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/health").route(get().to(health::live::handle)))
         .service(resource("/health/ready").route(get().to(health::ready::handle)))
         .service(resource("/metrics").route(get().to(metrics::read::handle)))
+        .configure(openapi::page)
         .service(
             scope("/api/v1")
                 .service(resource("/status").route(get().to(status::read::handle)))
+                .configure(openapi::configure)
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(balance::configure)

@@ -157,7 +157,23 @@ mod tests {
         assert!(matches!(ours.read(&token), Err(TokenError::Invalid(_))));
         let mut altered = ours.issue("cuser", "USER", "csession").expect("signs");
         altered.pop();
-        for bad in [altered.as_str(), "", "a.b.c", "eyJhbGciOiJub25lIn0.eyJ1c2VySWQiOiJjIn0."] {
+        for bad in [altered.as_str(), "", "a.b.c"] {
+            assert!(matches!(ours.read(bad), Err(TokenError::Invalid(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn good_claims_under_another_algorithm_are_refused() {
+        let (ours, _) = tokens(SECRET);
+        let good = ours.issue("cuser", "USER", "csession").expect("signs");
+        let claims = ours.read(&good).expect("the claims are complete");
+        let (_, rest) = good.split_once('.').expect("three parts");
+        let payload = rest.split('.').next().expect("a payload");
+        // {"alg":"none"}, without and with the signature that was good.
+        let unsigned = [format!("eyJhbGciOiJub25lIn0.{payload}."), format!("eyJhbGciOiJub25lIn0.{rest}")];
+        let key = EncodingKey::from_secret(SECRET);
+        let other = encode(&Header::new(Algorithm::HS384), &claims, &key).expect("signs");
+        for bad in unsigned.iter().chain([&other]) {
             assert!(matches!(ours.read(bad), Err(TokenError::Invalid(_))), "{bad:?}");
         }
     }

@@ -66,12 +66,13 @@ impl MidtransReactor {
         let record = TopUpCommand::RecordPaymentToken { order_id: order.order_id.clone() };
         let token_kept = command(order, format!("{}.0", effect.key), record);
         let now = self.ports.clock.now();
-        if now >= order.expires_at {
-            return Ok(Performed::report(vec![expire(effect, order)]));
-        }
-        // A repeat after a crash finds the page of its first run: asking again would kill that page.
+        // A repeat after a crash finds the page of its first run: asking again would kill that page. A page that was given
+        // may have been paid, so it is polled even when its time is over.
         if self.pages.open_page(&order.topup_id, &order.order_id).await.map_err(port_failed)?.is_some() {
             return Ok(Performed::report(vec![token_kept]));
+        }
+        if now >= order.expires_at {
+            return Ok(Performed::report(vec![expire(effect, order)]));
         }
         let person = self.ports.people.find(&order.user_id).await.map_err(port_failed)?;
         let lifetime = order.expires_at.unix_millis() - now.unix_millis();

@@ -230,6 +230,8 @@ impl Asked {
             | (Report::RecordFailed { .. }, Phase::Failed)
             | (Report::RecordStopped { .. }, Phase::Stopped)
             | (Report::RecordDeleted { .. }, Phase::Deleted { .. }) => Ok(Vec::new()),
+            // Whoever only looks may see it run before the cluster's answer is known here: then it has no address yet.
+            (Report::RecordReady { .. }, Phase::Starting) if !self.applied => Err(InstanceRefusal::WrongState),
             (Report::RecordReady { generation, external_url }, Phase::Starting | Phase::Unhealthy | Phase::Failed) => {
                 Ok(vec![InstanceEvent::InstanceReady { subscription_id, generation, external_url, occurred_at }])
             }
@@ -326,8 +328,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn it_becomes_ready_once() {
-        given::<Instance>(vec![provisioned()]).when(report_ready(1)).then(vec![ready(1)]);
+    fn it_becomes_ready_once_its_objects_are_known() {
+        given::<Instance>(vec![provisioned()]).when(report_ready(1)).then_refused(InstanceRefusal::WrongState);
+        let taken =
+            [vec![provisioned()], given::<Instance>(vec![provisioned()]).when(report_applied(1)).events()].concat();
+        given::<Instance>(taken.clone()).when(report_ready(1)).then(vec![ready(1)]);
+        let restart = InstanceEvent::InstanceRestartRequested { spec: spec("s"), generation: 2, occurred_at: noon() };
+        given::<Instance>([taken, vec![ready(1), restart]].concat())
+            .when(report_ready(2))
+            .then_refused(InstanceRefusal::WrongState);
         given::<Instance>(vec![provisioned(), ready(1)]).when(report_ready(1)).then_nothing();
     }
 
@@ -406,7 +415,12 @@ pub(crate) mod tests {
 
     #[test]
     fn applied_objects_are_reported_once_per_generation() {
-        let report = |generation| InstanceCommand::RecordApplied {
+        let events = given::<Instance>(vec![provisioned()]).when(report_applied(1)).events();
+        given::<Instance>([vec![provisioned()], events].concat()).when(report_applied(1)).then_nothing();
+    }
+
+    fn report_applied(generation: u32) -> InstanceCommand {
+        InstanceCommand::RecordApplied {
             generation,
             namespace: "customer-ani".into(),
             workload: "w".into(),
@@ -414,9 +428,7 @@ pub(crate) mod tests {
             external_url: "https://w".into(),
             volume_claim: None,
             simulated: true,
-        };
-        let events = given::<Instance>(vec![provisioned()]).when(report(1)).events();
-        given::<Instance>([vec![provisioned()], events].concat()).when(report(1)).then_nothing();
+        }
     }
 
     pub fn spec(subscription: &str) -> InstanceSpec {

@@ -40,9 +40,12 @@ pub enum SendError {
     /// The server will never take this message for this recipient. Its text may hold the address, so only its code is kept.
     #[error("the mail server refused the message for good ({code})")]
     Rejected { code: String },
-    /// Later may be better: full mailbox, no connection, a log-in that an operator must mend.
+    /// Later may be better: full mailbox, greylisting, a log-in that an operator must mend. Only the code is kept here too.
+    #[error("the mail server did not take the message for now ({code})")]
+    Deferred { code: String },
+    /// The server could not be reached or spoke no SMTP.
     #[error("the mail server did not take the message")]
-    Passing {
+    Unreached {
         #[source]
         source: lettre::transport::smtp::Error,
     },
@@ -103,7 +106,8 @@ fn judge(error: lettre::transport::smtp::Error) -> SendError {
         {
             SendError::Rejected { code: code.to_string() }
         }
-        _ => SendError::Passing { source: error },
+        Some(code) => SendError::Deferred { code: code.to_string() },
+        None => SendError::Unreached { source: error },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Streams and consumers as the files in `nats/` say: create, update, compare, recreate.
 
 mod drift;
+mod overlay;
 
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use async_nats::jetstream::{
     consumer::{self, Consumer},
 };
 use minispod_kernel::LogPosition;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use drift::Drift;
+pub use overlay::{Lowering, Overlay, OverlayError, read_overlay};
 
 use crate::{
     Nats, RequestError,
@@ -45,6 +47,11 @@ pub enum TopologyError {
     Unknown { name: String },
     #[error("{what} {name} failed")]
     Request { what: &'static str, name: String, source: RequestError },
+    #[error(
+        "{name} has {found} copies of every message and would have {wanted}; nothing was changed. If that is meant, say \
+         --allow-lower"
+    )]
+    Lowering { name: String, found: u64, wanted: u64 },
     #[error("the consumer of {role} could not be made")]
     Consumer { role: String, source: jetstream::stream::ConsumerError },
 }
@@ -57,24 +64,40 @@ pub enum Applied {
     Unchanged,
 }
 
-/// Production values laid over the files: `{"MINISPOD_EVT": {"num_replicas": 3}}`.
-pub type Overlay = Map<String, Value>;
-
-/// Creates what is missing and updates what differs, streams first.
+/// Creates what is missing and updates what differs, streams first. Never takes copies away from a stream.
 pub async fn apply(nats: &Nats, overlay: &Overlay) -> Result<Vec<(String, Applied)>, TopologyError> {
-    let mut done = Vec::new();
+    apply_as(nats, overlay, Lowering::Refused).await
+}
+
+/// As [`apply`], saying what happens to a stream with more copies than wanted. What is refused changes nothing.
+pub async fn apply_as(
+    nats: &Nats,
+    overlay: &Overlay,
+    lowering: Lowering,
+) -> Result<Vec<(String, Applied)>, TopologyError> {
+    let mut plan = Vec::new();
     for (name, _) in STREAMS {
         let wanted = stream_file(name, overlay)?;
-        let applied = match found_stream(nats, name).await? {
-            None => {
+        let step = match found_stream(nats, name).await? {
+            None => Some((Applied::Created, wanted)),
+            Some(found) => {
+                overlay::update(name, wanted, &found, overlay, lowering)?.map(|wanted| (Applied::Updated, wanted))
+            }
+        };
+        plan.push((name, step));
+    }
+    let mut done = Vec::new();
+    for (name, step) in plan {
+        let applied = match step {
+            None => Applied::Unchanged,
+            Some((Applied::Created, wanted)) => {
                 request(nats, "creating", name, format!("STREAM.CREATE.{name}"), &wanted).await?;
                 Applied::Created
             }
-            Some(found) if differs(&wanted, &found, overlay.contains_key(name)) => {
+            Some((applied, wanted)) => {
                 request(nats, "updating", name, format!("STREAM.UPDATE.{name}"), &wanted).await?;
-                Applied::Updated
+                applied
             }
-            Some(_) => Applied::Unchanged,
         };
         done.push((name.to_owned(), applied));
     }
@@ -82,12 +105,6 @@ pub async fn apply(nats: &Nats, overlay: &Overlay) -> Result<Vec<(String, Applie
         done.push((role.to_owned(), apply_consumer(nats, role).await?));
     }
     Ok(done)
-}
-
-/// An overlay names replicas on purpose, so for applying (unlike verifying) they count.
-fn differs(wanted: &Value, found: &Value, overlaid: bool) -> bool {
-    let replicas = overlaid && wanted.get("num_replicas") != found.get("num_replicas");
-    replicas || !drift::compare("", wanted, found).is_empty()
 }
 
 async fn apply_consumer(nats: &Nats, role: &str) -> Result<Applied, TopologyError> {
@@ -116,25 +133,32 @@ async fn apply_consumer(nats: &Nats, role: &str) -> Result<Applied, TopologyErro
 
 /// Every field in which the server differs from the files; empty: all is as it should be.
 pub async fn verify(nats: &Nats) -> Result<Vec<Drift>, TopologyError> {
-    let mut drifts = verify_streams(nats).await?;
-    for (role, _) in CONSUMERS {
-        let wanted = without_start(&consumer_file(role)?);
-        match found_consumer(nats, role).await? {
-            Some(found) => drifts.extend(drift::compare(role, &wanted, &found)),
-            None => drifts.push(Drift::absent(role)),
+    let mut drifts = verify_streams(nats, &Overlay::new()).await?;
+    drifts.extend(verify_consumers(nats).await?);
+    Ok(drifts)
+}
+
+/// The streams' part of [`verify`]: what the relay may ask. Roles need no more, for each makes its consumer anew.
+pub async fn verify_streams(nats: &Nats, overlay: &Overlay) -> Result<Vec<Drift>, TopologyError> {
+    let mut drifts = Vec::new();
+    for (name, _) in STREAMS {
+        let wanted = stream_file(name, overlay)?;
+        match found_stream(nats, name).await? {
+            Some(found) => drifts.extend(overlay::compare(name, &wanted, &found, overlay)),
+            None => drifts.push(Drift::absent(name)),
         }
     }
     Ok(drifts)
 }
 
-/// The streams' part of [`verify`]: what the relay may ask. Roles need no more, for each makes its consumer anew.
-pub async fn verify_streams(nats: &Nats) -> Result<Vec<Drift>, TopologyError> {
+/// The consumers' part of [`verify`]: what `analyst` may ask.
+pub async fn verify_consumers(nats: &Nats) -> Result<Vec<Drift>, TopologyError> {
     let mut drifts = Vec::new();
-    for (name, _) in STREAMS {
-        let wanted = stream_file(name, &Overlay::new())?;
-        match found_stream(nats, name).await? {
-            Some(found) => drifts.extend(drift::compare(name, &wanted, &found)),
-            None => drifts.push(Drift::absent(name)),
+    for (role, _) in CONSUMERS {
+        let wanted = without_start(&consumer_file(role)?);
+        match found_consumer(nats, role).await? {
+            Some(found) => drifts.extend(drift::compare(role, &wanted, &found)),
+            None => drifts.push(Drift::absent(role)),
         }
     }
     Ok(drifts)

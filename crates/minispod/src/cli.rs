@@ -1,8 +1,10 @@
 //! The command line: every subcommand with the help text that teaches it.
 
+mod help;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{config::Config, config::ConfigError, state::DEFAULT_DIRECTORY, state::StateDir, state::StateError};
 
@@ -15,6 +17,14 @@ use crate::{config::Config, config::ConfigError, state::DEFAULT_DIRECTORY, state
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What was typed. Ends the process with help, or with 2 when it makes no sense.
+    pub fn typed() -> Self {
+        let matches = help::taught(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Where a subcommand finds its configuration.
@@ -106,7 +116,7 @@ pub enum Command {
     /// Print the commented default configuration file
     Config,
     /// Check the configuration and everything it points at
-    Doctor(Source),
+    Doctor(DoctorArgs),
 }
 
 /// Start everything on this machine.
@@ -130,6 +140,16 @@ pub struct Up {
     /// Set for the process that `--detach` starts: its output is a file, so it prints no password
     #[arg(long, hide = true)]
     pub background: bool,
+}
+
+/// Check the configuration and everything it points at.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Check only what this role needs (may be repeated)
+    #[arg(long, value_parser = ["api", "relay", "projector", "provisioner", "billing", "mailer"])]
+    pub role: Vec<String>,
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// Only the state directory.
@@ -157,7 +177,16 @@ pub struct DemoArgs {
 #[derive(Debug, Subcommand)]
 pub enum NatsCommand {
     /// Create or update streams and consumers from the embedded files of `nats/`
-    Apply(Source),
+    Apply {
+        /// JSON file of what this installation decides (default: the key nats.overlay)
+        #[arg(long, value_name = "FILE")]
+        overlay: Option<PathBuf>,
+        /// Take copies away from a stream that has more of them than wanted
+        #[arg(long)]
+        allow_lower: bool,
+        #[command(flatten)]
+        source: Source,
+    },
     /// Print shell lines that let the `nats` CLI in as the read-only user analyst: eval "$(minispod nats env)"
     Env(Source),
 }
@@ -251,7 +280,6 @@ pub enum AdminCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -4,6 +4,7 @@ mod adapters;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
 mod doors;
 mod operations;
 mod processes;
@@ -18,7 +19,6 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use cli::{Cli, Command, Source};
 use roles::Role;
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     // One TLS provider for the whole process; a second call could only come from here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     end_quietly_when_nobody_reads();
-    let cli = Cli::parse();
+    let cli = Cli::typed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -87,7 +87,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Admin(command) => operations::administrators(command).await?,
         Command::Seed(source) => operations::seed_catalogue(source).await?,
         Command::Config => print!("{}", config::DEFAULT_FILE),
-        Command::Doctor(source) => operations::doctor(source).await?,
+        Command::Doctor(arguments) => doctor::run(arguments).await?,
     }
     Ok(())
 }

@@ -1,23 +1,20 @@
-//! Operators' subcommands: NATS, read models, dead letters, administrators, doctor.
+//! Operators' subcommands: NATS, read models, dead letters, administrators.
 
-use std::{io::BufRead as _, time::Duration};
+use std::{io::BufRead as _, path::PathBuf};
 
 use minispod_events::Role as AccountRole;
-use minispod_messaging::topology::Applied;
+use minispod_messaging::topology::{self, Applied, Lowering};
 use minispod_runtime::{dlq, projector, relay};
 
 use crate::{
     cli::{AdminCommand, DlqCommand, NatsCommand, ProjectionsCommand, Source},
-    config::{ClusterKind, Config, SINK_MARK},
     roles::{self, Parts, RoleError},
     seed::{self, NewAccount, SeedError},
     state::{Credentials, StateDir, StateError},
-    wiring,
 };
 
 /// Most parked lanes listed at once.
 const LIST_LIMIT: i64 = 200;
-const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why an operator's subcommand failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +41,8 @@ pub enum OperationError {
     NoCredentials(String),
     #[error("{0} tables of the read models differ from the log")]
     Differ(usize),
+    #[error("the server did not take everything: {0}")]
+    NotTaken(String),
     #[error("{0} of the checks failed")]
     Unwell(usize),
 }
@@ -51,23 +50,41 @@ pub enum OperationError {
 /// `minispod nats …`.
 pub async fn nats(command: NatsCommand) -> Result<(), OperationError> {
     match command {
-        NatsCommand::Apply(source) => {
-            let config = source.load()?;
-            for (name, applied) in roles::apply_topology(&config).await? {
-                let word = match applied {
-                    Applied::Created => "created",
-                    Applied::Updated => "updated",
-                    Applied::Unchanged => "unchanged",
-                };
-                println!("{name:<16} {word}");
-            }
-        }
+        NatsCommand::Apply { overlay, allow_lower, source } => apply(overlay, allow_lower, &source).await?,
         NatsCommand::Env(source) => {
             let config = source.load()?;
             println!("export NATS_URL='{}'", config.nats.url);
             println!("export NATS_USER='{}analyst'", config.nats.user_prefix);
             println!("export NATS_PASSWORD='{}'", config.nats.passwords.analyst);
         }
+    }
+    Ok(())
+}
+
+/// Applies, and looks whether the server took everything.
+async fn apply(file: Option<PathBuf>, allow_lower: bool, source: &Source) -> Result<(), OperationError> {
+    let mut config = source.load()?;
+    let configured = config.nats.overlay.clone();
+    if let Some(file) = file {
+        config.nats.overlay = file.display().to_string();
+    }
+    let lowering = if allow_lower { Lowering::Allowed } else { Lowering::Refused };
+    for (name, applied) in roles::apply_topology(&config, lowering).await? {
+        let word = match applied {
+            Applied::Created => "created",
+            Applied::Updated => "updated",
+            Applied::Unchanged => "unchanged",
+        };
+        println!("{name:<16} {word}");
+    }
+    let nats = roles::connect_nats(&config, "admin").await.map_err(RoleError::Connect)?;
+    let drifts = topology::verify_streams(&nats, &roles::overlay(&config)?).await.map_err(RoleError::Topology)?;
+    if !drifts.is_empty() {
+        let told: Vec<String> = drifts.iter().map(ToString::to_string).collect();
+        return Err(OperationError::NotTaken(told.join("; ")));
+    }
+    if config.nats.overlay != configured {
+        println!("name the file in nats.overlay (MINISPOD_NATS_OVERLAY) too: the relay and doctor go by it");
     }
     Ok(())
 }
@@ -210,10 +227,10 @@ pub async fn new_timeline(yes: bool, source: Source) -> Result<(), OperationErro
     if !yes {
         return Err(OperationError::NotMeant);
     }
-    let parts = Parts::connect(source.load_checked()?).await?;
+    let parts = Parts::connect(source.load_for(&["relay"])?).await?;
     let nats = parts.nats("relay").await?;
-    let timeline =
-        relay::begin_timeline(&parts.store, &nats, &relay::RelayConfig::default()).await.map_err(RoleError::Relay)?;
+    let config = relay::RelayConfig { overlay: roles::overlay(&parts.config)?, ..relay::RelayConfig::default() };
+    let timeline = relay::begin_timeline(&parts.store, &nats, &config).await.map_err(RoleError::Relay)?;
     println!("timeline {timeline} begins; the relay publishes the log into a new stream");
     Ok(())
 }
@@ -223,77 +240,6 @@ pub async fn seed_catalogue(source: Source) -> Result<(), OperationError> {
     let parts = Parts::connect(source.load_checked()?).await?;
     println!("{} plans", roles::seed_catalogue(&parts).await?);
     Ok(())
-}
-
-/// `minispod doctor`: every part that the configuration points at, and what is wrong with it.
-pub async fn doctor(source: Source) -> Result<(), OperationError> {
-    let config = source.load()?;
-    let mut failed = 0;
-    let mut report = |name: &str, outcome: Result<String, String>| match outcome {
-        Ok(text) => println!("ok    {name:<14} {text}"),
-        Err(text) => {
-            failed += 1;
-            println!("FAIL  {name:<14} {text}");
-        }
-    };
-    report("configuration", config.check().map(|()| format!("{:?}", config.mode)).map_err(|error| chain(&error)));
-    report("postgres", within(postgres(&config)).await);
-    for role in roles::Role::ALL {
-        report(&format!("nats {}", role.name()), within(nats_user(&config, role.name())).await);
-    }
-    report("mail", within(mail(&config)).await);
-    report("cluster", within(cluster(&config)).await);
-    if !config.midtrans.standin_url.is_empty() {
-        report("payments", Ok(format!("Midtrans STAND-IN at {}", config.midtrans.standin_url)));
-    }
-    if failed == 0 { Ok(()) } else { Err(OperationError::Unwell(failed)) }
-}
-
-async fn within(check: impl Future<Output = Result<String, String>>) -> Result<String, String> {
-    tokio::time::timeout(CHECK_LIMIT, check)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_LIMIT.as_secs())))
-}
-
-async fn postgres(config: &Config) -> Result<String, String> {
-    let pool = sqlx::PgPool::connect(&config.database.url).await.map_err(|error| chain(&error))?;
-    let (version,): (String,) = sqlx::query_as("SELECT current_setting('server_version')")
-        .fetch_one(&pool)
-        .await
-        .map_err(|error| chain(&error))?;
-    let (events,): (i64,) = sqlx::query_as("SELECT count(*) FROM log.events")
-        .fetch_one(&pool)
-        .await
-        .map_err(|error| format!("PostgreSQL {version}, but the schema is missing (minispod migrate): {error}"))?;
-    Ok(format!("PostgreSQL {version}, {events} events"))
-}
-
-async fn nats_user(config: &Config, role: &str) -> Result<String, String> {
-    let nats = roles::connect_nats(config, role).await.map_err(|error| chain(&error))?;
-    if !nats.flush().await {
-        return Err("the server does not answer this user".to_owned());
-    }
-    Ok(format!("nats-server {}", nats.client().server_info().version))
-}
-
-async fn mail(config: &Config) -> Result<String, String> {
-    let url = config.smtp.url.split('#').next().unwrap_or_default();
-    let sender =
-        minispod_mailer::SmtpSender::new(&minispod_mailer::SmtpConfig::new(url)).map_err(|error| chain(&error))?;
-    match sender.check().await {
-        Ok(true) => Ok(if config.smtp.url.ends_with(SINK_MARK) { "STAND-IN sink" } else { "SMTP server" }.to_owned()),
-        Ok(false) => Err("the server refused".to_owned()),
-        Err(error) => Err(chain(&error)),
-    }
-}
-
-async fn cluster(config: &Config) -> Result<String, String> {
-    if config.cluster.kind == ClusterKind::Simulated {
-        return Ok("SIMULATED: no container runs".to_owned());
-    }
-    let cluster = wiring::cluster(config, None).await.map_err(|error| chain(&error))?;
-    let survey = cluster.survey().await.map_err(|error| chain(&error))?;
-    Ok(format!("{}, {} instances", cluster.kind(), survey.instances.len()))
 }
 
 /// An error and its causes on one line.

@@ -1,6 +1,6 @@
 //! The roles: what each one connects to and runs, alone or all in one process.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, num::NonZeroU32, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_api::{Allowance, ApiConfig, AppState};
@@ -41,6 +41,12 @@ pub enum RoleError {
     Connect(#[from] ConnectError),
     #[error("streams and consumers could not be applied")]
     Topology(#[from] TopologyError),
+    #[error("{path} cannot be laid over the streams")]
+    Overlay {
+        path: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the streams differ from nats/ (apply them with `minispod nats apply`): {0}")]
     Drift(String),
     #[error("the relay refuses to publish")]
@@ -143,6 +149,7 @@ impl Parts {
 }
 
 fn store_config(config: &Config) -> StoreConfig {
+    // Absent only where `check_for` allows it: with the relay, which neither seals nor opens.
     let master = config.secrets.master_key_bytes().unwrap_or_default();
     let mut store = StoreConfig::new(config.database.url.clone(), master, claim_key(&master));
     store.max_connections = config.database.max_connections;
@@ -172,9 +179,24 @@ pub async fn migrate(config: &Config) -> Result<(), RoleError> {
 }
 
 /// Creates or updates streams and consumers; what was done, by name.
-pub async fn apply_topology(config: &Config) -> Result<Vec<(String, topology::Applied)>, RoleError> {
+pub async fn apply_topology(
+    config: &Config,
+    lowering: topology::Lowering,
+) -> Result<Vec<(String, topology::Applied)>, RoleError> {
+    let overlay = overlay(config)?;
     let nats = connect_nats(config, "admin").await?;
-    Ok(topology::apply(&nats, &topology::Overlay::new()).await?)
+    Ok(topology::apply_as(&nats, &overlay, lowering).await?)
+}
+
+/// What this installation lays over the files of `nats/`.
+pub fn overlay(config: &Config) -> Result<topology::Overlay, RoleError> {
+    if config.nats.overlay.is_empty() {
+        return Ok(topology::Overlay::new());
+    }
+    let path = config.nats.overlay.clone();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| RoleError::Overlay { path: path.clone(), source: Box::new(source) })?;
+    topology::read_overlay(&text).map_err(|source| RoleError::Overlay { path, source: Box::new(source) })
 }
 
 /// Publishes the catalogue to start with.
@@ -233,6 +255,7 @@ pub async fn start_all(
         let door = if role == Role::Api { listener.take() } else { None };
         start(&mut running, parts, role, door, &status, simulated.clone()).await?;
     }
+    open_metrics(&mut running, parts, true)?;
     Ok(running)
 }
 
@@ -244,12 +267,21 @@ pub async fn run_one(role: Role, config: Config) -> Result<(), RoleError> {
     let listener = if role == Role::Api { Some(listen(&parts.config)?) } else { None };
     let status = doors::StandIns::of(&parts.config);
     start(&mut running, &parts, role, listener, &status, None).await?;
-    if role != Role::Api && !parts.config.telemetry.metrics_listen.is_empty() {
-        let door = doors::metrics(&parts.config.telemetry.metrics_listen, parts.metrics.clone(), running.stop.clone())?;
-        running.tasks.spawn(async move { ("metrics", door.await.map_err(RoleError::Serve)) });
-    }
+    open_metrics(&mut running, &parts, role == Role::Api)?;
     tracing::info!(role = role.name(), "the role has started");
     running.until_stopped(&shutdown).await
+}
+
+/// `/metrics` at a door of its own, which no ingress leads to: customers' requests and scrapes never meet.
+fn open_metrics(running: &mut RunningRoles, parts: &Parts, with_accounts: bool) -> Result<(), RoleError> {
+    let address = &parts.config.telemetry.metrics_listen;
+    if address.is_empty() {
+        return Ok(());
+    }
+    let pool = with_accounts.then(|| parts.store.pool().clone());
+    let door = doors::metrics(address, parts.metrics.clone(), pool, running.stop.clone())?;
+    running.tasks.spawn(async move { ("metrics", door.await.map_err(RoleError::Serve)) });
+    Ok(())
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RoleError> {
@@ -271,9 +303,10 @@ async fn start(
     let store = parts.store.clone();
     match role {
         Role::Relay => {
-            refuse_drift(&nats).await?;
+            let relay_config = relay::RelayConfig { overlay: overlay(&parts.config)?, ..relay::RelayConfig::default() };
+            refuse_drift(&nats, &relay_config.overlay).await?;
             running.tasks.spawn(async move {
-                (name, relay::run(store, nats, relay::RelayConfig::default(), stop).await.map_err(RoleError::from))
+                (name, relay::run(store, nats, relay_config, stop).await.map_err(RoleError::from))
             });
         }
         Role::Projector => {
@@ -323,11 +356,11 @@ async fn start(
 
 /// The streams must be as the files say before anything is published into them. What is missing the relay makes; a
 /// server that does not answer yet is waited for by the relay itself.
-async fn refuse_drift(nats: &Nats) -> Result<(), RoleError> {
-    match topology::verify_streams(nats).await {
+async fn refuse_drift(nats: &Nats, overlay: &topology::Overlay) -> Result<(), RoleError> {
+    match topology::verify_streams(nats, overlay).await {
         Ok(drifts) => {
             let drifts: Vec<String> =
-                drifts.iter().filter(|drift| !drift.field.is_empty()).map(ToString::to_string).collect();
+                drifts.iter().filter(|drift| !is_repairable(drift)).map(ToString::to_string).collect();
             if drifts.is_empty() { Ok(()) } else { Err(RoleError::Drift(drifts.join("; "))) }
         }
         Err(error) => {
@@ -338,6 +371,11 @@ async fn refuse_drift(nats: &Nats) -> Result<(), RoleError> {
             Ok(())
         }
     }
+}
+
+/// What is missing the relay makes; how many copies there are hurts no publishing.
+fn is_repairable(drift: &topology::Drift) -> bool {
+    ["", "num_replicas", "placement"].contains(&drift.field.as_str())
 }
 
 /// Starts a reactor's loops.
@@ -405,9 +443,9 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         metrics_token: (!config.http.metrics_token.is_empty()).then(|| config.http.metrics_token.clone()),
         trusted_proxies: config.http.trusted_proxies.clone(),
         body_limit: config.http.body_limit,
-        address_allowance: allowance(config.http.rate_per_minute),
-        payment_allowance: allowance(config.http.payments_per_minute),
-        sign_in_allowance: allowance(config.http.failed_sign_ins_per_minute),
+        address_allowance: allowance(config.http.rate_limit, Duration::from_millis(config.http.rate_window_ms)),
+        payment_allowance: allowance(config.http.payments_per_minute, Duration::from_mins(1)),
+        sign_in_allowance: allowance(config.http.failed_sign_ins_per_minute, Duration::from_mins(1)),
         brand: config.smtp.from_name.clone(),
         refresh_lifetime: Duration::from_secs(config.limits.refresh_token_seconds),
         drain: Duration::from_secs(config.limits.drain_seconds),
@@ -416,8 +454,8 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
 }
 
 /// 0 switches a limit off.
-fn allowance(per_minute: u32) -> Allowance {
-    Allowance::per_minute(if per_minute == 0 { u32::MAX } else { per_minute })
+fn allowance(count: u32, window: Duration) -> Allowance {
+    NonZeroU32::new(count).map_or_else(Allowance::unlimited, |count| Allowance { count, window })
 }
 
 /// `GET /health/ready`: whether it is ready, and its report.

@@ -11,12 +11,10 @@ use minispod_billing::{
 };
 use minispod_domain::ports::{Documents, People, Reactor, Secrets};
 use minispod_events::{Event, Fact, TopUpEvent};
-use minispod_kernel::{Clock, Language};
+use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
-use minispod_provisioner::{
-    Cluster, KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog,
-};
+use minispod_provisioner::{Cluster, KubeCluster, KubeConnection, ProvisionerReactor, ReactorSettings, catalog};
 use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
 use minispod_store::Store;
 
@@ -57,8 +55,8 @@ pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
     })
 }
 
-/// The gateway's half of the billing reactor.
-pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
+/// A client of the payment gateway.
+pub fn gateway(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<MidtransClient, RoleError> {
     let settings = &config.midtrans;
     let environment = if !settings.standin_url.is_empty() && settings.server_key == STANDIN_SERVER_KEY {
         Environment::At { base_url: settings.standin_url.clone() }
@@ -75,8 +73,13 @@ pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, 
         finish: format!("{}/billing/payment/finish", config.frontend_url),
         error: format!("{}/billing/payment/error", config.frontend_url),
     });
-    let gateway = MidtransClient::new(client, store.clock().clone(), store.ids().clone())
-        .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })?;
+    MidtransClient::new(client, clock, ids)
+        .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })
+}
+
+/// The gateway's half of the billing reactor.
+pub fn midtrans(config: &Config, store: &Store) -> Result<Arc<MidtransReactor>, RoleError> {
+    let gateway = gateway(config, store.clock().clone(), store.ids().clone())?;
     Ok(Arc::new(MidtransReactor::new(MidtransPorts {
         gateway: Arc::new(gateway),
         orders: Arc::new(LogOrders(store.clone())),
@@ -144,13 +147,7 @@ pub async fn cluster(config: &Config, simulated: Option<Arc<dyn Cluster>>) -> Re
 
 /// The provisioner reactor.
 pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> ProvisionerReactor {
-    let options = PlanOptions::new(
-        &config.cluster.namespace_prefix,
-        &config.cluster.domain,
-        &config.cluster.ingress_class,
-        (!config.cluster.tls_issuer.is_empty()).then_some(config.cluster.tls_issuer.as_str()),
-    );
-    let settings = ReactorSettings::new(options);
+    let settings = ReactorSettings::new(config.cluster.plan_options());
     ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings)
 }
 

@@ -76,6 +76,8 @@ pub struct Workload {
     pub generation: u32,
     /// The address the instance answers at; empty when unknown.
     pub address: String,
+    /// Components that the program needs beside it; empty on all other workloads.
+    pub companions: Vec<String>,
     /// Whether the cluster has looked at the newest version of it.
     pub observed: bool,
     pub wanted: u32,

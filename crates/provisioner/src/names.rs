@@ -23,6 +23,8 @@ pub const GENERATION: &str = "minispod.dev/generation";
 pub const POSITION: &str = "minispod.dev/position";
 /// Annotation: the address the instance answers at.
 pub const ADDRESS: &str = "minispod.dev/address";
+/// Annotation of the program's workload: components that must run beside it, separated by commas; absent when none.
+pub const COMPANIONS: &str = "minispod.dev/companions";
 /// The component that is the program itself.
 pub const APP: &str = "app";
 /// The component beside it.
@@ -71,6 +73,11 @@ pub fn instance_labels(spec: &InstanceSpec) -> BTreeMap<String, String> {
 /// What a workload's selector names: it can never change, so only what never does.
 pub fn selector(spec: &InstanceSpec, component: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(INSTANCE.to_owned(), spec.instance_id.clone()), (COMPONENT.to_owned(), component.to_owned())])
+}
+
+/// The components that an annotation [`COMPANIONS`] names.
+pub fn companions(annotation: Option<&str>) -> Vec<String> {
+    annotation.into_iter().flat_map(|text| text.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whether `text` is a DNS label.

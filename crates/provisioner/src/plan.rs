@@ -114,9 +114,12 @@ pub fn plan(
     for object in &mut objects {
         render::stamp(object, &places.namespace, &customer, &BTreeMap::new());
     }
+    let of_program = program_annotations(&annotations, offering);
     let own = [render::objects("instance.yaml", &context)?, render::objects(&render::manifests(offering), &context)?];
     for mut object in own.into_iter().flatten() {
-        render::stamp(&mut object, &places.namespace, &instance, &annotations);
+        let is_program = object["kind"] == "Deployment" && object["metadata"]["name"] == places.workload.as_str();
+        let annotations = if is_program { &of_program } else { &annotations };
+        render::stamp(&mut object, &places.namespace, &instance, annotations);
         objects.push(object);
     }
     objects.sort_by_key(|object| render::rank(object, &places.workload));
@@ -128,6 +131,12 @@ pub fn plan(
         volume_claim: places.volume_claim,
         objects,
     })
+}
+
+/// The program's workload also says what must run beside it, so that whoever looks later need not know the offering.
+fn program_annotations(common: &BTreeMap<String, String>, offering: &Offering) -> BTreeMap<String, String> {
+    let companion = offering.companion.as_ref().map(|_| (names::COMPANIONS.to_owned(), names::DATABASE.to_owned()));
+    common.clone().into_iter().chain(companion).collect()
 }
 
 /// Names and addresses of one instance.

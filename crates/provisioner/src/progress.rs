@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use minispod_kernel::Timestamp;
 
-use crate::cluster::{Observed, PodSeen, Workload};
+use crate::{
+    cluster::{Observed, PodSeen, Workload},
+    names,
+};
 
 /// How patient we are with what may still turn out well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +34,20 @@ pub enum Progress {
     Failed(String),
 }
 
-/// Whether the workloads of `generation` run as wanted.
+/// Whether the program of `generation` and all that it needs beside it run as wanted.
 pub fn judge(observed: &Observed, generation: u32, now: Timestamp, patience: Patience) -> Progress {
     if let Some(failure) = failure(observed, generation, now, patience) {
         return Progress::Failed(failure);
     }
-    if observed.workloads.is_empty() {
+    let of = |component: &str| {
+        observed.workloads.iter().find(|one| one.component == component && one.generation == generation)
+    };
+    // Taken last of all: before that a companion may run, or the program as it was asked for earlier.
+    let Some(program) = of(names::APP) else {
         return Progress::Waiting("the cluster has not taken the program yet".to_owned());
+    };
+    if let Some(missing) = program.companions.iter().find(|companion| of(companion).is_none()) {
+        return Progress::Waiting(format!("{} is missing", part(missing)));
     }
     match observed.workloads.iter().find(|workload| !runs(workload)) {
         None => Progress::Ready,
@@ -139,7 +149,7 @@ fn waiting(observed: &Observed, workload: &Workload) -> String {
 }
 
 fn part(component: &str) -> &'static str {
-    if component == crate::names::DATABASE { "the database" } else { "the program" }
+    if component == names::DATABASE { "the database" } else { "the program" }
 }
 
 /// Cluster sentences can be pages long; events keep the beginning.
@@ -199,6 +209,24 @@ mod tests {
         ] {
             assert!(matches!(judged(not_ready.clone(), vec![]), Progress::Waiting(_)), "{not_ready:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_ready_before_its_program_and_its_companions_of_this_generation() {
+        let judged = |workloads| {
+            let observed = Observed { workloads, ..Observed::default() };
+            judge(&observed, 2, Timestamp::from_unix_millis(NOW), Patience::default())
+        };
+        let database = || Workload { component: "database".into(), ..workload() };
+        let program = || Workload { companions: vec!["database".into()], ..workload() };
+        let not_taken = Progress::Waiting("the cluster has not taken the program yet".into());
+        assert_eq!(judged(vec![database()]), not_taken, "the companion is applied first");
+        let old = Workload { generation: 1, ..program() };
+        assert_eq!(judged(vec![database(), old]), not_taken, "the program still runs as it was asked for earlier");
+        assert_eq!(judged(vec![program()]), Progress::Waiting("the database is missing".into()));
+        let starting = Workload { ready: 0, ..database() };
+        assert!(matches!(judged(vec![program(), starting]), Progress::Waiting(_)));
+        assert_eq!(judged(vec![database(), program()]), Progress::Ready);
     }
 
     #[test]

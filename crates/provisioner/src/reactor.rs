@@ -3,7 +3,7 @@
 mod task;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -70,6 +70,8 @@ pub struct ProvisionerReactor {
     settings: ReactorSettings,
     /// The newest generation this process has heard of, by instance: a hint that ends a wait which nobody wants any more.
     newest: Mutex<BTreeMap<String, u32>>,
+    /// Starts (instance and generation) whose objects this process has applied and that are still waited for.
+    applied: Mutex<BTreeSet<(String, u32)>>,
 }
 
 impl ProvisionerReactor {
@@ -81,7 +83,7 @@ impl ProvisionerReactor {
         ids: Arc<dyn IdSource>,
         settings: ReactorSettings,
     ) -> Self {
-        Self { cluster, secrets, clock, ids, settings, newest: Mutex::default() }
+        Self { cluster, secrets, clock, ids, settings, newest: Mutex::default(), applied: Mutex::default() }
     }
 
     fn hear(&self, instance_id: &str, generation: u32) {
@@ -96,6 +98,26 @@ impl ProvisionerReactor {
     fn is_outdated(&self, task: &Task) -> bool {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.get(&task.instance_id).is_some_and(|known| *known > task.generation)
+    }
+
+    /// Whether an earlier look of this process applied the start's objects.
+    fn has_applied(&self, task: &Task) -> bool {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        applied.contains(&(task.instance_id.clone(), task.generation))
+    }
+
+    /// Forgetting costs one apply that changes nothing.
+    fn remember_applied(&self, task: &Task, waits: bool) {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = (task.instance_id.clone(), task.generation);
+        if !waits {
+            applied.remove(&start);
+            return;
+        }
+        if applied.len() >= REMEMBERED {
+            applied.pop_first();
+        }
+        applied.insert(start);
     }
 
     async fn reconcile(&self, task: &Task, reports: &Reports<'_>) -> Result<Performed, EffectError> {
@@ -116,7 +138,8 @@ impl ProvisionerReactor {
         done.map_err(effect_error)
     }
 
-    /// Towards running: apply once per generation, then look until it is ready, hopeless or late.
+    /// Towards running: apply, then look until it is ready, hopeless or late. Whoever takes the request up anew, after a
+    /// crash or on an operator's word, applies again: what others removed meanwhile comes back.
     async fn run(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
         match self.try_run(task, reports, target).await {
             Ok(performed) => Ok(performed),
@@ -137,7 +160,7 @@ impl ProvisionerReactor {
             return Ok(Performed::default());
         }
         let plan = self.plan(task).await?;
-        let fresh = !taken(&observed, &plan, task.generation);
+        let fresh = !self.has_applied(task) || !taken(&observed, &plan, task.generation);
         if fresh {
             let applied = self.cluster.apply(&plan.objects).await?;
             tracing::info!(
@@ -148,7 +171,9 @@ impl ProvisionerReactor {
             observed = self.cluster.observe(target).await?;
         }
         let now = self.clock.now();
-        match progress::judge(&observed, task.generation, now, self.settings.patience) {
+        let progress = progress::judge(&observed, task.generation, now, self.settings.patience);
+        self.remember_applied(task, matches!(progress, Progress::Waiting(_)) && !self.is_late(task));
+        match progress {
             Progress::Ready => Ok(reports.ready(&plan, self.cluster.kind())),
             Progress::Failed(why) => Ok(reports.failed(&why)),
             Progress::Waiting(why) if self.is_late(task) => {

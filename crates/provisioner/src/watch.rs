@@ -194,8 +194,8 @@ mod tests {
     use super::*;
     use crate::cluster::{Applied, Survey, Workload};
 
-    /// A cluster with one instance, ready or not.
-    struct One(Mutex<(u32, bool)>);
+    /// A cluster with one instance of these workloads.
+    struct One(Mutex<Vec<Workload>>);
 
     #[async_trait]
     impl Cluster for One {
@@ -215,23 +215,27 @@ mod tests {
             Ok(())
         }
         async fn survey(&self) -> Result<Survey, ClusterError> {
-            let (generation, ready) = *self.0.lock().expect("not poisoned");
-            let workload = Workload {
-                generation,
-                address: "https://a".into(),
-                observed: true,
-                wanted: 1,
-                updated: 1,
-                total: 1,
-                ready: u32::from(ready),
-                ..Workload::default()
-            };
             let target = Target { namespace: "n".into(), instance_id: "i".into() };
-            let observed = Observed { workloads: vec![workload], ..Observed::default() };
+            let workloads = self.0.lock().expect("not poisoned").clone();
+            let observed = Observed { workloads, ..Observed::default() };
             Ok(Survey { instances: vec![(target, observed)], mark: "1".into() })
         }
         async fn changed(&self, _: &str, _: Duration) -> Result<bool, ClusterError> {
             Ok(true)
+        }
+    }
+
+    fn workload(component: &str, generation: u32, ready: bool) -> Workload {
+        Workload {
+            component: component.into(),
+            generation,
+            address: "https://a".into(),
+            observed: true,
+            wanted: 1,
+            updated: 1,
+            total: 1,
+            ready: u32::from(ready),
+            ..Workload::default()
         }
     }
 
@@ -264,7 +268,7 @@ mod tests {
 
     impl Bench {
         fn new(ready: bool) -> Self {
-            let cluster = Arc::new(One(Mutex::new((1, ready))));
+            let cluster = Arc::new(One(Mutex::new(vec![workload("app", 1, ready)])));
             let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
             let notes = Arc::new(Notes::default());
             let watch = HealthWatch::new(cluster.clone(), clock.clone(), notes.clone(), WatchSettings::default());
@@ -273,7 +277,11 @@ mod tests {
 
         /// Sets the instance, lets time pass, looks; gives what was said.
         async fn see(&mut self, generation: u32, ready: bool, seconds: u64) -> Vec<InstanceCommand> {
-            *self.cluster.0.lock().expect("not poisoned") = (generation, ready);
+            self.see_all(vec![workload("app", generation, ready)], seconds).await
+        }
+
+        async fn see_all(&mut self, workloads: Vec<Workload>, seconds: u64) -> Vec<InstanceCommand> {
+            *self.cluster.0.lock().expect("not poisoned") = workloads;
             self.clock.advance(Duration::from_secs(seconds));
             self.watch.look().await.expect("looked");
             std::mem::take(&mut *self.notes.taken.lock().expect("not poisoned"))
@@ -313,6 +321,21 @@ mod tests {
         bench.see(1, false, 1).await;
         assert_eq!(bench.see(2, false, 500).await, []);
         assert_eq!(bench.see(2, true, 1).await, [well(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_running_companion_alone_is_not_the_service() {
+        let mut bench = Bench::new(false);
+        let (database, app) = (workload("database", 1, true), workload("app", 1, true));
+        assert_eq!(bench.see_all(vec![database.clone()], 1).await, []);
+        let program = Workload { companions: vec!["database".into()], ..app };
+        assert_eq!(bench.see_all(vec![program.clone()], 1).await, []);
+        assert_eq!(bench.see_all(vec![database.clone(), program.clone()], 1).await, [well(1)]);
+        // A restart has reached the database and not the program.
+        let newer = Workload { generation: 2, ..database };
+        assert_eq!(bench.see_all(vec![newer.clone(), program.clone()], 1).await, []);
+        let program = Workload { generation: 2, ..program };
+        assert_eq!(bench.see_all(vec![newer, program], 1).await, [well(2)]);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
 
 /// Gets the servers, builds in release mode, and hands over `arguments`.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
-    tools::fetch(false)?;
+    tools::fetch(tools::Wanted::default())?;
     let mut command = cargo::command(&["run", "--release", "--package", "minispod-bench", "--"]);
     aloud(command.args(arguments))
 }

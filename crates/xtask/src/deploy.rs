@@ -3,6 +3,9 @@
 mod compose;
 mod manifests;
 mod metric_names;
+mod scrapes;
+mod secrets;
+mod variables;
 
 use std::{
     fs,
@@ -28,10 +31,20 @@ pub fn check() -> Result<Outcome, Failure> {
     outcome.record(copy_complaints(&deploy));
     outcome.record(metric_names::complaints(&deploy)?);
     let text = read(&deploy.join("compose.yaml"))?;
-    outcome.record(compose::complaints(&documents(&text)?.remove(0)));
+    let compose = documents(&text)?.remove(0);
+    outcome.record(compose::complaints(&compose));
+    outcome.record(variables::complaints(&deploy, &compose)?);
+    outcome.record(scrapes::complaints(&deploy)?);
+    outcome.record(secrets::complaints(&secrets::table(&deploy)?));
     for folder in ["base", "overlays/production"] {
         match rendered(&deploy.join("k8s").join(folder))? {
-            Some(text) => outcome.record(manifests::complaints(folder, &documents(&text)?)),
+            Some(text) => {
+                let documents = documents(&text)?;
+                outcome.record(manifests::complaints(folder, &documents));
+                outcome.record(variables::complaints_of_settings(folder, &documents)?);
+                outcome.record(scrapes::complaints_of_manifests(folder, &documents));
+                outcome.record(secrets::complaints_of_mounts(folder, &documents));
+            }
             None => outcome.add(checks::skipped(&format!("deploy/k8s/{folder}"), "neither kubectl nor Go is on PATH")),
         }
     }

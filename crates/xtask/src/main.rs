@@ -49,7 +49,7 @@ enum Task {
     },
     /// Run every check, tier by tier, and print what ran, failed and was skipped
     ///
-    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli turns a skip for want of that part into a failure.
+    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli,pdf turns a skip for want of that part into a failure.
     /// MINISPOD_TEST_PG and MINISPOD_TEST_NATS name servers to use instead of starting a pair.
     Test {
         /// Run only this tier (may be repeated)
@@ -64,7 +64,7 @@ enum Task {
     },
     /// Fetch Postgres and nats-server; with --all also what only the tests need
     Tools {
-        /// Also the `nats` command line, etcd and the Kubernetes control plane (15 CPU-minutes, once)
+        /// Also the `nats` command line, Poppler, etcd and the Kubernetes control plane (15 CPU-minutes, once)
         #[arg(long)]
         all: bool,
     },
@@ -95,7 +95,7 @@ fn run(task: Task) -> Result<(), Failure> {
     match task {
         Task::Up { arguments } => up::run(&arguments),
         Task::Test { only, long, filter } => tiers::run(&tiers::Wanted { only, long, filter }),
-        Task::Tools { all } => tools::fetch(all),
+        Task::Tools { all } => tools::fetch(if all { tools::Wanted::ALL } else { tools::Wanted::default() }),
         Task::Tidy => tidy::run(),
         Task::Schemas => schemas::write(),
         Task::Bench { arguments } => bench::run(&arguments),

@@ -4,6 +4,9 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Why a task failed.
@@ -45,6 +48,26 @@ pub fn quietly(command: &mut Command) -> Result<String, Failure> {
     because(format!("`{}` ended with {}:\n{end}", words(command), output.status))
 }
 
+/// As [`quietly`]; while it takes long, `tell` is called every so often with the time since the start.
+pub fn quietly_telling(
+    command: &mut Command,
+    every: Duration,
+    tell: impl Fn(Duration) + Send,
+) -> Result<String, Failure> {
+    let started = Instant::now();
+    let (ended, ending) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while ending.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                tell(started.elapsed());
+            }
+        });
+        let outcome = quietly(command);
+        drop(ended);
+        outcome
+    })
+}
+
 fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
     Failure::Because(format!("cannot run {}: {error}", command.get_program().to_string_lossy()))
 }
@@ -77,4 +100,23 @@ pub fn root() -> PathBuf {
 /// A line of progress.
 pub fn say(text: &str) {
     eprintln!("   xtask  {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_told_of_while_it_runs() {
+        let mark = env::temp_dir().join(format!("minispod-told-{}", std::process::id()));
+        let _ = std::fs::remove_file(&mark);
+        // It ends only because it was told of.
+        let script = format!("while [ ! -e {0} ]; do :; done; echo done", mark.display());
+        let mut command = Command::new("/bin/sh");
+        let said = quietly_telling(command.args(["-c", &script]), Duration::from_millis(5), |_| {
+            let _ = std::fs::write(&mark, "");
+        });
+        let _ = std::fs::remove_file(&mark);
+        assert_eq!(said.expect("the shell runs").trim(), "done");
+    }
 }

@@ -59,7 +59,7 @@ pub fn run(wanted: &Wanted) -> Result<(), Failure> {
     let mut rows = Vec::new();
     if needs_servers {
         let started = Instant::now();
-        let outcome = tools_outcome(tools::fetch(tiers.contains(&Tier::Kubernetes) || tiers.contains(&Tier::Stories)));
+        let outcome = tools_outcome(tools::fetch(tools_of(&tiers)));
         rows.push(Row { tier: "tools", outcome, took: started.elapsed() });
     }
     let mut servers = None;
@@ -86,6 +86,12 @@ pub fn run(wanted: &Wanted) -> Result<(), Failure> {
     let failed = rows.iter().any(|row| !row.outcome.failures.is_empty());
     println!("\n{}", table(&rows));
     if failed { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// What these tiers need beside the servers.
+fn tools_of(tiers: &[Tier]) -> tools::Wanted {
+    let has = |tier| tiers.contains(&tier);
+    tools::Wanted { cluster: has(Tier::Kubernetes) || has(Tier::Stories), pdf: has(Tier::Integration) }
 }
 
 /// A tool that cannot be had is not a failure by itself: the tests that need it say so, and fail where it is required.
@@ -217,6 +223,13 @@ mod tests {
         let outcome = read_tests(command).expect("the shell runs");
         assert_eq!((outcome.passed, outcome.skipped), (1, vec!["y: no server".to_owned()]));
         assert!(outcome.failures.is_empty());
+    }
+
+    #[test]
+    fn a_tier_gets_the_tools_that_its_tests_require() {
+        assert_eq!(tools_of(Tier::value_variants()), tools::Wanted::ALL);
+        assert_eq!(tools_of(&[Tier::Unit]), tools::Wanted::default());
+        assert!(tools_of(&[Tier::Integration]).pdf && tools_of(&[Tier::Stories]).cluster);
     }
 
     #[test]

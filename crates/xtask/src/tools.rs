@@ -6,13 +6,16 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::shell::{Failure, because, on_path, quietly, root, say, variable, words};
+use crate::shell::{Failure, because, on_path, quietly, quietly_telling, root, say, variable, words};
+
+/// How often a long build says that it still goes on.
+const PROGRESS_EVERY: Duration = Duration::from_secs(15);
 
 /// The pinned list.
 #[derive(Debug, Deserialize)]
@@ -23,6 +26,7 @@ pub struct Pins {
     kubernetes: Kubernetes,
     postgres: SystemPackage,
     etcd: SystemPackage,
+    poppler: SystemPackage,
     /// Renders the Kubernetes manifests where no kubectl is there.
     pub kustomize: GoProgram,
 }
@@ -68,8 +72,22 @@ struct SystemPackage {
     brew: String,
 }
 
-/// Gets what `up` needs; with `all` also what only the tests need. Tries everything before it complains.
-pub fn fetch(all: bool) -> Result<(), Failure> {
+/// What is wanted beside the two servers, which everybody needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The `nats` command line, etcd and the Kubernetes control plane.
+    pub cluster: bool,
+    /// What reads PDFs.
+    pub pdf: bool,
+}
+
+impl Wanted {
+    /// All that tests need.
+    pub const ALL: Self = Self { cluster: true, pdf: true };
+}
+
+/// Gets the servers and what is wanted beside them. Tries everything before it complains.
+pub fn fetch(wanted: Wanted) -> Result<(), Failure> {
     let pins = pins()?;
     let mut complaints = Vec::new();
     let mut note = |result: Result<(), Failure>| match result {
@@ -79,7 +97,10 @@ pub fn fetch(all: bool) -> Result<(), Failure> {
     };
     note(postgres(&pins.postgres));
     note(nats_server(&pins.nats_server));
-    if all {
+    if wanted.pdf {
+        note(poppler(&pins.poppler));
+    }
+    if wanted.cluster {
         note(nats_cli(&pins.nats_cli));
         note(etcd(&pins.etcd));
         note(kubernetes(&pins.kubernetes));
@@ -100,32 +121,83 @@ pub fn cache() -> PathBuf {
 }
 
 fn postgres(pin: &SystemPackage) -> Result<(), Failure> {
-    if let Some((found, version)) = find_postgres(pin) {
-        say(&format!("have  PostgreSQL {version} ({})", found.display()));
-        return Ok(());
+    match best("PostgreSQL", postgres_programs(), &pin.minimum) {
+        Found::Good(program, version) => {
+            say(&format!("have  PostgreSQL {version} ({})", program.display()));
+            return Ok(());
+        }
+        Found::Old(told) => say(&format!("old   {told}")),
+        Found::None => {}
     }
     system_package("PostgreSQL", pin)?;
-    match find_postgres(pin) {
-        Some(_) => Ok(()),
-        None => because(format!("PostgreSQL {} or newer is needed; the system's package is older", pin.minimum)),
+    match best("PostgreSQL", postgres_programs(), &pin.minimum) {
+        Found::Good(..) => Ok(()),
+        Found::Old(told) => because(format!("{told}; the system's package is older, too")),
+        Found::None => because(format!("PostgreSQL {} or newer is needed; none was found", pin.minimum)),
     }
 }
 
-fn find_postgres(pin: &SystemPackage) -> Option<(PathBuf, String)> {
+fn postgres_programs() -> Vec<PathBuf> {
     let mut candidates: Vec<PathBuf> = on_path("postgres").into_iter().collect();
     for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
         let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
         candidates.extend(entries.map(|entry| entry.path().join("bin/postgres")).filter(|path| path.is_file()));
     }
-    candidates.into_iter().find_map(|program| new_enough(&program, &pin.minimum).map(|version| (program, version)))
+    candidates
 }
 
 fn etcd(pin: &SystemPackage) -> Result<(), Failure> {
-    if let Some(found) = on_path("etcd") {
-        say(&format!("have  etcd ({})", found.display()));
-        return Ok(());
+    match best("etcd", on_path("etcd"), &pin.minimum) {
+        Found::Good(program, version) => {
+            say(&format!("have  etcd {version} ({})", program.display()));
+            return Ok(());
+        }
+        Found::Old(told) => say(&format!("old   {told}")),
+        Found::None => {}
     }
     system_package("etcd", pin)
+}
+
+/// What was found of a program.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Good(PathBuf, String),
+    /// Only older ones: which, and what is needed.
+    Old(String),
+    None,
+}
+
+/// The first of the programs that is new enough; else what to say of the last that is not.
+fn best(what: &str, programs: impl IntoIterator<Item = PathBuf>, minimum: &str) -> Found {
+    let mut found = Found::None;
+    for program in programs {
+        let Some(version) = version_of(&program) else { continue };
+        if numbers(&version) >= numbers(minimum) {
+            return Found::Good(program, version);
+        }
+        let place = program.display();
+        found = Found::Old(format!("{what} {version} ({place}) will not do: {minimum} or newer is needed"));
+    }
+    found
+}
+
+/// Two of its programs are used; each says its version on standard error, and only when asked in its own way.
+fn poppler(pin: &SystemPackage) -> Result<(), Failure> {
+    if let Some(version) = find_poppler(pin) {
+        say(&format!("have  Poppler {version}"));
+        return Ok(());
+    }
+    system_package("Poppler, which reads PDFs,", pin)?;
+    match find_poppler(pin) {
+        Some(_) => Ok(()),
+        None => because(format!("Poppler {} or newer is needed; the system's package is older", pin.minimum)),
+    }
+}
+
+fn find_poppler(pin: &SystemPackage) -> Option<String> {
+    on_path("pdftoppm")?;
+    let output = Command::new(on_path("pdftotext")?).arg("-v").output().ok()?;
+    version_in(&String::from_utf8_lossy(&output.stderr)).filter(|version| numbers(version) >= numbers(&pin.minimum))
 }
 
 fn system_package(what: &str, pin: &SystemPackage) -> Result<(), Failure> {
@@ -165,11 +237,13 @@ fn is_root() -> bool {
 
 fn nats_server(pin: &NatsServer) -> Result<(), Failure> {
     let cached = cache().join("bin/nats-server");
-    for program in on_path("nats-server").into_iter().chain([cached.clone()]) {
-        if let Some(version) = new_enough(&program, &pin.minimum) {
+    match best("nats-server", on_path("nats-server").into_iter().chain([cached.clone()]), &pin.minimum) {
+        Found::Good(program, version) => {
             say(&format!("have  nats-server {version} ({})", program.display()));
             return Ok(());
         }
+        Found::Old(told) => say(&format!("old   {told}")),
+        Found::None => {}
     }
     let here = format!("{}-{}", env::consts::OS, env::consts::ARCH);
     let Some(wheel) = pin.wheels.get(&here) else {
@@ -243,24 +317,56 @@ fn kubernetes(pin: &Kubernetes) -> Result<(), Failure> {
         say(&format!("have  Kubernetes {} ({})", pin.version, directory.display()));
         return Ok(());
     }
-    if on_path("go").is_none() {
-        return because(format!(
-            "Kubernetes is built with Go {} or newer, which was not found on PATH",
-            pin.minimum_go
-        ));
-    }
+    check_go(&pin.minimum_go)?;
     make_directory(&directory)?;
     for program in missing {
         let started = Instant::now();
         say(&format!("build {program} {} (5 CPU-minutes, once; sources are downloaded first)", pin.version));
         // Built under another name, so an interrupted build is never taken for a finished one.
         let unfinished = directory.join(format!("{program}.unfinished"));
-        quietly(&mut build_of(program, &pin.version, &unfinished))?;
+        quietly_telling(&mut build_of(program, &pin.version, &unfinished), PROGRESS_EVERY, |since| {
+            say(&format!("build {program}: {} s so far", since.as_secs()));
+        })?;
         let finished = directory.join(program);
         fs::rename(&unfinished, &finished).map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
         say(&format!("built {program} in {} s", started.elapsed().as_secs()));
     }
     Ok(())
+}
+
+/// Before minutes of building end in an error about a language version.
+fn check_go(minimum: &str) -> Result<(), Failure> {
+    let remedy = "install it from https://go.dev/dl, or name a built control plane with KUBEBUILDER_ASSETS";
+    let Some(go) = on_path("go") else {
+        return because(format!(
+            "Kubernetes is built with Go {minimum} or newer, which was not found on PATH; {remedy}"
+        ));
+    };
+    // Asked where it will build: a newer toolchain that the module names and Go fetches by itself counts.
+    let said = match quietly(Command::new(&go).arg("version").current_dir(root().join("tests/kubernetes"))) {
+        Ok(said) => said,
+        Err(Failure::Because(reason)) => {
+            return because(format!("Go {minimum} or newer cannot be had from {}: {reason}\n{remedy}", go.display()));
+        }
+        Err(reported) => return Err(reported),
+    };
+    match go_version(&said) {
+        Some(version) if numbers(version) >= numbers(minimum) => {
+            say(&format!("have  Go {version} ({})", go.display()));
+            Ok(())
+        }
+        found => because(format!(
+            "Kubernetes is built with Go {minimum} or newer; {} is {}; {remedy}",
+            go.display(),
+            found.unwrap_or("of a version it does not tell")
+        )),
+    }
+}
+
+/// `1.26.1` of `go version go1.26.1 linux/amd64`.
+fn go_version(said: &str) -> Option<&str> {
+    let version = said.split_whitespace().nth(2)?.strip_prefix("go")?;
+    version.starts_with(|first: char| first.is_ascii_digit()).then_some(version)
 }
 
 fn build_of(program: &str, version: &str, output: &Path) -> Command {
@@ -275,12 +381,15 @@ fn build_of(program: &str, version: &str, output: &Path) -> Command {
     command
 }
 
-/// The program's version if it runs and is at least `minimum`.
-fn new_enough(program: &Path, minimum: &str) -> Option<String> {
-    let said = quietly(Command::new(program).arg("--version")).ok()?;
+/// The program's version, if it runs and tells it.
+fn version_of(program: &Path) -> Option<String> {
+    version_in(&quietly(Command::new(program).arg("--version")).ok()?)
+}
+
+/// The first version in a program's words about itself.
+fn version_in(said: &str) -> Option<String> {
     let words = said.split_whitespace().map(|word| word.trim_start_matches('v'));
-    let version = words.into_iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
-    (numbers(version) >= numbers(minimum)).then(|| version.to_owned())
+    words.into_iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
 }
 
 /// `15.18` as `[15, 18]`; a part that is no number ends it.
@@ -323,6 +432,8 @@ mod tests {
         let pins = pins().expect("the pinned list reads");
         assert!(pins.nats_server.wheels.values().all(|wheel| wheel.sha256.len() == 64));
         assert!(pins.nats_server.package.ends_with(&pins.nats_server.version));
+        let minimums = [&pins.poppler.minimum, &pins.postgres.minimum, &pins.nats_server.minimum];
+        assert!(minimums.into_iter().all(|minimum| numbers(minimum)[0] > 0), "{minimums:?}");
         assert!(pins.nats_cli.package.contains("@v") && pins.kustomize.package.contains("@v"));
     }
 
@@ -330,6 +441,39 @@ mod tests {
     fn versions_compare_as_numbers() {
         assert!(numbers("2.9.10") < numbers("2.11"));
         assert!(numbers("15.18") >= numbers("15"));
+        let said = "pdftotext version 22.12.0\nCopyright 2005-2022 The Poppler Developers";
+        assert_eq!(version_in(said).as_deref(), Some("22.12.0"));
+    }
+
+    /// A program that tells this version.
+    fn program(name: &str, version: &str) -> PathBuf {
+        let path = env::temp_dir().join(format!("minispod-tool-{name}-{}", std::process::id()));
+        fs::write(&path, format!("#!/bin/sh\necho '{version}'\n")).expect("it can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be made to run");
+        path
+    }
+
+    #[test]
+    fn an_old_program_is_passed_over_and_told_of() {
+        let old = program("old", "nats-server: v2.9.10");
+        let new = program("new", "nats-server: v2.15.1");
+        let found = best("nats-server", [old.clone(), new.clone()], "2.11");
+        let alone = best("nats-server", [old.clone()], "2.11");
+        let nothing = best("nats-server", [PathBuf::from("/nowhere")], "2.11");
+        for file in [&old, &new] {
+            let _ = fs::remove_file(file);
+        }
+        assert_eq!(found, Found::Good(new, "2.15.1".to_owned()));
+        let Found::Old(told) = alone else { panic!("an old one will do: {alone:?}") };
+        assert!(told.contains("2.9.10") && told.contains("2.11 or newer"), "{told}");
+        assert_eq!(nothing, Found::None);
+    }
+
+    #[test]
+    fn the_version_of_go_is_read_from_what_it_says() {
+        assert_eq!(go_version("go version go1.26.1 linux/amd64"), Some("1.26.1"));
+        assert!(numbers(go_version("go version go1.24.3 linux/amd64").expect("a version")) < numbers("1.26"));
+        assert_eq!(go_version("go version devel +abc linux/amd64"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
 /// Never returns when it succeeds: this process becomes the server.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     if !arguments.iter().any(|word| word == "--help" || word == "-h") {
-        tools::fetch(false)?;
+        tools::fetch(tools::Wanted::default())?;
     }
     say("building minispod (the first time takes a few minutes)");
     aloud(&mut cargo::command(&["build", "--package", "minispod"]))?;

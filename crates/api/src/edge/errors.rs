@@ -1,7 +1,7 @@
 //! Writes the envelope of every refusal, ours or the framework's, and logs each 5xx once.
 
 use actix_web::{
-    Error, HttpMessage, HttpResponse,
+    Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{StatusCode, header},
@@ -10,6 +10,9 @@ use actix_web::{
 };
 
 use crate::{call::RequestId, error::ApiError, state::AppState};
+
+/// The media type of RFC 9457.
+const PROBLEM: &str = "application/problem+json";
 
 /// The middleware.
 pub async fn envelope(
@@ -52,7 +55,25 @@ pub async fn envelope(
     for (name, value) in response.headers().iter().filter(|(name, _)| *name == header::ALLOW) {
         written.insert_header((name.clone(), value.clone()));
     }
-    Ok(ServiceResponse::new(http, written.json(refusal.body(&timestamp))))
+    written.insert_header((header::VARY, "Accept"));
+    let body = if wants_problem(&http) {
+        written.content_type(PROBLEM).body(refusal.problem(&request_id).to_string())
+    } else {
+        written.json(refusal.body(&timestamp))
+    };
+    Ok(ServiceResponse::new(http, body))
+}
+
+/// Whether the client's `Accept` names problem details; a wildcard does not, so that old clients keep the envelope.
+fn wants_problem(request: &HttpRequest) -> bool {
+    let is_wanted = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(PROBLEM));
+        is_named
+            && !parts.any(|part| matches!(part.to_ascii_lowercase().as_str(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    };
+    let accepted = request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(is_wanted)
 }
 
 /// The refusals that come from the framework have a status only.

@@ -1,5 +1,8 @@
 //! Registration, sign-in and who counts as signed in.
 
+use std::time::Duration;
+
+use minispod_api::routes::auth::register::REPEAT_WITHIN;
 use minispod_auth::AccessTokens;
 use minispod_domain::{AnyCommand, UserCommand};
 use minispod_testkit::require;
@@ -44,6 +47,69 @@ async fn a_person_registers_once_and_signs_in_with_any_case_of_the_address() {
 }
 
 #[actix_web::test]
+async fn a_registration_whose_answer_was_lost_is_repeated_and_no_other_is() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let body = |name: &str, password: &str| json!({"name": name, "email": "ani@example.com", "password": password, "confirmPassword": password});
+    let register = async |name, password| world.call("POST", "/auth/register", None, Some(&body(name, password))).await;
+    // The disk is full for sessions only: the account is made, and its answer is a failure.
+    let admin = world.database.pool().await;
+    for statement in [
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
+         AS $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
+        "CREATE TRIGGER no_sessions BEFORE INSERT ON log.events FOR EACH ROW
+         WHEN (NEW.aggregate_type = 'session') EXECUTE FUNCTION full_disk()",
+    ] {
+        sqlx::query(statement).execute(&admin).await.expect("sessions are refused");
+    }
+    assert_eq!(register("Ani", PASSWORD).await.status, 503);
+    assert_eq!((world.count("UserRegistered").await, world.count("SessionOpened").await), (1, 0));
+    sqlx::query("DROP TRIGGER no_sessions ON log.events").execute(&admin).await.expect("sessions are taken again");
+
+    let mut refusals = Vec::new();
+    for (name, password) in [("Ani", "Another!1"), ("Eve", PASSWORD)] {
+        let refused = register(name, password).await;
+        assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (409, Some("CONFLICT_ERROR")));
+        refusals.push(refused.body["message"].clone());
+    }
+    world.clock.advance(REPEAT_WITHIN.saturating_sub(Duration::from_millis(1)));
+    let repeated = register("Ani", PASSWORD).await;
+    assert_eq!(repeated.status, 201, "{:#}", repeated.body);
+    assert_shape("POST /api/v1/auth/register", "ok", &repeated.body);
+    assert_eq!((repeated.header("etag"), &repeated.data()["user"]["name"]), (Some("\"1\""), &json!("Ani")));
+    let token = repeated.data()["tokens"]["accessToken"].as_str().expect("a token");
+    let me = world.get("/auth/me", token).await;
+    assert_eq!((me.status.as_u16(), &me.data()["user"]["id"]), (200, &repeated.data()["user"]["id"]));
+    assert_eq!(world.get("/billing/balance", token).await.data()["balance"], "0", "the wallet is there once");
+    let counts = (world.count("UserRegistered").await, world.count("WalletOpened").await);
+    assert_eq!((counts, world.count("SessionOpened").await), ((1, 1), 1));
+
+    world.clock.advance(Duration::from_millis(1));
+    let late = register("Ani", PASSWORD).await;
+    assert_eq!((late.status.as_u16(), world.count("SessionOpened").await), (409, 1));
+    refusals.push(late.body["message"].clone());
+    refusals.dedup();
+    assert_eq!(refusals.len(), 1, "all are told the same: {refusals:?}");
+}
+
+#[actix_web::test]
+async fn an_account_that_has_a_history_is_not_registered_again() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (_, user_id) = world.register("ani@example.com").await;
+    let again =
+        json!({"name": "Ani Wijaya", "email": "ani@example.com", "password": PASSWORD, "confirmPassword": PASSWORD});
+    assert_eq!(world.call("POST", "/auth/register", None, Some(&again)).await.status, 201);
+    let command = AnyCommand::User(UserCommand::Deactivate { reason: "test".to_owned() });
+    world.command(&user_id, command, "deactivate").await;
+    assert_eq!(world.call("POST", "/auth/register", None, Some(&again)).await.status, 409);
+}
+
+#[actix_web::test]
 async fn an_unknown_address_and_a_wrong_password_are_told_the_same() {
     if !require("pg") {
         return;
@@ -81,7 +147,11 @@ async fn tokens_of_nobody_of_others_and_of_yesterday_are_refused() {
     let (token, _) = world.register("ani@example.com").await;
     let mut altered = token.clone();
     altered.replace_range(token.len() - 4.., "AAAA");
-    for bad in ["", "nonsense", &altered] {
+    // {"alg":"none"} before the very claims that are good in her own token.
+    let (_, rest) = token.split_once('.').expect("three parts");
+    let claims = rest.split('.').next().expect("claims");
+    let unsigned = format!("eyJhbGciOiJub25lIn0.{claims}.");
+    for bad in ["", "nonsense", &altered, &unsigned, &format!("eyJhbGciOiJub25lIn0.{rest}")] {
         let refused = world.get("/auth/me", bad).await;
         assert_eq!((refused.status.as_u16(), refused.body["code"].as_str()), (401, Some("AUTH_ERROR")), "{bad:?}");
         assert_eq!(refused.header("www-authenticate"), Some("Bearer"));

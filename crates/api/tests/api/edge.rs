@@ -1,6 +1,6 @@
 //! What every request meets: envelopes, limits, preflights, headers, probes, failures.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use actix_web::test::TestRequest;
 use minispod_testkit::require;
@@ -58,6 +58,59 @@ async fn every_refusal_has_the_envelope_and_its_real_status() {
         assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "row {number}");
     }
     assert_eq!(world.count("TopUpRequested").await, 0, "nothing was written");
+}
+
+#[actix_web::test]
+async fn who_asks_for_problem_details_gets_them_and_everybody_else_the_envelope() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| ()).await;
+    let refused = |accept: &'static str| {
+        request("POST", "/auth/login", None, Some(&json!({"email": "ani"}))).insert_header(("accept", accept))
+    };
+    for accept in ["application/problem+json", "text/html, Application/Problem+JSON;q=0.5"] {
+        let answer = world.send(refused(accept)).await;
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{accept}");
+        let body = &answer.body;
+        assert_eq!((&body["status"], &body["code"]), (&json!(400), &json!("VALIDATION_ERROR")), "{body:#}");
+        let pointers: BTreeSet<_> =
+            body["errors"].as_array().into_iter().flatten().filter_map(|fault| fault["pointer"].as_str()).collect();
+        assert_eq!(pointers, BTreeSet::from(["#/email", "#/password"]));
+        assert_eq!(body["requestId"].as_str(), answer.header("x-request-id"));
+        assert!(body.get("success").is_none(), "one form, not two: {body:#}");
+    }
+    for accept in ["*/*", "application/json", "application/problem+json;q=0"] {
+        assert!(is_refusal(&world.send(refused(accept)).await.body, 400), "{accept}");
+    }
+}
+
+#[actix_web::test]
+async fn the_description_is_served_with_a_page_that_loads_nothing_from_elsewhere() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| ()).await;
+    let document = world.send(request("GET", "/openapi.json", None, None)).await;
+    assert_eq!((document.status.as_u16(), &document.body["openapi"]), (200, &json!("3.1.0")));
+    assert!(document.body["paths"]["/api/v1/billing/topup"]["post"].is_object());
+    let page = world.send(TestRequest::get().uri("/docs/")).await;
+    let html = String::from_utf8_lossy(&page.bytes).into_owned();
+    assert_eq!(page.status.as_u16(), 200, "{html}");
+    assert!(page.header("content-security-policy").is_some_and(|rule| rule.contains("script-src 'self'")));
+    let is_loaded = |part: &&str| Path::new(part).extension().is_some_and(|kind| kind == "js" || kind == "css");
+    let loaded: Vec<_> = html.split(['"', '\'']).filter(is_loaded).collect();
+    assert!(loaded.len() >= 3 && loaded.iter().all(|part| !part.contains("//")), "{loaded:?}");
+    for part in loaded {
+        let uri = format!("/docs/{}", part.trim_start_matches("./"));
+        let file = world.send(TestRequest::get().uri(&uri)).await;
+        assert_eq!(file.status.as_u16(), 200, "{uri}");
+        if part.ends_with("initializer.js") {
+            assert!(String::from_utf8_lossy(&file.bytes).contains("/api/v1/openapi.json"), "it shows ours");
+        }
+    }
+    let elsewhere = world.send(TestRequest::get().uri("/docs")).await;
+    assert_eq!(elsewhere.header("location"), Some("/docs/"));
 }
 
 #[actix_web::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use crate::{
-    shapes::assert_shape,
+    shapes::{assert_part, assert_shape},
     world::{SERVER_KEY, open, request},
 };
 
@@ -226,21 +226,44 @@ async fn other_peoples_money_does_not_exist_and_bad_filters_are_named() {
     let world = open(|_| {}).await;
     let (ani, _) = world.register("ani@example.com").await;
     let (budi, _) = world.register("budi@example.com").await;
+    let open_order = world.post("/billing/topup", &ani, json!({"amount": 25_000})).await;
+    let open_id = open_order.data()["transactionId"].as_str().expect("an id").to_owned();
+    let payable = world.get("/billing/transactions", &ani).await;
+    let payable = payable.data()["transactions"][0]["id"].as_str().expect("an id").to_owned();
     let created = world.post("/billing/topup", &ani, json!({"amount": 50_000})).await;
-    let topup_id = created.data()["transactionId"].as_str().expect("an id").to_owned();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let topup_id = text(&created.data()["transactionId"]);
+    world.settle(&topup_id, &text(&created.data()["orderId"]), 50_000).await;
+    world.settle_reactions().await;
+    let topup = world.get(&format!("/billing/topup/{topup_id}"), &ani).await;
+    assert_eq!(topup.data()["invoice"]["status"], "PAID", "{:#}", topup.body);
+    let (invoice, invoice_id) = (&topup.data()["invoice"], text(&topup.data()["invoice"]["id"]));
     let lines = world.get("/billing/transactions", &ani).await;
-    let line_id = lines.data()["transactions"][0]["id"].as_str().expect("an id").to_owned();
+    assert_shape("GET /api/v1/billing/transactions", "ok", &lines.body);
+    let lines = lines.data()["transactions"].as_array().expect("lines").clone();
+    let line = lines.iter().find(|line| line["invoice"]["id"] == invoice_id.as_str()).expect("a line with its invoice");
+    assert_part("GET /api/v1/billing/transactions", "ok", "/data/transactions/0", line);
+    assert_part("GET /api/v1/billing/transactions", "ok", "/data/transactions/0/invoice/oneOf/0", &line["invoice"]);
+    assert_eq!(&line["invoice"], invoice);
     for (method, path) in [
         ("GET", format!("/billing/topup/{topup_id}")),
-        ("GET", format!("/billing/transactions/{line_id}")),
-        ("POST", format!("/billing/transactions/{line_id}/pay")),
-        ("GET", format!("/billing/invoices/{topup_id}")),
-        ("GET", format!("/billing/invoices/{topup_id}/pdf")),
+        ("GET", format!("/billing/topup/{open_id}")),
+        ("GET", format!("/billing/transactions/{}", text(&line["id"]))),
+        ("POST", format!("/billing/transactions/{payable}/pay")),
+        ("GET", format!("/billing/invoices/{invoice_id}")),
+        ("GET", format!("/billing/invoices/{invoice_id}/pdf")),
     ] {
         let answer = world.call(method, &path, Some(&budi), None).await;
         assert_eq!(answer.status, 404, "{method} {path}");
         assert_shape("GET /api/v1/billing/invoices/:id/pdf", "refused", &answer.body);
+        for secret in [&invoice_id, &text(&invoice["invoiceNumber"]), "ani@example.com"] {
+            assert!(!answer.body.to_string().contains(secret), "{method} {path} tells {secret}");
+        }
+        assert_eq!(world.call(method, &path, Some(&ani), None).await.status, 200, "hers: {method} {path}");
     }
+    assert_eq!(world.count("InvoiceDownloaded").await, 1, "only the owner's look counts");
+    assert_eq!(world.get("/billing/invoices", &budi).await.data()["invoices"], json!([]));
+    assert_eq!(world.get("/billing/transactions", &budi).await.data()["transactions"], json!([]));
     for path in ["/billing/topup/x", "/billing/transactions/short", "/billing/invoices/..%2f..%2fetc"] {
         assert_eq!(world.get(path, &ani).await.status, 400, "{path}");
     }

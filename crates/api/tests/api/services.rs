@@ -1,11 +1,11 @@
 //! The catalogue, and subscribing to it.
 
-use minispod_domain::{AnyCommand, SubscriptionCommand};
+use minispod_domain::{AnyCommand, InstanceCommand, SubscriptionCommand};
 use minispod_testkit::require;
 use serde_json::json;
 
 use crate::{
-    shapes::assert_shape,
+    shapes::{assert_part, assert_shape},
     world::{open, request},
 };
 
@@ -233,6 +233,76 @@ async fn wishes_are_honoured_or_refused_by_name() {
     assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["customConfig.LD_PRELOAD", "customConfig.PATH"]));
     let none = world.post("/subscriptions", &budi, json!({"serviceId": "cnothing"})).await;
     assert_eq!((none.status.as_u16(), none.body["code"].as_str()), (404, Some("NOT_FOUND_ERROR")));
+}
+
+#[actix_web::test]
+async fn a_running_instance_is_shown_with_every_field_of_the_contract() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", 35_000, 3).await;
+    let (token, user_id) = world.register("ani@example.com").await;
+    world.top_up(&token, 70_000).await;
+    let wish = json!({"serviceId": PAID, "customConfig": {"GENERIC_TIMEZONE": "Asia/Makassar"}});
+    let bought = world.post("/subscriptions", &token, wish).await;
+    let id = bought.data()["id"].as_str().expect("an id").to_owned();
+    world.settle_reactions().await;
+    let path = format!("/subscriptions/{id}");
+    assert_eq!(world.get(&path, &token).await.data()["serviceInstance"], json!(null), "the cluster has not taken it");
+    let instance: String =
+        sqlx::query_scalar("SELECT aggregate_id FROM log.events WHERE event_type = 'InstanceProvisionRequested'")
+            .fetch_one(world.store.pool())
+            .await
+            .expect("reads");
+    let (workload, url) = (format!("n8n-{id}"), "https://toko.n8n.example".to_owned());
+    let applied = InstanceCommand::RecordApplied {
+        generation: 1,
+        namespace: format!("customer-{user_id}"),
+        workload: workload.clone(),
+        internal_url: "http://inside:5678".to_owned(),
+        external_url: url.clone(),
+        volume_claim: Some(format!("{workload}-data")),
+        simulated: false,
+    };
+    let ready = InstanceCommand::RecordReady { generation: 1, external_url: url.clone() };
+    for (command, key) in [(applied, "applied"), (ready, "ready")] {
+        world.command(&instance, AnyCommand::Instance(command), key).await;
+    }
+    world.settle_reactions().await;
+
+    let detail = world.get(&path, &token).await;
+    let exchange = "GET /api/v1/subscriptions/:id";
+    assert_shape(exchange, "ok", &detail.body);
+    let shown = &detail.data()["serviceInstance"];
+    assert_part(exchange, "ok", "/data/serviceInstance/oneOf/0", shown);
+    assert_part(exchange, "ok", "/data/service", &detail.data()["service"]);
+    assert_part(exchange, "ok", "/data/invoice/oneOf/0", &detail.data()["invoice"]);
+    let line = &detail.data()["transactions"][0];
+    assert_part(exchange, "ok", "/data/transactions/0", line);
+    assert_part(exchange, "ok", "/data/transactions/0/invoice/oneOf/0", &line["invoice"]);
+    for (field, expected) in [
+        ("id", json!(instance)),
+        ("subscriptionId", json!(id)),
+        ("podName", json!(workload)),
+        ("namespace", json!(format!("customer-{user_id}"))),
+        ("status", json!("RUNNING")),
+        ("internalUrl", json!("http://inside:5678")),
+        ("externalUrl", json!(url)),
+        ("credentials", json!({"deployment": workload, "service": workload, "ingress": workload})),
+        ("customConfig", json!({"GENERIC_TIMEZONE": "(hidden)"})),
+        ("volumeClaimName", json!(format!("{workload}-data"))),
+        ("volumeSize", json!("250Mi")),
+        ("volumeMountPath", json!("/home/node/.n8n")),
+        ("lastError", json!(null)),
+    ] {
+        assert_eq!(shown[field], expected, "{field}");
+    }
+    assert_eq!(detail.data()["status"], "ACTIVE");
+    let list = world.get("/subscriptions", &token).await;
+    let listed = &list.data()["subscriptions"][0]["serviceInstance"];
+    assert_part("GET /api/v1/subscriptions", "ok", "/data/subscriptions/0/serviceInstance/oneOf/0", listed);
+    assert_eq!(listed["externalUrl"], json!(url));
 }
 
 #[actix_web::test]

@@ -1,6 +1,6 @@
 //! The client's contract as data: every exchange's keys and types, and whether an answer has them.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use serde_json::Value;
 
@@ -17,6 +17,18 @@ pub fn assert_shape(exchange: &str, kind: &str, answer: &Value) {
     if let Err(difference) = fits(shape, Some(answer), "") {
         panic!("{exchange} {kind}: {difference}\n{answer:#}");
     }
+}
+
+/// Like [`assert_shape`] for one part, found by a JSON pointer into the shape; the part has these keys and no others, so
+/// an alternative that takes anything cannot excuse it.
+#[track_caller]
+pub fn assert_part(exchange: &str, kind: &str, pointer: &str, part: &Value) {
+    let shape = all()[exchange][kind].pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {exchange} {kind}"));
+    if let Err(difference) = fits(shape, Some(part), "") {
+        panic!("{exchange} {kind} {pointer}: {difference}\n{part:#}");
+    }
+    let keys = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect::<BTreeSet<_>>());
+    assert_eq!(keys(part), keys(shape), "{exchange} {kind} {pointer}");
 }
 
 fn fits(shape: &Value, value: Option<&Value>, path: &str) -> Result<(), String> {

@@ -1,6 +1,9 @@
 //! Invoices as readers get them: the text that a PDF tool takes out of the rendered file.
 
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use minispod_billing::{
     Buyer, InvoiceDocument, InvoiceState, PdfError, Reference, Seller, TaxRows, TaxRule, TaxSchedule, pdf::LINES_MAX,
@@ -8,7 +11,11 @@ use minispod_billing::{
 };
 use minispod_events::InvoiceLine;
 use minispod_kernel::{Language, Rupiah};
+use minispod_testkit::{program_path, require};
 use time::macros::date;
+
+/// Pixels per inch of drawn pages.
+const RESOLUTION: &str = "72";
 
 fn line(description: &str, quantity: u32, unit: i64) -> InvoiceLine {
     InvoiceLine {
@@ -44,22 +51,58 @@ fn invoice(lines: Vec<InvoiceLine>) -> InvoiceDocument {
     }
 }
 
-/// The text of the file as a person reads it; `None` where the tool is missing.
+/// Where the tests put what they render.
+fn put(name: &str, pdf: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pdf"));
+    std::fs::write(&path, pdf).expect("the target directory is writable");
+    path
+}
+
+/// What one of Poppler's programs makes of a file, on its standard output.
+fn poppler(program: &str, arguments: &[&str], pdf: &Path) -> Vec<u8> {
+    let program = program_path(program).expect("the tool was found");
+    let output = Command::new(program).args(arguments).arg(pdf).arg("-").output().expect("the tool runs");
+    assert!(output.status.success(), "the file is accepted: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "nothing is wrong with it: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The text of the file as a person reads it; `None` where the tool may be missing and is.
 fn read(pdf: &[u8], name: &str) -> Option<String> {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (pdf_path, text_path) = (folder.join(format!("{name}.pdf")), folder.join(format!("{name}.txt")));
-    std::fs::write(&pdf_path, pdf).expect("the target directory is writable");
-    let run = Command::new("pdftotext").arg("-layout").arg(&pdf_path).arg(&text_path).status();
-    match run {
-        Ok(status) => {
-            assert!(status.success(), "pdftotext must accept the file");
-            Some(std::fs::read_to_string(text_path).expect("the text"))
-        }
-        Err(error) => {
-            println!("skipped the reading of {name}.pdf: pdftotext cannot be run ({error})");
-            None
-        }
+    if !require("pdf") {
+        return None;
     }
+    Some(String::from_utf8(poppler("pdftotext", &["-layout"], &put(name, pdf))).expect("UTF-8"))
+}
+
+/// The first page as grey pixels, row by row, and the width of a row.
+fn drawn(pdf: &[u8], name: &str) -> (Vec<u8>, usize) {
+    let path = put(name, pdf);
+    let picture = path.with_extension("png");
+    let target = picture.with_extension("").display().to_string();
+    let pdftoppm = program_path("pdftoppm").expect("the tool was found");
+    let options = ["-png", "-singlefile", "-r", RESOLUTION];
+    let made = Command::new(pdftoppm).args(options).arg(&path).arg(target).status().expect("the tool runs");
+    assert!(made.success(), "the page is drawn");
+    let png = std::fs::read(&picture).expect("the picture is there");
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+    // The same page once more in the format that needs no decoder: "P5", width, height, depth, pixels.
+    let grey = Command::new(program_path("pdftoppm").expect("the tool was found"))
+        .args(["-gray", "-singlefile", "-r", RESOLUTION])
+        .arg(&path)
+        .output()
+        .expect("the tool runs");
+    let header: Vec<&[u8]> = grey.stdout.splitn(4, u8::is_ascii_whitespace).collect();
+    assert_eq!(header[0], b"P5");
+    let number = |text: &[u8]| String::from_utf8_lossy(text).parse::<usize>().expect("a number");
+    let (width, height) = (number(header[1]), number(header[2]));
+    let pixels = grey.stdout[grey.stdout.len() - width * height..].to_vec();
+    (pixels, width)
+}
+
+/// The share of dark pixels, in thousandths.
+fn darkness(pixels: &[u8]) -> usize {
+    pixels.iter().filter(|pixel| **pixel < 128).count() * 1_000 / pixels.len().max(1)
 }
 
 fn assert_contains(text: &str, parts: &[&str]) {
@@ -123,6 +166,43 @@ fn an_english_invoice_with_tax_shows_base_rate_and_tax() {
             "Page 1 of 1",
         ],
     );
+}
+
+#[test]
+fn a_taxed_invoice_is_drawn_and_says_whom_what_and_how_much() {
+    let lines = vec![line("n8n Pro, 1 bulan", 2, 105_500), line("Ghost Basic, 1 bulan", 1, 11_000)];
+    let mut invoice = invoice(lines);
+    let rule =
+        TaxRule { from: date!(2025 - 01 - 01), rate_basis_points: 1_200, base_numerator: 11, base_denominator: 12 };
+    let schedule = TaxSchedule::new(vec![rule]).expect("a sound rule");
+    invoice.tax = TaxRows::Included(schedule.split(invoice.issued_on, invoice.total).expect("the rule holds"));
+    let pdf = render_invoice(&invoice, Language::Indonesian).expect("a PDF");
+    let Some(text) = read(&pdf, "taxed") else { return };
+    assert_contains(
+        &text,
+        &[
+            "INV-2026-000042",
+            "PT Awan Kecil Nusantara",
+            "Zoé Ani Wijaya",
+            "n8n Pro, 1 bulan 2 Rp105.500 Rp211.000",
+            "Ghost Basic, 1 bulan 1 Rp11.000 Rp11.000",
+            "Harga sebelum PPN",
+            "Rp200.000",
+            "DPP (11/12)",
+            "Rp183.333",
+            "PPN 12% Rp22.000",
+            "Total Rp222.000",
+        ],
+    );
+    let (pixels, width) = drawn(&pdf, "taxed");
+    let height = pixels.len() / width;
+    assert!(width * 13 < height * 10 && height * 10 < width * 15, "A4 upright, not {width} x {height}");
+    let whole = darkness(&pixels);
+    assert!((5..300).contains(&whole), "{whole} of a thousand pixels are dark");
+    let middle = darkness(&pixels[width * (height / 4)..width * (height / 4 * 3)]);
+    assert!(middle > 1, "the lines are drawn too, not only the head");
+    let margin: Vec<u8> = pixels.chunks(width).flat_map(|row| row[..width / 40].to_vec()).collect();
+    assert_eq!(darkness(&margin), 0, "nothing runs over the edge of the paper");
 }
 
 #[test]

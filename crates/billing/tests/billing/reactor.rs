@@ -241,6 +241,15 @@ async fn an_order_that_expired_before_its_page_expires_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_given_before_a_crash_is_polled_even_after_its_time() {
+    let world = World::new();
+    let first = world.reactor.perform(&effect(SNAP_CREATE, None)).await.expect("a page");
+    world.clock.advance(DAY);
+    let again = world.reactor.perform(&effect(SNAP_CREATE, None)).await.expect("the same page");
+    assert_eq!(first, again, "its customer may have paid: only the gateway may say that it expired");
+}
+
+#[tokio::test]
 async fn an_order_id_that_was_used_is_settled_by_its_status() {
     let world = World::new();
     *world.gateway.page_error.lock().expect("lock") = Some(GatewayError::OrderTaken);

@@ -93,8 +93,19 @@ pub fn report(bus: &mut MemoryBus, id: &str, command: InstanceCommand) -> Result
     bus.tell(&key, &instance_of(id), AnyCommand::Instance(command)).map(|_| ())
 }
 
-pub fn ready(generation: u32) -> InstanceCommand {
-    InstanceCommand::RecordReady { generation, external_url: "https://flows".into() }
+/// The cluster took the objects of subscription `id` and they run.
+pub fn becomes_ready(bus: &mut MemoryBus, id: &str) -> Result<(), Refused> {
+    let applied = InstanceCommand::RecordApplied {
+        generation: 1,
+        namespace: format!("customer-{ANI}"),
+        workload: "w".into(),
+        internal_url: "http://flows".into(),
+        external_url: "https://flows".into(),
+        volume_claim: None,
+        simulated: true,
+    };
+    report(bus, id, applied)?;
+    report(bus, id, InstanceCommand::RecordReady { generation: 1, external_url: "https://flows".into() })
 }
 
 pub fn top_up(bus: &mut MemoryBus, id: &str, amount: i64) {

@@ -56,7 +56,7 @@ fn from_request_to_ready() {
         request(&mut bus, "s", ANI, PRICE).expect("accepted at once");
         assert_eq!(balance(&bus), 75_000, "charged in the request");
         bus.settle(order);
-        report(&mut bus, "s", ready(1)).expect("ready");
+        becomes_ready(&mut bus, "s").expect("ready");
         bus.settle(order);
         let all = ["Requested", "SlotHeld", "Charged", "ProvisioningStarted", "Activated"];
         assert_eq!(steps(&bus, "s"), all);
@@ -160,7 +160,7 @@ fn ready_after_the_deadline_is_stopped_and_never_active_and_refunded() {
         bus.settle(order);
         // Both are in the log before anybody reacts to either.
         bus.advance(PROVISIONING_DEADLINE);
-        report(&mut bus, "s", ready(1)).expect("ready too late");
+        becomes_ready(&mut bus, "s").expect("ready too late");
         bus.settle(order);
         assert_given_back(&bus);
         let ends = bus.names("instance", &instance_of("s"));
@@ -175,7 +175,7 @@ fn ready_and_deadline_at_once_end_in_exactly_one_of_the_two() {
         give(&mut bus, ANI, PRICE);
         request(&mut bus, "s", ANI, PRICE).expect("accepted");
         bus.settle(order);
-        report(&mut bus, "s", ready(1)).expect("ready");
+        becomes_ready(&mut bus, "s").expect("ready");
         bus.advance(PROVISIONING_DEADLINE);
         bus.settle(order);
         let steps = steps(&bus, "s");
@@ -190,7 +190,7 @@ fn a_free_plan_needs_no_wallet_but_has_an_invoice() {
         let mut bus = shop(0, -1);
         request(&mut bus, "s", ANI, 0).expect("accepted");
         bus.settle(order);
-        report(&mut bus, "s", ready(1)).expect("ready");
+        becomes_ready(&mut bus, "s").expect("ready");
         bus.settle(order);
         assert_eq!(steps(&bus, "s").last(), Some(&"Activated"));
         assert_eq!((bus.count("WalletDebited"), bus.count("InvoiceIssued")), (0, 1));
@@ -352,7 +352,7 @@ fn active(order: Order) -> MemoryBus {
     give(&mut bus, ANI, 100_000);
     request(&mut bus, "s", ANI, PRICE).expect("accepted");
     bus.settle(order);
-    report(&mut bus, "s", ready(1)).expect("ready");
+    becomes_ready(&mut bus, "s").expect("ready");
     bus.settle(order);
     bus.advance(Duration::from_hours(1));
     bus

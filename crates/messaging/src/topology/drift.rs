@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Set per installation or by the server itself, so never drift.
-const NOT_COMPARED: [&str; 3] = ["first_seq", "num_replicas", "placement"];
+pub(super) const NOT_COMPARED: [&str; 3] = ["first_seq", "num_replicas", "placement"];
 const SERVER_METADATA: &str = "_nats.";
 
 /// One difference between a file and the server.

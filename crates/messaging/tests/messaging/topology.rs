@@ -1,7 +1,9 @@
 //! The files in `nats/` as the server takes them.
 
+use std::time::Duration;
+
 use minispod_messaging::topology::{self, Applied, Overlay};
-use minispod_testkit::{TestNats, require};
+use minispod_testkit::{TestNats, require, wait_until};
 use serde_json::json;
 
 use crate::support::{account, connect, history};
@@ -72,4 +74,26 @@ async fn the_relay_may_recreate_the_stream_from_any_first_sequence() {
     topology::recreate_stream(&relay, 1, &Overlay::new()).await.expect("recreated");
     relay.publish_batch(&history(1, 1, [0; 32], "a")).await.expect("published");
     assert_eq!(relay.stream_tail().await.expect("readable").expect("there").last_sequence, 1);
+}
+
+#[tokio::test]
+async fn an_overlay_is_taken_by_the_server_also_where_the_stream_began_later() {
+    if !require("nats") {
+        return;
+    }
+    let (test, admin) = account().await;
+    let relay = connect(&test, "relay").await;
+    topology::recreate_stream(&relay, 401, &Overlay::new()).await.expect("recreated");
+    // The server may still answer for the stream of before.
+    wait_until(Duration::from_secs(10), || async {
+        matches!(relay.stream_tail().await, Ok(Some(tail)) if tail.first_sequence == 401)
+    })
+    .await;
+    let overlay = topology::read_overlay(r#"{"MINISPOD_EVT": {"max_bytes": 1000000000}}"#).expect("an overlay");
+    let drifts = topology::verify_streams(&relay, &overlay).await.expect("compares");
+    assert_eq!(drifts.iter().map(|drift| drift.field.as_str()).collect::<Vec<_>>(), ["max_bytes"]);
+    let applied = topology::apply(&admin, &overlay).await.expect("applies");
+    assert!(applied.contains(&("MINISPOD_EVT".to_owned(), Applied::Updated)), "{applied:?}");
+    assert_eq!(topology::verify_streams(&relay, &overlay).await.expect("compares"), Vec::new());
+    relay.publish_batch(&history(401, 1, [1; 32], "a")).await.expect("it still begins where it began");
 }

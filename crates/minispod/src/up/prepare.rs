@@ -1,6 +1,7 @@
 //! What must be there before the roles are useful: schema, streams, catalogue, administrator.
 
 use minispod_events::Role;
+use minispod_messaging::topology::Lowering;
 
 use super::{UpError, local::Local};
 use crate::{
@@ -21,7 +22,7 @@ pub(super) async fn database_and_streams(
     config.check().map_err(crate::state::StateError::from)?;
     roles::migrate(config).await?;
     say("the database schema is up to date");
-    roles::apply_topology(config).await?;
+    roles::apply_topology(config, Lowering::Refused).await?;
     say("streams and consumers are applied");
     Ok(Parts::connect(config.clone()).await?)
 }

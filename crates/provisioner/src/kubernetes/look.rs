@@ -28,6 +28,7 @@ pub(super) fn workload(deployment: &Deployment) -> Workload {
             .unwrap_or_default(),
         generation: number(deployment.annotations().get(names::GENERATION)),
         address: deployment.annotations().get(names::ADDRESS).cloned().unwrap_or_default(),
+        companions: names::companions(deployment.annotations().get(names::COMPANIONS).map(String::as_str)),
         observed: seen >= deployment.metadata.generation.unwrap_or(0),
         wanted: count(deployment.spec.as_ref().and_then(|spec| spec.replicas).or(Some(1))),
         updated: count(status.and_then(|status| status.updated_replicas)),

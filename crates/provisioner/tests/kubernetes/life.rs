@@ -1,6 +1,13 @@
 //! An instance's life through the reactor: from the fact to the report.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod, Secret, Service},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use minispod_domain::{
     InstanceCommand,
     instance::{OVERRIDES, vault_owner},
@@ -33,11 +40,14 @@ async fn a_bought_instance_becomes_ready_stops_starts_and_goes_with_its_data() {
     let reports = carry_out(&reactor, &id, stop, now).await.expect("stopped");
     assert_eq!(reports, [InstanceCommand::RecordStopped { generation: 2 }]);
     assert_eq!(bench.count::<Pod>(&namespace).await, 0);
+    assert_eq!(copies(&bench, &namespace).await, [0, 0], "program and database are scaled to zero, not removed");
     assert_eq!(bench.count::<PersistentVolumeClaim>(&namespace).await, 2);
 
     let start = InstanceEvent::InstanceStartRequested { spec: spec.clone(), generation: 3, occurred_at: now };
     let reports = carry_out(&reactor, &id, start, now).await.expect("started");
     assert_eq!(reports.last(), Some(&InstanceCommand::RecordReady { generation: 3, external_url: url }));
+    assert_eq!(copies(&bench, &namespace).await, [1, 1]);
+    assert_eq!(bench.count::<Pod>(&namespace).await, 2);
 
     let delete = deletion(&spec, 4, false, now);
     let reports = carry_out(&reactor, &id, delete, now).await.expect("deleted");
@@ -50,6 +60,13 @@ async fn a_bought_instance_becomes_ready_stops_starts_and_goes_with_its_data() {
     assert_eq!(bench.count::<PersistentVolumeClaim>(&namespace).await, 0);
 }
 
+/// What each Deployment of the namespace is asked to run.
+async fn copies(bench: &Bench, namespace: &str) -> Vec<i32> {
+    let deployments: Api<Deployment> = Api::namespaced(bench.client.clone(), namespace);
+    let list = deployments.list(&ListParams::default()).await.expect("listed");
+    list.items.iter().map(|one| one.spec.as_ref().and_then(|spec| spec.replicas).expect("replicas")).collect()
+}
+
 #[tokio::test]
 async fn the_same_effect_again_gives_the_same_reports_and_the_same_secrets() {
     let Some(bench) = Bench::open().await else { return };
@@ -60,10 +77,14 @@ async fn the_same_effect_again_gives_the_same_reports_and_the_same_secrets() {
     let now = bench.clock.now();
     let provision = bench.provision(&spec);
     let first = carry_out(&bench.reactor(), &spec.instance_id, provision.clone(), now).await.expect("provisioned");
+    let services: Api<Service> = Api::namespaced(bench.client.clone(), &bench.target(&spec).namespace);
+    let door = services.list(&ListParams::default()).await.expect("listed").items.remove(0).name_any();
+    services.delete(&door, &DeleteParams::default()).await.expect("removed by hand");
     let second = carry_out(&bench.reactor(), &spec.instance_id, provision, now).await.expect("provisioned again");
     assert_eq!(first, second);
+    assert!(services.get_opt(&door).await.expect("answered").is_some(), "what was removed meanwhile is back");
     let namespace = bench.target(&spec).namespace;
-    let secrets: kube::Api<Secret> = kube::Api::namespaced(bench.client.clone(), &namespace);
+    let secrets: Api<Secret> = Api::namespaced(bench.client.clone(), &namespace);
     let name = format!("n8n-{}", spec.subscription_id);
     let live = secrets.get(&name).await.expect("there").data.expect("data");
     assert_eq!(live["override.N8N_SMTP_PASS"].0, b"hunter2");

@@ -126,6 +126,7 @@ impl Objects {
             component: component(object).to_owned(),
             generation,
             address: object["metadata"]["annotations"][names::ADDRESS].as_str().unwrap_or_default().to_owned(),
+            companions: names::companions(object["metadata"]["annotations"][names::COMPANIONS].as_str()),
             observed: true,
             wanted,
             updated: wanted,

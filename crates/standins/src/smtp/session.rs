@@ -166,7 +166,8 @@ impl Conversation<'_> {
         let (delay, refusal, is_dropped) = self.take_faults();
         tokio::time::sleep(delay).await;
         if let Some(code) = refusal {
-            self.say(&format!("{code} refused, a test says")).await?;
+            // Real servers name the recipient too.
+            self.say(&format!("{code} refused for {}, a test says", envelope.recipients.join(", "))).await?;
             return Ok(Next::GoOn);
         }
         let kept = Kept {

@@ -142,6 +142,12 @@ fn paid(invoice_id: &str) -> MailTemplate {
     }
 }
 
+/// Everything an error says, its causes too.
+fn told(error: &EffectError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(format!("{error} {error:?}"), |text, cause| format!("{text} {cause} {cause:?}"))
+}
+
 fn report(performed: &Performed) -> &MailCommand {
     let [request] = &performed.commands[..] else { panic!("one report: {performed:?}") };
     assert_eq!((request.key.as_str(), request.aggregate_id.as_str()), ("cevent.send-mail.0", MAIL));
@@ -204,6 +210,8 @@ async fn a_passing_refusal_is_tried_again_and_a_lasting_one_given_up_without_the
     world.faults(json!({ "reject_next": 1, "reject_code": 451 })).await;
     let error = world.perform("ani", MailTemplate::Welcome).await.expect_err("refused for now");
     assert!(matches!(error, EffectError::Transient { .. }));
+    let told = told(&error);
+    assert!(told.contains("451") && !told.contains("example.com"), "{told}");
     world.perform("ani", MailTemplate::Welcome).await.expect("sent");
 
     world.faults(json!({ "reject_recipients": ["Ani@Example.com"] })).await;

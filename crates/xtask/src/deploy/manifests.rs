@@ -4,8 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_yaml_ng::Value;
 
-/// Made by the operator, as `deploy/README.md` shows.
-const SECRETS_FROM_OUTSIDE: &[&str] = &["minispod-secrets", "minispod-owner", "minispod-nats"];
+/// Made by the operator with `deploy/k8s/secrets.sh`.
+const SECRETS_FROM_OUTSIDE: &[&str] = &[
+    "minispod-api",
+    "minispod-relay",
+    "minispod-projector",
+    "minispod-provisioner",
+    "minispod-billing",
+    "minispod-mailer",
+    "minispod-operator",
+    "minispod-owner",
+    "minispod-nats",
+];
 /// The one identity that may hold a token.
 const KNOWN_TO_CLUSTER: &str = "minispod-provisioner";
 
@@ -77,12 +87,20 @@ impl Pods<'_> {
 
 /// A name that a container's environment refers to.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reference {
+pub enum Reference {
     Settings(String),
     Secret(String),
 }
 
 impl Reference {
+    /// The Secret's name, when it is one.
+    pub fn secret(self) -> Option<String> {
+        match self {
+            Self::Settings(_) => None,
+            Self::Secret(name) => Some(name),
+        }
+    }
+
     fn is_there(&self, documents: &[Value]) -> bool {
         match self {
             Self::Settings(name) => exists(documents, "ConfigMap", name),
@@ -91,7 +109,8 @@ impl Reference {
     }
 }
 
-fn references(container: &Value) -> BTreeSet<Reference> {
+/// Everything that a container's environment refers to.
+pub fn references(container: &Value) -> BTreeSet<Reference> {
     let listed = |key: &str| container.get(key).and_then(Value::as_sequence).into_iter().flatten();
     let whole = listed("envFrom").filter_map(|source| {
         let settings = at(source, &["configMapRef", "name"]).and_then(Value::as_str);
@@ -123,11 +142,13 @@ fn exists(documents: &[Value], kind: &str, name: &str) -> bool {
     documents.iter().any(|each| text(each, &["kind"]) == kind && text(each, &["metadata", "name"]) == name)
 }
 
-fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+/// What lies under these keys.
+pub fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |place, key| place.get(key))
 }
 
-fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+/// The text under these keys; empty when there is none.
+pub fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
     at(value, path).and_then(Value::as_str).unwrap_or_default()
 }
 

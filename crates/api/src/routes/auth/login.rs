@@ -1,13 +1,10 @@
 //! `POST /auth/login`: a password for tokens.
 
 use actix_web::web;
-use minispod_auth::{
-    Passwords,
-    credential_rules::{PASSWORD_MAX, email_fault},
-};
+use minispod_auth::credential_rules::{PASSWORD_MAX, email_fault};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, password_owner};
+use super::account_of;
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -24,36 +21,13 @@ const NO_MATCH: &str = "Invalid email or password";
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
     let given = Credentials::read(&body.form().await?.value)?;
-    let address = state.store.email_claim(&given.email);
-    // Counted before it is checked, so that tries at the same time are counted too.
-    let tries = format!("{address} {}", call.sender);
-    state.limits.sign_ins.check(&tries)?;
-    let user_id = state.store.claim_holder(&format!("email/{address}")).await?;
-    if !proven(&state, user_id.as_deref(), given.password).await? {
+    let Some(user_id) = account_of(&state, &call, &given.email, given.password).await? else {
         sign_in::count("refused");
         return Err(ApiError::unauthenticated(NO_MATCH));
-    }
-    state.limits.sign_ins.forgive(&tries);
-    let signed_in = sign_in::finish(&state, &call, &user_id.unwrap_or_default(), &given.second_factor).await?;
+    };
+    let signed_in = sign_in::finish(&state, &call, &user_id, &given.second_factor).await?;
     let data = json!({ "user": views::people::signed_in(&signed_in.user), "tokens": signed_in.tokens });
     Ok(Answer::ok("Login successful", data))
-}
-
-/// Whether the password is the account's; nobody's account takes as long and is never proven. A hash of the former
-/// backend is replaced on the way.
-async fn proven(state: &AppState, user_id: Option<&str>, password: String) -> std::result::Result<bool, ApiError> {
-    let Some(owner) = user_id.map(password_owner) else {
-        return Ok(state.passwords.matches(password, None).await?);
-    };
-    let kept = state.store.vault().find(&owner, PASSWORD).await?;
-    let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
-    let fits = state.passwords.matches(password.clone(), kept.clone()).await?;
-    if let Some(old) = kept.filter(|kept| fits && Passwords::is_outdated(kept)) {
-        let hash = state.passwords.hash(password).await?;
-        // Somebody may have set another password in the meantime: theirs stays.
-        state.store.vault().swap(&owner, PASSWORD, old.as_bytes(), hash.as_bytes()).await?;
-    }
-    Ok(fits)
 }
 
 struct Credentials {

@@ -1,14 +1,17 @@
 //! `POST /auth/register`: a new account, signed in at once.
 
+use std::time::Duration;
+
 use actix_web::web;
 use minispod_auth::credential_rules::email_fault;
 use minispod_domain::{AnyCommand, UserCommand};
-use minispod_events::{Event, Role, SignUpMethod, UserEvent};
+use minispod_events::{Event, Fact, Role, SignUpMethod, UserEvent};
 use minispod_kernel::{Actor, Sensitive};
+use minispod_runtime::Dispatched;
 use minispod_store::{CommandError, VaultWrite};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, check_name, check_new_password, password_owner};
+use super::{PASSWORD, account_of, check_name, check_new_password, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -18,10 +21,13 @@ use crate::{
     state::AppState,
 };
 
+/// How long a registration may be repeated whose answer, and with it the session, was lost on the way.
+pub const REPEAT_WITHIN: Duration = Duration::from_mins(10);
+
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
     let new = NewAccount::read(&body.form().await?.value)?;
-    let hash = state.passwords.hash(new.password).await?;
+    let hash = state.passwords.hash(new.password.clone()).await?;
     let user_id = state.ids.next_id();
     let command = AnyCommand::User(UserCommand::Register {
         name: Sensitive::Open(new.name.clone()),
@@ -33,10 +39,14 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     let secret =
         VaultWrite::Put { owner: password_owner(&user_id), name: PASSWORD.to_owned(), value: hash.into_bytes() };
     let context = call.with_secrets(Actor::Anonymous, vec![secret]);
-    let registered = state.dispatcher.dispatch_as(&user_id, command, context).await.map_err(|error| match error {
-        CommandError::ClaimTaken { .. } => ApiError::conflict("A user with this email already exists"),
-        other => other.into(),
-    })?;
+    let registered = match state.dispatcher.dispatch_as(&user_id, command, context).await {
+        Ok(registered) => registered,
+        Err(CommandError::ClaimTaken { .. }) => repeated(&state, &call, new.clone())
+            .await?
+            .ok_or_else(|| ApiError::conflict("A user with this email already exists"))?,
+        Err(other) => return Err(other.into()),
+    };
+    let user_id = registered.aggregate_id.clone();
     let created_at = registered
         .events
         .iter()
@@ -61,6 +71,34 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     Ok(Answer::created("User registered successfully", data).at_version(version).shown(shown))
 }
 
+/// The registration that this one repeats, word for word: its account is there, and nothing has happened to it since.
+/// Everybody else hears that the address is taken, after the same work.
+async fn repeated(state: &AppState, call: &Call, new: NewAccount) -> std::result::Result<Option<Dispatched>, ApiError> {
+    let Some(user_id) = account_of(state, call, &new.email, new.password).await? else { return Ok(None) };
+    let history = state.store.log().history("user", &user_id).await?;
+    let facts: std::result::Result<Vec<_>, _> = history.into_iter().map(Fact::read).collect();
+    let mut facts = facts.map_err(ApiError::internal)?;
+    state.store.vault().open_facts(&mut facts).await?;
+    let Ok([fact]) = <[Fact; 1]>::try_from(facts) else { return Ok(None) };
+    let Event::User(UserEvent::UserRegistered { name, email, role, method, occurred_at, .. }) = &fact.event else {
+        return Ok(None);
+    };
+    let same = (name.open(), email.open()) == (Some(&new.name), Some(&new.email));
+    let own = *role == Role::User && *method == SignUpMethod::Password;
+    if !same || !own || state.clock.now() >= occurred_at.plus(REPEAT_WITHIN) {
+        return Ok(None);
+    }
+    let recorded = fact.recorded;
+    Ok(Some(Dispatched {
+        aggregate_id: user_id,
+        version: recorded.sequence,
+        ins_seq: recorded.ins_seq,
+        events: vec![(recorded.metadata.event_id, fact.event)],
+        replayed: true,
+    }))
+}
+
+#[derive(Clone)]
 struct NewAccount {
     name: String,
     email: String,

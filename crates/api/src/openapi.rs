@@ -1,0 +1,156 @@
+//! The OpenAPI 3.1 description of every route: beside the routes in code, and checked against them.
+
+pub mod operation;
+pub mod operations;
+pub mod schema;
+
+use minispod_kernel::Rupiah;
+use serde_json::{Value, json};
+
+use operation::Operation;
+
+/// Refusals by status, and what each means.
+const REFUSALS: [(u16, &str); 14] = [
+    (400, "The request broke a rule; `errors` names each field"),
+    (401, "No valid access token, or the account is not active"),
+    (402, "The wallet does not cover it"),
+    (403, "Not allowed for this role"),
+    (404, "There is no such thing, or it is somebody else's"),
+    (405, "This method is not allowed here"),
+    (409, "The state of things forbids it"),
+    (412, "It has changed since it was read (`If-Match`)"),
+    (413, "The body is too large"),
+    (415, "The body is of another type"),
+    (422, "The `Idempotency-Key` was used for another request"),
+    (429, "Too many requests; `Retry-After` says when to come back"),
+    (501, "Not offered by this installation yet"),
+    (503, "Something is not there for now; `Retry-After` says when to come back"),
+];
+
+/// The whole document for an installation of `version`.
+pub fn document(version: &str) -> Value {
+    let mut paths = json!({});
+    let mut tags = Vec::new();
+    for (tag, description, operations) in operations::all() {
+        tags.push(json!({ "name": tag, "description": description }));
+        for operation in operations {
+            paths[operation.full_path()][operation.method] = with_headers(&operation, tag);
+        }
+    }
+    let responses: serde_json::Map<_, _> =
+        REFUSALS.iter().map(|(status, meaning)| (status.to_string(), refusal(meaning))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Minispod",
+            "version": version,
+            "description": "Runs other people's apps and charges for them fairly. Amounts are whole rupiah; instants \
+                            are ISO 8601 in UTC. Ask with `Accept: application/problem+json` for RFC 9457 refusals.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": schema::named(),
+            "responses": responses,
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "The access token of a sign-in" },
+            },
+        },
+    })
+}
+
+/// The least and most that one top-up may be, for the document.
+pub(crate) fn amounts(least: Rupiah, most: Rupiah) -> Value {
+    schema::range(least.amount(), most.amount())
+}
+
+fn with_headers(operation: &Operation, tag: &str) -> Value {
+    let mut described = operation.document(tag);
+    if operation.method != "get" {
+        let key = json!({
+            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string" },
+            "description": "The same key and body again is answered without doing it again",
+        });
+        let version = json!({
+            "name": "If-Match", "in": "header", "schema": { "type": "string" },
+            "description": "The `ETag` of the version that the change is meant for",
+        });
+        if let Some(parameters) = described["parameters"].as_array_mut() {
+            parameters.extend([key, version]);
+        }
+    }
+    described
+}
+
+fn refusal(meaning: &str) -> Value {
+    json!({
+        "description": meaning,
+        "content": {
+            "application/json": { "schema": schema::of("Error") },
+            "application/problem+json": { "schema": schema::of("Problem") },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    /// Every `resource("path")` with its methods, as the sources of the routes have them.
+    fn registered() -> BTreeSet<(String, String)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
+        let mut files = vec![folder.with_extension("rs")];
+        let mut folders = vec![folder];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("the folder of the routes").map(|entry| entry.expect("an entry"))
+            {
+                if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
+            }
+        }
+        let mut found = BTreeSet::new();
+        for file in files {
+            let source = fs::read_to_string(&file).expect("a source");
+            for resource in source.split("resource(\"").skip(1) {
+                let (path, rest) = resource.split_once('"').expect("a path");
+                let whole = if path.starts_with("/health") || path == "/metrics" {
+                    path.to_owned()
+                } else {
+                    format!("/api/v1{path}")
+                };
+                for route in rest.split("resource(").next().unwrap_or_default().split(".route(").skip(1) {
+                    let method = route.trim_start().split('(').next().unwrap_or_default();
+                    found.insert((method.trim_start_matches("web::").to_owned(), whole.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let described: BTreeSet<_> = operations::all()
+            .into_iter()
+            .flat_map(|(_, _, operations)| operations)
+            .map(|operation| (operation.method.to_owned(), operation.full_path()))
+            .collect();
+        let registered = registered();
+        let missing: Vec<_> = registered.difference(&described).collect();
+        let invented: Vec<_> = described.difference(&registered).collect();
+        assert!(missing.is_empty() && invented.is_empty(), "not described: {missing:#?}\nnot there: {invented:#?}");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_id_is_its_own() {
+        let document = document("1.2.3");
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+        let ids: Vec<_> = text.split("\"operationId\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
+}

@@ -1,0 +1,231 @@
+//! One operation of the document: what it takes, what it gives, and every way it refuses.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// Who is signed in; only his own things are found.
+    Customer,
+    /// Administrators.
+    Administrator,
+}
+
+/// An operation being described.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub method: &'static str,
+    /// Under `/api/v1` unless it begins there by itself.
+    pub path: &'static str,
+    pub access: Access,
+    summary: &'static str,
+    query: Vec<(&'static str, Value)>,
+    body: Option<Value>,
+    body_is_required: bool,
+    status: u16,
+    data: Data,
+    refusals: BTreeSet<u16>,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    /// In the envelope.
+    Json(Value),
+    /// Something that is no JSON, by media type.
+    Bytes(&'static str),
+    /// JSON without the envelope.
+    Bare(Value),
+}
+
+/// `GET`.
+pub fn get(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("get", path, summary)
+}
+
+/// `POST`.
+pub fn post(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("post", path, summary)
+}
+
+/// `PUT`.
+pub fn put(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("put", path, summary)
+}
+
+/// `PATCH`.
+pub fn patch(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("patch", path, summary)
+}
+
+/// `DELETE`.
+pub fn delete(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("delete", path, summary)
+}
+
+impl Operation {
+    fn new(method: &'static str, path: &'static str, summary: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            access: Access::Customer,
+            summary,
+            query: Vec::new(),
+            body: None,
+            body_is_required: true,
+            status: 200,
+            data: Data::Json(json!({})),
+            refusals: BTreeSet::new(),
+        }
+    }
+
+    /// No token needed.
+    pub fn public(self) -> Self {
+        Self { access: Access::Public, ..self }
+    }
+
+    /// Administrators only.
+    pub fn admin(self) -> Self {
+        Self { access: Access::Administrator, ..self }
+    }
+
+    /// An optional parameter of the query string.
+    pub fn query(mut self, name: &'static str, schema: Value) -> Self {
+        self.query.push((name, schema));
+        self
+    }
+
+    /// `page` and `limit`.
+    pub fn paged(self) -> Self {
+        let number = |max: u32| json!({ "type": "integer", "minimum": 1, "maximum": max });
+        self.query("page", number(minispod_projections::page::MAX_PAGE))
+            .query("limit", number(minispod_projections::page::MAX_LIMIT))
+    }
+
+    /// A JSON body that must be sent.
+    pub fn takes(self, schema: Value) -> Self {
+        Self { body: Some(schema), ..self }
+    }
+
+    /// A JSON body that may be left out.
+    pub fn may_take(self, schema: Value) -> Self {
+        Self { body: Some(schema), body_is_required: false, ..self }
+    }
+
+    /// `data` of the answer.
+    pub fn gives(self, data: Value) -> Self {
+        Self { data: Data::Json(data), ..self }
+    }
+
+    /// An answer that is no JSON.
+    pub fn gives_bytes(self, media_type: &'static str) -> Self {
+        Self { data: Data::Bytes(media_type), ..self }
+    }
+
+    /// JSON that stands alone.
+    pub fn gives_bare(self, schema: Value) -> Self {
+        Self { data: Data::Bare(schema), ..self }
+    }
+
+    /// 201 instead of 200.
+    pub fn creates(self) -> Self {
+        Self { status: 201, ..self }
+    }
+
+    /// Statuses beyond those that follow from the form of the request.
+    pub fn refuses(mut self, statuses: &[u16]) -> Self {
+        self.refusals.extend(statuses);
+        self
+    }
+
+    /// The whole path.
+    pub fn full_path(&self) -> String {
+        let is_elsewhere = self.path.starts_with("/health") || self.path == "/metrics";
+        if is_elsewhere { self.path.to_owned() } else { format!("/api/v1{}", self.path) }
+    }
+
+    /// The operation object, filed under `tag`.
+    pub fn document(&self, tag: &str) -> Value {
+        let mut operation = json!({
+            "tags": [tag],
+            "summary": self.summary,
+            "operationId": self.operation_id(),
+            "parameters": self.parameters(),
+            "responses": self.responses(),
+            "security": if self.access == Access::Public { json!([]) } else { json!([{ "bearer": [] }]) },
+        });
+        if self.access == Access::Administrator {
+            operation["description"] = "For administrators.".into();
+        }
+        if let Some(schema) = &self.body {
+            operation["requestBody"] =
+                json!({ "required": self.body_is_required, "content": { "application/json": { "schema": schema } } });
+        }
+        operation
+    }
+
+    /// `get-subscriptions-id`.
+    fn operation_id(&self) -> String {
+        let words = self.path.split(['/', '{', '}']).filter(|word| !word.is_empty());
+        words.fold(self.method.to_owned(), |name, word| format!("{name}-{word}"))
+    }
+
+    fn path_names(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    fn parameters(&self) -> Value {
+        let in_path = self.path_names().map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
+        });
+        let in_query = self.query.iter().map(|(name, schema)| json!({ "name": name, "in": "query", "schema": schema }));
+        in_path.chain(in_query).collect()
+    }
+
+    fn responses(&self) -> Value {
+        let success = match &self.data {
+            Data::Bytes(media_type) => json!({ "description": "Done", "content": { *media_type: {} } }),
+            Data::Bare(schema) => {
+                json!({ "description": "Done", "content": { "application/json": { "schema": schema } } })
+            }
+            Data::Json(data) => {
+                let envelope = super::schema::object(&[
+                    ("success", json!({ "const": true })),
+                    ("message", super::schema::text()),
+                    ("data", data.clone()),
+                    ("timestamp", super::schema::date()),
+                    ("statusCode", json!({ "const": self.status })),
+                ]);
+                json!({ "description": "Done", "content": { "application/json": { "schema": envelope } } })
+            }
+        };
+        let mut responses = json!({ self.status.to_string(): success });
+        for status in self.every_refusal() {
+            responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
+        }
+        responses
+    }
+
+    /// The statuses that follow from the form of the request, and the operation's own.
+    fn every_refusal(&self) -> BTreeSet<u16> {
+        let mut statuses = self.refusals.clone();
+        statuses.extend([400, 429, 503]);
+        if self.access != Access::Public {
+            statuses.insert(401);
+        }
+        if self.access == Access::Administrator {
+            statuses.insert(403);
+        }
+        if self.path_names().next().is_some() {
+            statuses.insert(404);
+        }
+        if self.method != "get" {
+            // Beside its own: a form too long or of another type, a key used for another request, an `If-Match` that fails.
+            statuses.extend([409, 412, 413, 415, 422]);
+        }
+        statuses
+    }
+}
