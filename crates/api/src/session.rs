@@ -107,6 +107,7 @@ impl Sessions {
 
 /// What a sign-in gives.
 pub struct Opened {
+    pub session_id: String,
     /// `{accessToken, refreshToken, expiresIn}`.
     pub tokens: Value,
     pub ins_seq: InsSeq,
@@ -124,7 +125,7 @@ pub async fn open(state: &AppState, call: &Call, user_id: &str, role: Role) -> R
         VaultWrite::Put { owner: owner(&session_id), name: DEVICE.to_owned(), value: call.device.clone().into_bytes() };
     let context = call.with_secrets(actor(user_id, role), vec![kept_hash(&refresh), device]);
     let opened = state.dispatcher.dispatch_as(&session_id, command, context).await?;
-    Ok(Opened { tokens: tokens(state, user_id, role, &refresh)?, ins_seq: opened.ins_seq })
+    Ok(Opened { tokens: tokens(state, user_id, role, &refresh)?, ins_seq: opened.ins_seq, session_id })
 }
 
 /// New tokens for a refresh token that was never shown before. One that was ends the whole session: it was stolen,
@@ -160,7 +161,8 @@ pub async fn refresh(state: &AppState, call: &Call, text: &str) -> Result<Opened
         tracing::warn!(session_id = id, user_id = user.id, "a refresh token was used twice; its session is over");
         return Err(refused());
     }
-    Ok(Opened { tokens: tokens(state, &user.id, user.role, &next)?, ins_seq: rotated.ins_seq })
+    let tokens = tokens(state, &user.id, user.role, &next)?;
+    Ok(Opened { tokens, ins_seq: rotated.ins_seq, session_id: id.to_owned() })
 }
 
 /// Ends one session. Its access token is refused by this process at once, by others within [`SESSION_FRESHNESS`] of

@@ -56,6 +56,7 @@ impl Shown {
 /// Who is signed in now.
 pub struct SignedIn {
     pub user: Arc<UserRow>,
+    pub session_id: String,
     /// `{accessToken, refreshToken, expiresIn}`.
     pub tokens: Value,
 }
@@ -84,7 +85,7 @@ pub async fn finish(state: &AppState, call: &Call, user_id: &str, shown: &Shown)
     }
     let opened = session::open(state, call, user_id, user.role).await?;
     count("done");
-    Ok(SignedIn { user, tokens: opened.tokens })
+    Ok(SignedIn { user, session_id: opened.session_id, tokens: opened.tokens })
 }
 
 /// The same for a code that is wrong and one that was used.

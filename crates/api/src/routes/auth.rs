@@ -125,28 +125,36 @@ fn check_new_password(
     }
 }
 
+/// An account whose password was shown.
+struct Proven {
+    user_id: String,
+    /// What the vault keeps of that password.
+    hash: Vec<u8>,
+}
+
 /// The account of an address, if this is its password; an address of nobody takes as long. A hash of the former backend
 /// is replaced on the way. Tries that fail are counted by account and address, known or not.
-async fn account_of(state: &AppState, call: &Call, email: &str, password: String) -> Result<Option<String>, ApiError> {
+async fn account_of(state: &AppState, call: &Call, email: &str, password: String) -> Result<Option<Proven>, ApiError> {
     let address = state.store.email_claim(email);
     // Counted before it is checked, so that tries at the same time are counted too.
     let tries = format!("{address} {}", call.sender);
     state.limits.sign_ins.check(&tries)?;
-    let user_id = state.store.claim_holder(&format!("email/{address}")).await?;
-    let Some(owner) = user_id.as_deref().map(password_owner) else {
+    let Some(user_id) = state.store.claim_holder(&format!("email/{address}")).await? else {
         state.passwords.matches(password, None).await?;
         return Ok(None);
     };
+    let owner = password_owner(&user_id);
     let kept = state.store.vault().find(&owner, PASSWORD).await?;
     let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
-    if !state.passwords.matches(password.clone(), kept.clone()).await? {
-        return Ok(None);
-    }
+    let fits = state.passwords.matches(password.clone(), kept.clone()).await?;
+    let Some(mut hash) = kept.filter(|_| fits) else { return Ok(None) };
     state.limits.sign_ins.forgive(&tries);
-    if let Some(old) = kept.filter(|kept| Passwords::is_outdated(kept)) {
-        let hash = state.passwords.hash(password).await?;
+    if Passwords::is_outdated(&hash) {
+        let new = state.passwords.hash(password).await?;
         // Somebody may have set another password in the meantime: theirs stays.
-        state.store.vault().swap(&owner, PASSWORD, old.as_bytes(), hash.as_bytes()).await?;
+        if state.store.vault().swap(&owner, PASSWORD, hash.as_bytes(), new.as_bytes()).await? {
+            hash = new;
+        }
     }
-    Ok(user_id)
+    Ok(Some(Proven { user_id, hash: hash.into_bytes() }))
 }

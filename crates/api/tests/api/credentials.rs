@@ -5,6 +5,7 @@ use minispod_domain::{AnyCommand, UserCommand};
 use minispod_events::Role;
 use minispod_testkit::require;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
 
 use crate::{
     shapes::assert_shape,
@@ -95,6 +96,31 @@ async fn w36_a_new_password_ends_every_other_session() {
     assert_eq!(world.get("/auth/me", &token).await.status, 200, "who changed it stays");
     assert_eq!(world.login(ANI, PASSWORD).await.status, 401);
     assert_eq!(world.login(ANI, new).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_sign_in_that_a_new_password_overtakes_lets_nobody_in() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register(ANI).await;
+    // The password is another one in the moment the session opens.
+    let mut admin = sqlx::PgConnection::connect(&world.database.url).await.expect("connects");
+    admin
+        .execute(
+            "CREATE FUNCTION log.overtake() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+               DELETE FROM vault.secrets WHERE name = 'password'; RETURN NEW; END $$; \
+             CREATE TRIGGER overtake AFTER INSERT ON log.events FOR EACH ROW \
+               WHEN (NEW.event_type = 'SessionOpened') EXECUTE FUNCTION log.overtake()",
+        )
+        .await
+        .expect("a trigger");
+    let overtaken = world.login(ANI, PASSWORD).await;
+    assert_eq!((overtaken.status.as_u16(), overtaken.body["code"].as_str()), (401, Some("AUTH_ERROR")));
+    world.read.catch_up().await;
+    let sessions = world.get("/auth/sessions", &token).await;
+    assert_eq!(sessions.data()["sessions"].as_array().map(Vec::len), Some(1), "{:#}", sessions.body);
 }
 
 #[actix_web::test]

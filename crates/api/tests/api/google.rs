@@ -51,6 +51,28 @@ async fn whom_google_vouches_for_is_registered_once_and_signed_in_after() {
 }
 
 #[actix_web::test]
+async fn googles_word_does_not_stand_in_for_the_second_factor() {
+    if !require("pg") {
+        return;
+    }
+    let google = FakeGoogle::start().await;
+    let world = open_with_google(&google).await;
+    let now = world.clock.now().unix_millis() / 1000;
+    let mut body = shown(&claims("1157", ANI, now));
+    let token = Tokens::of(&world.call("POST", "/auth/google", None, Some(&body)).await).access;
+    let set_up = world.call("POST", "/auth/2fa/setup", Some(&token), None).await;
+    let secret = set_up.data()["secret"].as_str().and_then(|text| totp_rs::Secret::try_from_base32(text).ok());
+    let secret = minispod_auth::CodeSecret::of_bytes(secret.expect("base 32").as_bytes().to_vec());
+    let code = secret.code_at(world.clock.now()).expect("a code");
+    let on = world.post("/auth/2fa/confirm", &token, json!({ "otp": code })).await;
+    assert_eq!(on.status, 200, "{:#}", on.body);
+    let asked = world.call("POST", "/auth/google", None, Some(&body)).await;
+    assert_eq!((asked.status.as_u16(), asked.body["code"].as_str()), (401, Some("TWO_FACTOR_REQUIRED")));
+    body["recoveryCode"] = on.data()["recoveryCodes"][0].clone();
+    assert_eq!(world.call("POST", "/auth/google", None, Some(&body)).await.status, 200);
+}
+
+#[actix_web::test]
 async fn w34_an_account_with_a_password_is_not_taken_over() {
     if !require("pg") {
         return;

@@ -2,15 +2,16 @@
 
 use actix_web::web;
 use minispod_auth::credential_rules::{PASSWORD_MAX, email_fault};
+use minispod_kernel::Actor;
 use serde_json::{Value, json};
 
-use super::account_of;
+use super::{PASSWORD, account_of, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
     error::ApiError,
     input::{Fields, RequestBody, Unknown},
-    sign_in,
+    session, sign_in,
     state::AppState,
     views,
 };
@@ -21,11 +22,19 @@ const NO_MATCH: &str = "Invalid email or password";
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
     let given = Credentials::read(&body.form().await?.value)?;
-    let Some(user_id) = account_of(&state, &call, &given.email, given.password).await? else {
+    let refused = || {
         sign_in::count("refused");
-        return Err(ApiError::unauthenticated(NO_MATCH));
+        ApiError::unauthenticated(NO_MATCH)
     };
-    let signed_in = sign_in::finish(&state, &call, &user_id, &given.second_factor).await?;
+    let proven = account_of(&state, &call, &given.email, given.password).await?.ok_or_else(refused)?;
+    let signed_in = sign_in::finish(&state, &call, &proven.user_id, &given.second_factor).await?;
+    // A new password ends every session that it finds. This one may have come after, on the word of the former password.
+    let kept = state.store.vault().find(&password_owner(&proven.user_id), PASSWORD).await?;
+    if kept.is_none_or(|kept| kept != proven.hash) {
+        let actor = Actor::system("api");
+        session::revoke(&state, &call, actor, &signed_in.session_id, "the password was changed meanwhile").await?;
+        return Err(refused());
+    }
     let data = json!({ "user": views::people::signed_in(&signed_in.user), "tokens": signed_in.tokens });
     Ok(Answer::ok("Login successful", data))
 }

@@ -74,7 +74,8 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
 /// The registration that this one repeats, word for word: its account is there, and nothing has happened to it since.
 /// Everybody else hears that the address is taken, after the same work.
 async fn repeated(state: &AppState, call: &Call, new: NewAccount) -> std::result::Result<Option<Dispatched>, ApiError> {
-    let Some(user_id) = account_of(state, call, &new.email, new.password).await? else { return Ok(None) };
+    let Some(proven) = account_of(state, call, &new.email, new.password).await? else { return Ok(None) };
+    let user_id = proven.user_id;
     let history = state.store.log().history("user", &user_id).await?;
     let facts: std::result::Result<Vec<_>, _> = history.into_iter().map(Fact::read).collect();
     let mut facts = facts.map_err(ApiError::internal)?;
