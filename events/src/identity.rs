@@ -35,6 +35,32 @@ pub enum SignUpMethod {
     Operator,
 }
 
+/// What an API token may be used for; what is not named is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiScope {
+    /// Reading what the owner may read.
+    Read,
+    /// Changing what the owner may change.
+    Write,
+    /// Beside one of the others: what only administrators may.
+    Admin,
+}
+
+impl ApiScope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
+    /// `read`, `write` or `admin`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Facts about one account; the aggregate id is the user id. Hashes and tokens are never here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
@@ -81,10 +107,69 @@ pub enum UserEvent {
         email_claim: String,
         occurred_at: Timestamp,
     },
+    /// Another mail with a link was asked for; the link itself is in the mail only.
+    UserEmailVerificationRequested {
+        occurred_at: Timestamp,
+    },
+    /// Who reads the mails of the current address has shown it.
+    UserEmailVerified {
+        occurred_at: Timestamp,
+    },
+    /// A mailed link may set a new password until then.
+    UserPasswordResetRequested {
+        expires_at: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// The mailed link was used.
+    UserPasswordReset {
+        occurred_at: Timestamp,
+    },
+    /// `subject_claim` is the keyed hash (HMAC-SHA-256, hex) of the name Google has for the person.
+    UserGoogleLinked {
+        subject_claim: String,
+        occurred_at: Timestamp,
+    },
+    UserGoogleUnlinked {
+        subject_claim: String,
+        occurred_at: Timestamp,
+    },
+    /// From now on signing in needs a second factor. `step` is the time step (30 s) of the first code.
+    UserTwoFactorEnabled {
+        step: u64,
+        occurred_at: Timestamp,
+    },
+    UserTwoFactorDisabled {
+        occurred_at: Timestamp,
+    },
+    /// The code of this time step and those before it count no more.
+    UserOneTimeCodeAccepted {
+        step: u64,
+        occurred_at: Timestamp,
+    },
+    /// Recovery codes are numbered from 0; each counts once.
+    UserRecoveryCodeUsed {
+        number: u8,
+        occurred_at: Timestamp,
+    },
+    /// The token's hash is in the vault.
+    UserApiTokenCreated {
+        token_id: String,
+        name: Sensitive<String>,
+        scopes: Vec<ApiScope>,
+        expires_at: Timestamp,
+        occurred_at: Timestamp,
+    },
+    UserApiTokenRevoked {
+        token_id: String,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(UserEvent, "identity", "user",
-    [UserRegistered, UserPasswordChanged, UserProfileChanged, UserRoleChanged, UserDeactivated, UserReactivated, UserForgotten],
+    [UserRegistered, UserPasswordChanged, UserProfileChanged, UserRoleChanged, UserDeactivated, UserReactivated, UserForgotten,
+     UserEmailVerificationRequested, UserEmailVerified, UserPasswordResetRequested, UserPasswordReset, UserGoogleLinked,
+     UserGoogleUnlinked, UserTwoFactorEnabled, UserTwoFactorDisabled, UserOneTimeCodeAccepted, UserRecoveryCodeUsed,
+     UserApiTokenCreated, UserApiTokenRevoked],
     sensitive(this) {
         fn slot<'a>(field: &'static str, value: &'a mut Sensitive<String>) -> SensitiveSlot<'a> {
             SensitiveSlot { field, person: None, value }
@@ -94,6 +179,7 @@ contract!(UserEvent, "identity", "user",
             Self::UserProfileChanged { name, email, .. } => {
                 name.iter_mut().map(|name| slot("name", name)).chain(email.iter_mut().map(|email| slot("email", email))).collect()
             }
+            Self::UserApiTokenCreated { name, .. } => vec![slot("name", name)],
             _ => Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ pub mod upcast;
 pub mod wallet;
 
 pub use fact::{DecodeError, Event, Fact, subject_name};
-pub use identity::{AdminRosterEvent, Role, SessionEvent, SignUpMethod, UserEvent};
+pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{InstanceEvent, InstanceSpec};
 pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
 pub use mail::{MailEvent, MailTemplate};

@@ -11,11 +11,36 @@ use crate::contract::contract;
 #[serde(tag = "template", rename_all = "snake_case")]
 pub enum MailTemplate {
     Welcome,
-    TopUpPaid { amount: Rupiah, order_id: String, invoice_id: String, invoice_number: String },
-    SubscriptionInvoice { display_name: String, amount: Rupiah, invoice_id: String, invoice_number: String },
-    ServiceReady { subscription_id: String, display_name: String, external_url: String },
-    ProvisioningFailedRefunded { subscription_id: String, display_name: String, amount: Rupiah },
-    SubscriptionCancelled { subscription_id: String, display_name: String },
+    TopUpPaid {
+        amount: Rupiah,
+        order_id: String,
+        invoice_id: String,
+        invoice_number: String,
+    },
+    SubscriptionInvoice {
+        display_name: String,
+        amount: Rupiah,
+        invoice_id: String,
+        invoice_number: String,
+    },
+    ServiceReady {
+        subscription_id: String,
+        display_name: String,
+        external_url: String,
+    },
+    ProvisioningFailedRefunded {
+        subscription_id: String,
+        display_name: String,
+        amount: Rupiah,
+    },
+    SubscriptionCancelled {
+        subscription_id: String,
+        display_name: String,
+    },
+    /// With a link that shows who reads the address's mails; made when the mail is sent and kept nowhere else.
+    VerifyEmail,
+    /// With a link that sets a new password; made when the mail is sent and kept nowhere else.
+    ResetPassword,
 }
 
 impl MailTemplate {
@@ -28,6 +53,8 @@ impl MailTemplate {
             Self::ServiceReady { .. } => "service_ready",
             Self::ProvisioningFailedRefunded { .. } => "provisioning_failed_refunded",
             Self::SubscriptionCancelled { .. } => "subscription_cancelled",
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
         }
     }
 }

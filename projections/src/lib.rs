@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use minispod_events::Fact;
 use sqlx::PgConnection;
 
+pub mod access;
 pub mod billing;
 pub mod catalogue;
 pub mod page;
@@ -50,6 +51,7 @@ pub trait Projection: Send + Sync {
 pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(users::Users),
+        Arc::new(access::Access),
         Arc::new(catalogue::Catalogue),
         Arc::new(billing::Billing),
         Arc::new(subscriptions::Subscriptions),

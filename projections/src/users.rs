@@ -17,6 +17,7 @@ use crate::{
 pub struct Users;
 
 /// One account. Name and address of a forgotten person read `(deleted)`.
+#[expect(clippy::struct_excessive_bools, reason = "the columns of a table")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
     pub id: String,
@@ -25,14 +26,28 @@ pub struct UserRow {
     pub role: Role,
     pub is_active: bool,
     pub forgotten: bool,
+    /// Whether somebody has shown to read the address's mails.
+    pub email_verified: bool,
+    /// Whether signing in needs a second factor.
+    pub two_factor: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Row for UserRow {
     const TABLE: &'static str = "users";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "name", "email", "role", "is_active", "forgotten", "created_at", "updated_at"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "email",
+        "role",
+        "is_active",
+        "forgotten",
+        "email_verified",
+        "two_factor",
+        "created_at",
+        "updated_at",
+    ];
     fn key(&self) -> &str {
         &self.id
     }
@@ -45,7 +60,7 @@ impl Projection for Users {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
@@ -73,16 +88,25 @@ fn fold(users: &mut Rows<UserRow>, id: &str, event: &UserEvent) {
             role: *role,
             is_active: true,
             forgotten: false,
+            email_verified: false,
+            two_factor: false,
             created_at: *occurred_at,
             updated_at: *occurred_at,
         });
         return;
     }
+    if is_of_no_account(event) {
+        return;
+    }
     let Some(user) = users.edit(id) else { return };
     match event {
-        // Written above; a hash says nothing here, but the account did change.
-        UserEvent::UserRegistered { .. } | UserEvent::UserPasswordChanged { .. } => {}
-        UserEvent::UserProfileChanged { name, email, .. } => {
+        UserEvent::UserEmailVerified { .. } => user.email_verified = true,
+        UserEvent::UserTwoFactorEnabled { .. } => user.two_factor = true,
+        UserEvent::UserTwoFactorDisabled { .. } => user.two_factor = false,
+        UserEvent::UserProfileChanged { name, email, email_claim, .. } => {
+            if email_claim.is_some() {
+                user.email_verified = false;
+            }
             if let Some(name) = name {
                 name.text().clone_into(&mut user.name);
             }
@@ -99,8 +123,23 @@ fn fold(users: &mut Rows<UserRow>, id: &str, event: &UserEvent) {
             user.is_active = false;
             user.forgotten = true;
         }
+        // Written above; a hash or a link says nothing here, but the account did change.
+        _ => {}
     }
     user.updated_at = minispod_kernel::Event::occurred_at(event);
+}
+
+/// What is used or asked for without changing the account as anybody sees it.
+fn is_of_no_account(event: &UserEvent) -> bool {
+    matches!(
+        event,
+        UserEvent::UserEmailVerificationRequested { .. }
+            | UserEvent::UserPasswordResetRequested { .. }
+            | UserEvent::UserOneTimeCodeAccepted { .. }
+            | UserEvent::UserRecoveryCodeUsed { .. }
+            | UserEvent::UserApiTokenCreated { .. }
+            | UserEvent::UserApiTokenRevoked { .. }
+    )
 }
 
 /// Which accounts are asked for.

@@ -6,6 +6,8 @@ CREATE TABLE users (
   role       text NOT NULL,
   is_active  boolean NOT NULL,
   forgotten  boolean NOT NULL,
+  email_verified boolean NOT NULL,
+  two_factor boolean NOT NULL,
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL
 );

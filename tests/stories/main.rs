@@ -5,6 +5,7 @@ mod chaos;
 mod idempotency;
 mod journey;
 mod kubernetes;
+mod links;
 mod midtrans;
 mod operators;
 mod readme;

@@ -2,19 +2,23 @@
 
 use std::future::{Ready, ready};
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
 use minispod_kernel::{Actor, ids::derived_id};
 use minispod_runtime::Cause;
 use minispod_store::{CommandContext, CommandKey, VaultWrite};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    error::{ApiError, FieldError},
+    edge::address::sender,
+    error::{ApiError, FieldError, shown},
     state::AppState,
 };
 
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// Longest description of a sender, in characters.
+const DEVICE_MAX: usize = 200;
 
 /// The id of a request, kept in its extensions by the edge; also the correlation id of what it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,10 @@ pub struct RequestId(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub request_id: String,
+    /// What its sender's calls are counted under; empty when it has no address.
+    pub sender: String,
+    /// What its sender says to be, shortened and made harmless; empty when it says nothing.
+    pub device: String,
     traceparent: Option<String>,
     /// Method and path, part of the fingerprint.
     target: String,
@@ -140,8 +148,12 @@ fn read(request: &HttpRequest) -> Result<Call, ApiError> {
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
+    let trusted =
+        request.app_data::<web::Data<AppState>>().map_or(&[][..], |state| state.config.trusted_proxies.as_slice());
     Ok(Call {
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        sender: sender(request.headers(), request.peer_addr(), trusted).unwrap_or_default(),
+        device: text(header::USER_AGENT.as_str()).map(|agent| shown(agent.trim(), DEVICE_MAX)).unwrap_or_default(),
         traceparent: text("traceparent").filter(|trace| is_traceparent(trace)).map(str::to_owned),
         target: format!("{} {}", request.method(), request.path()),
         idempotency_key,

@@ -3,11 +3,12 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
-use minispod_auth::{Action, TokenError, may};
+use minispod_auth::{Action, ApiToken, Deed, TokenError, may, scopes_allow};
 use minispod_events::Role;
 use minispod_kernel::Actor;
 use minispod_projections::{
     ProjectionError,
+    access::ApiTokenRow,
     users::{self, UserRow},
 };
 use moka::future::Cache;
@@ -46,6 +47,11 @@ impl Accounts {
         Self { pool, recent }
     }
 
+    /// Looks anew when asked for `id` next.
+    pub async fn forget(&self, id: &str) {
+        self.recent.invalidate(id).await;
+    }
+
     /// The account `id`; concurrent askers share one query.
     pub async fn find(&self, id: &str) -> Result<Option<Arc<UserRow>>, ApiError> {
         let query = async {
@@ -60,12 +66,41 @@ impl Accounts {
     }
 }
 
-/// A signed-in, active person.
+/// An active person: signed in, or acting through a program with an API token.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub user: Arc<UserRow>,
-    /// The session whose access token was shown.
-    pub session_id: String,
+    by: By,
+}
+
+/// What was shown.
+#[derive(Debug, Clone)]
+enum By {
+    /// An access token of this session.
+    Session(String),
+    /// An API token.
+    ApiToken(Arc<ApiTokenRow>),
+}
+
+impl Caller {
+    /// The session whose access token was shown. Refuses with 403 who shows an API token: what decides over the account
+    /// itself is done signed in.
+    pub fn session(&self) -> Result<&str, ApiError> {
+        match &self.by {
+            By::Session(id) => Ok(id),
+            By::ApiToken(_) => Err(ApiError::forbidden("An API token may not do this; please sign in")),
+        }
+    }
+
+    /// Refuses with 403 what the scopes of an API token leave out.
+    fn scopes_allow(&self, deed: Deed) -> Result<(), ApiError> {
+        match &self.by {
+            By::ApiToken(token) if !scopes_allow(&token.scopes, deed) => {
+                Err(ApiError::forbidden("The scopes of this API token do not allow this"))
+            }
+            By::Session(_) | By::ApiToken(_) => Ok(()),
+        }
+    }
 }
 
 /// Left in the request's extensions for the access log.
@@ -85,6 +120,7 @@ impl Caller {
     /// Refuses with 403 what the caller's role may not do. The first line of every route that is not about the caller's
     /// own things.
     pub fn may(&self, action: Action) -> Result<(), ApiError> {
+        self.scopes_allow(Deed::Act)?;
         if may(self.user.role, action) { Ok(()) } else { Err(ApiError::forbidden("Only administrators may do this")) }
     }
 }
@@ -99,21 +135,41 @@ impl FromRequest for Caller {
             let state = request
                 .app_data::<web::Data<AppState>>()
                 .ok_or_else(|| ApiError::internal(std::io::Error::other("no state in the application")))?;
-            let token = bearer(&request)?;
-            let claims = state.tokens.read(&token).map_err(|fault| match fault {
-                TokenError::Expired => ApiError::unauthenticated("Token has expired"),
-                TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
-            })?;
-            let Some(user) = state.accounts.find(&claims.user_id).await? else {
-                return Err(missing(state, &claims.user_id).await?);
+            let shown = bearer(&request)?;
+            let caller = match ApiToken::read(&shown) {
+                Some(token) => by_api_token(state, &token).await?,
+                None => by_session(state, &shown).await?,
             };
-            if !user.is_active {
-                return Err(ApiError::unauthenticated("Account is deactivated"));
-            }
-            request.extensions_mut().insert(CallerId(user.id.clone()));
-            Ok(Self { user, session_id: claims.sid })
+            caller.scopes_allow(if request.method().is_safe() { Deed::Read } else { Deed::Write })?;
+            request.extensions_mut().insert(CallerId(caller.user.id.clone()));
+            Ok(caller)
         })
     }
+}
+
+async fn by_session(state: &AppState, token: &str) -> Result<Caller, ApiError> {
+    let claims = state.tokens.read(token).map_err(|fault| match fault {
+        TokenError::Expired => ApiError::unauthenticated("Token has expired"),
+        TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
+    })?;
+    let user = active(state, &claims.user_id).await?;
+    if !state.sessions.holds(&claims.sid, &user.id).await? {
+        return Err(ApiError::unauthenticated("Session has ended"));
+    }
+    Ok(Caller { user, by: By::Session(claims.sid) })
+}
+
+async fn by_api_token(state: &AppState, token: &ApiToken) -> Result<Caller, ApiError> {
+    let token = state.api_tokens.find(token, state.clock.now()).await?;
+    let token = token.ok_or_else(|| ApiError::unauthenticated("Invalid token"))?;
+    Ok(Caller { user: active(state, &token.user_id).await?, by: By::ApiToken(token) })
+}
+
+async fn active(state: &AppState, user_id: &str) -> Result<Arc<UserRow>, ApiError> {
+    let Some(user) = state.accounts.find(user_id).await? else {
+        return Err(missing(state, user_id).await?);
+    };
+    if user.is_active { Ok(user) } else { Err(ApiError::unauthenticated("Account is deactivated")) }
 }
 
 /// The refusal of a valid token whose account the read model does not have: who registered a moment ago comes back.

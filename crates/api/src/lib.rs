@@ -1,6 +1,7 @@
 //! The HTTP door: routes, the contract's envelope, extractors and limits. No rule and no SQL lives here.
 
 pub mod answer;
+pub mod api_tokens;
 pub mod call;
 pub mod caller;
 pub mod edge;
@@ -15,6 +16,7 @@ pub mod refusals;
 pub mod routes;
 pub mod server;
 pub mod session;
+pub mod sign_in;
 pub mod state;
 pub mod views;
 

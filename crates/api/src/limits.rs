@@ -30,7 +30,12 @@ pub struct Allowance {
 impl Allowance {
     /// `count` (at least 1) in a minute.
     pub fn per_minute(count: u32) -> Self {
-        Self { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), window: Duration::from_mins(1) }
+        Self::within(count, Duration::from_mins(1))
+    }
+
+    /// `count` (at least 1) in `window`.
+    pub fn within(count: u32, window: Duration) -> Self {
+        Self { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), window }
     }
 
     /// So many that nothing is counted.
@@ -141,6 +146,19 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Takes the last call of `key` back: it was none of those that are to be few.
+    pub fn forgive(&self, key: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(calls) = seen.by_key.get_mut(key) {
+            calls.pop_back();
+            if calls.is_empty() {
+                seen.by_key.remove(key);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +225,18 @@ mod tests {
         let unlimited = Window::new("payments", Allowance::unlimited(), clock);
         assert!((0..1_000).all(|_| unlimited.check("ani").is_ok()));
         assert!(unlimited.seen.lock().expect("not poisoned").by_key.is_empty());
+    }
+
+    #[test]
+    fn what_is_forgiven_is_not_counted() {
+        let window = Window::new("sign-ins", Allowance::per_minute(2), clock());
+        for _ in 0..9 {
+            window.check("ani").expect("the last one was forgiven");
+            window.forgive("ani");
+        }
+        window.forgive("nobody");
+        assert!(window.seen.lock().expect("not poisoned").by_key.is_empty());
+        assert_eq!((0..9).filter(|_| window.check("ani").is_ok()).count(), 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use minispod_auth::{AccessTokens, Passwords};
+use minispod_auth::{AccessTokens, GoogleSignIn, Passwords};
 use minispod_domain::ports::Documents;
 use minispod_kernel::{Clock, IdSource, Timestamp};
 use minispod_runtime::Dispatcher;
@@ -12,12 +12,14 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api_tokens::ApiTokens,
     caller::Accounts,
     edge::address::Network,
     input::body::DEFAULT_LIMIT,
     limits::{Allowance, Limit, Window},
     ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
     routes::metrics::read::NextCount,
+    session::Sessions,
 };
 
 /// The environment of real customers, as [`ApiConfig::environment`] names it.
@@ -25,6 +27,11 @@ pub const PRODUCTION: &str = "production";
 
 /// Notifications a minute from one address: far beyond what a gateway sends, and each is cheap to refuse unsigned.
 const NOTIFICATIONS_PER_MINUTE: u32 = 6_000;
+const QUARTER_HOUR: Duration = Duration::from_mins(15);
+/// Wrong second factors of one account in a quarter of an hour: guessing one of a million takes years then.
+const SECOND_FACTORS: u32 = 5;
+/// Mails with links for one account in a quarter of an hour.
+const LINKS: u32 = 3;
 
 /// What the binary chooses.
 #[derive(Clone)]
@@ -51,6 +58,14 @@ pub struct ApiConfig {
     pub notification_allowance: Allowance,
     /// Top-ups and payments of one customer.
     pub payment_allowance: Allowance,
+    /// Refused sign-ins of one account from one address.
+    pub sign_in_allowance: Allowance,
+    /// Wrong second factors of one account.
+    pub second_factor_allowance: Allowance,
+    /// Mails with links that are asked for one account.
+    pub link_allowance: Allowance,
+    /// Who asks for a second factor, as authenticator apps show it.
+    pub brand: String,
     /// How long a refresh token lives.
     pub refresh_lifetime: Duration,
     /// How long a top-up order may be paid.
@@ -77,6 +92,10 @@ impl Default for ApiConfig {
             address_allowance: Allowance::per_minute(1200),
             notification_allowance: Allowance::per_minute(NOTIFICATIONS_PER_MINUTE),
             payment_allowance: Allowance::per_minute(5),
+            sign_in_allowance: Allowance::per_minute(10),
+            second_factor_allowance: Allowance::within(SECOND_FACTORS, QUARTER_HOUR),
+            link_allowance: Allowance::within(LINKS, QUARTER_HOUR),
+            brand: "Minispod".to_owned(),
             refresh_lifetime: Duration::from_hours(7 * 24),
             topup_lifetime: Duration::from_hours(24),
             payment_page_deadline: Duration::from_secs(10),
@@ -105,6 +124,8 @@ pub struct Parts {
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
     pub overrides: Arc<dyn AllowedOverrides>,
+    /// Who checks Google's word; `None`: it is not taken here.
+    pub google: Option<Arc<GoogleSignIn>>,
     /// Beside Postgres and the projections, which the api asks itself.
     pub probes: Vec<Arc<dyn Probe>>,
     pub metrics: PrometheusHandle,
@@ -117,6 +138,12 @@ pub struct Limits {
     pub per_address: Limit,
     pub notifications: Limit,
     pub payments: Window,
+    /// Passwords that did not fit, by account and address.
+    pub sign_ins: Window,
+    /// Second factors that did not fit, by account.
+    pub second_factors: Window,
+    /// Mails with links, by address or account.
+    pub links: Window,
 }
 
 /// Everything a handler may use.
@@ -130,11 +157,14 @@ pub struct AppState {
     pub passwords: Passwords,
     pub tokens: AccessTokens,
     pub accounts: Accounts,
+    pub sessions: Sessions,
+    pub api_tokens: ApiTokens,
     pub limits: Limits,
     pub payment_pages: Arc<dyn PaymentPages>,
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
     pub overrides: Arc<dyn AllowedOverrides>,
+    pub google: Option<Arc<GoogleSignIn>>,
     pub probes: Vec<Arc<dyn Probe>>,
     pub metrics: PrometheusHandle,
     pub next_count: NextCount,
@@ -150,11 +180,16 @@ impl AppState {
             per_address: Limit::new("address", parts.config.address_allowance, Arc::clone(&clock)),
             notifications: Limit::new("notifications", parts.config.notification_allowance, Arc::clone(&clock)),
             payments: Window::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
+            sign_ins: Window::new("sign_ins", parts.config.sign_in_allowance, Arc::clone(&clock)),
+            second_factors: Window::new("second_factors", parts.config.second_factor_allowance, Arc::clone(&clock)),
+            links: Window::new("links", parts.config.link_allowance, Arc::clone(&clock)),
         };
         Self {
             started_at: clock.now(),
             ids: Arc::clone(parts.store.ids()),
             accounts: Accounts::new(parts.store.pool().clone()),
+            sessions: Sessions::new(parts.store.clone()),
+            api_tokens: ApiTokens::new(parts.store.clone()),
             clock,
             limits,
             config: parts.config,
@@ -167,6 +202,7 @@ impl AppState {
             notifications: parts.notifications,
             documents: parts.documents,
             overrides: parts.overrides,
+            google: parts.google,
             probes: parts.probes,
             metrics: parts.metrics,
             next_count: NextCount::default(),

@@ -1,4 +1,5 @@
-//! Argon2id hashes: made and checked beside the request loop, a bounded number at a time.
+//! Argon2id hashes: made and checked beside the request loop, a bounded number at a time. Hashes of the former backend
+//! (bcrypt) are still checked.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +13,10 @@ use tokio::{
 /// Longest wait for a turn; then the caller is told to come back.
 pub const TURN_DEADLINE: Duration = Duration::from_secs(3);
 const SALT_BYTES: usize = 16;
+/// How hashes of the former backend begin.
+const BCRYPT: &[&str] = &["$2a$", "$2b$", "$2y$"];
+/// The costliest hash of the former backend that is checked; it wrote 12. Each step doubles the work.
+const BCRYPT_COST_MAX: u32 = 14;
 
 /// Why a password was neither hashed nor checked.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +70,18 @@ impl Passwords {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.to_string());
         let fits = tokio::task::spawn_blocking(move || {
-            let fits = Argon2::default().verify_password(password.as_bytes(), kept.as_str()).is_ok();
+            let fits = fits_now(password.as_bytes(), &kept);
             drop(turn);
             fits
         })
         .await
         .map_err(PasswordError::Worker)?;
         Ok(fits && known)
+    }
+
+    /// Whether `kept` is of a kind that is made no more: who shows the password that fits gets a new hash.
+    pub fn is_outdated(kept: &str) -> bool {
+        BCRYPT.iter().any(|kind| kept.starts_with(kind))
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, PasswordError> {
@@ -87,6 +97,14 @@ fn salt(ids: &dyn IdSource) -> [u8; SALT_BYTES] {
     let mut salt = [0_u8; SALT_BYTES];
     ids.random(&mut salt);
     salt
+}
+
+fn fits_now(password: &[u8], kept: &str) -> bool {
+    if !Passwords::is_outdated(kept) {
+        return Argon2::default().verify_password(password, kept).is_ok();
+    }
+    let cost = kept.get(4..6).and_then(|cost| cost.parse::<u32>().ok());
+    cost.is_some_and(|cost| cost <= BCRYPT_COST_MAX) && bcrypt::verify(password, kept).unwrap_or(false)
 }
 
 fn hash_now(password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
@@ -126,6 +144,23 @@ mod tests {
         let passwords = passwords(1);
         assert!(!passwords.matches("anything".into(), None).await.expect("checks"));
         assert!(!passwords.matches("anything".into(), Some("not a hash".into())).await.expect("checks"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_the_former_backend_fits_and_is_outdated() {
+        let passwords = passwords(1);
+        let kept = bcrypt::hash("Rahasia!1", 4).expect("hashes");
+        for kind in ["$2a$", "$2b$"] {
+            let kept = format!("{kind}{}", &kept[4..]);
+            assert!(Passwords::is_outdated(&kept), "{kept}");
+            assert!(passwords.matches("Rahasia!1".into(), Some(kept.clone())).await.expect("checks"));
+            assert!(!passwords.matches("Rahasia!2".into(), Some(kept)).await.expect("checks"));
+        }
+        let dear = format!("$2b$31${}", &kept[7..]);
+        for bad in [dear.as_str(), "$2b$", "$2b$04$short", "$2b$xx$"] {
+            assert!(!passwords.matches("Rahasia!1".into(), Some(bad.to_owned())).await.expect("checks"), "{bad}");
+        }
+        assert!(!Passwords::is_outdated(&passwords.hash("Rahasia!1".into()).await.expect("hashes")));
     }
 
     #[tokio::test]

@@ -34,5 +34,5 @@ pub use plan::{Plan, PlanCommand, PlanRefusal};
 pub use session::{Session, SessionCommand, SessionRefusal};
 pub use subscription::{Subscription, SubscriptionCommand, SubscriptionRefusal};
 pub use topup::{GatewayRefund, GatewayStatus, TopUp, TopUpCommand, TopUpRefusal};
-pub use user::{User, UserCommand, UserRefusal};
+pub use user::{AccessCommand, SecondFactor, User, UserCommand, UserRefusal};
 pub use wallet::{Wallet, WalletCommand, WalletRefusal};

@@ -1,11 +1,16 @@
 //! What the domain's reactors need from the world, as traits that the outer rooms implement.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use minispod_events::Fact;
 use minispod_kernel::Timestamp;
 use serde_json::Value;
 
-use crate::CommandRequest;
+use crate::{
+    CommandRequest,
+    user::{RESET_LIFE, VERIFY_LIFE},
+};
 
 /// Something a reactor means to do outside, recorded before it is tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +128,38 @@ pub trait Secrets: Send + Sync {
     async fn keep(&self, owner: &str, name: &str, value: &[u8]) -> Result<Vec<u8>, PortError>;
     /// Replaces it.
     async fn replace(&self, owner: &str, name: &str, value: &[u8]) -> Result<(), PortError>;
+}
+
+/// What a mailed link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    VerifyEmail,
+    ResetPassword,
+}
+
+impl LinkKind {
+    /// The vault's name of what is kept of the link; the owner is `user/<id>`.
+    pub const fn secret_name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify-email-link",
+            Self::ResetPassword => "reset-password-link",
+        }
+    }
+
+    /// How long the link works.
+    pub const fn life(self) -> Duration {
+        match self {
+            Self::VerifyEmail => VERIFY_LIFE,
+            Self::ResetPassword => RESET_LIFE,
+        }
+    }
+}
+
+/// Links that prove who reads an address's mails.
+#[async_trait]
+pub trait Links: Send + Sync {
+    /// A fresh token for a link to `user_id`; former ones of its kind end. Only its hash is kept.
+    async fn fresh(&self, kind: LinkKind, user_id: &str) -> Result<String, PortError>;
 }
 
 /// Finished documents.

@@ -6,12 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod access;
+
+pub use access::{
+    API_TOKEN_LIFE_MAX, API_TOKENS_MAX, Access, AccessCommand, RECOVERY_CODES, RESET_LIFE, SecondFactor, VERIFY_LIFE,
+};
+
 /// State: only what refusals need; nothing personal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct User {
     phase: Phase,
     role: Role,
     email_claim: String,
+    /// The keyed hash of the name Google has for the person, when it may vouch for them.
+    google: Option<String>,
+    access: Access,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +43,14 @@ pub enum UserCommand {
         email_claim: String,
         role: Role,
         method: SignUpMethod,
+    },
+    /// Google has vouched for the person and the address. Nobody's existing account is linked by this.
+    RegisterWithGoogle {
+        name: Sensitive<String>,
+        email: Sensitive<String>,
+        email_claim: String,
+        /// Keyed hash of the name Google has for the person.
+        subject_claim: String,
     },
     /// The new hash travels beside the command into the vault.
     ChangePassword,
@@ -60,6 +77,8 @@ pub enum UserCommand {
     },
     /// The person asked to be forgotten; the vault deletes the data key beside this command.
     Forget,
+    /// What the owner proves or sets up for proving it.
+    Access(AccessCommand),
 }
 
 /// Rules that say no.
@@ -75,6 +94,24 @@ pub enum UserRefusal {
     EmailWithoutClaim,
     #[error("an administrator leaves the roster of administrators first")]
     Administrator,
+    #[error("this link is not valid any more")]
+    NoReset,
+    #[error("two-factor sign-in is switched on already")]
+    TwoFactorOn,
+    #[error("two-factor sign-in is not switched on")]
+    TwoFactorOff,
+    #[error("this code was used already")]
+    FactorUsed,
+    #[error("an API token needs at least one scope")]
+    NoScope,
+    #[error("the scope admin is for administrators only")]
+    ScopeBeyondRole,
+    #[error("an API token lives for a day at least and a year at most")]
+    TokenLife,
+    #[error("an account has at most 20 API tokens")]
+    TooManyTokens,
+    #[error("there is no such API token")]
+    NoSuchToken,
 }
 
 refusals!(UserRefusal {
@@ -83,28 +120,48 @@ refusals!(UserRefusal {
     Deactivated => Forbidden, "user-deactivated";
     EmailWithoutClaim => Invalid, "user-email-without-claim";
     Administrator => Conflict, "user-administrator";
+    NoReset => Invalid, "user-no-reset";
+    TwoFactorOn => Conflict, "user-two-factor-on";
+    TwoFactorOff => Conflict, "user-two-factor-off";
+    FactorUsed => Forbidden, "user-factor-used";
+    NoScope => Invalid, "user-token-no-scope";
+    ScopeBeyondRole => Forbidden, "user-token-scope-beyond-role";
+    TokenLife => Invalid, "user-token-life";
+    TooManyTokens => Conflict, "user-too-many-tokens";
+    NoSuchToken => NotFound, "user-no-such-token";
 });
 
 impl Aggregate for User {
     type Event = UserEvent;
     type Command = UserCommand;
     type Refusal = UserRefusal;
-    const FINGERPRINT: &'static str = "user-2";
+    const FINGERPRINT: &'static str = "user-3";
 
     fn decide(&self, command: UserCommand, at: &Moment) -> Result<Vec<UserEvent>, UserRefusal> {
         let occurred_at = at.now;
-        if let UserCommand::Register { name, email, email_claim, role, method } = command {
-            return match self.phase {
-                Phase::Absent => {
-                    Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }])
-                }
-                _ => Err(UserRefusal::AlreadyRegistered),
-            };
-        }
+        let command = match command {
+            UserCommand::Register { .. } | UserCommand::RegisterWithGoogle { .. } if self.phase != Phase::Absent => {
+                return Err(UserRefusal::AlreadyRegistered);
+            }
+            UserCommand::Register { name, email, email_claim, role, method } => {
+                return Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }]);
+            }
+            UserCommand::RegisterWithGoogle { name, email, email_claim, subject_claim } => {
+                let (role, method) = (Role::User, SignUpMethod::Google);
+                return Ok(vec![
+                    UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at },
+                    UserEvent::UserGoogleLinked { subject_claim, occurred_at },
+                    UserEvent::UserEmailVerified { occurred_at },
+                ]);
+            }
+            other => other,
+        };
         match (self.phase, command) {
             (Phase::Forgotten, UserCommand::Forget) => Ok(Vec::new()),
             (Phase::Absent | Phase::Forgotten, _) => Err(UserRefusal::NotFound),
-            (_, UserCommand::Register { .. }) => Err(UserRefusal::AlreadyRegistered),
+            (_, UserCommand::Register { .. } | UserCommand::RegisterWithGoogle { .. }) => {
+                Err(UserRefusal::AlreadyRegistered)
+            }
             (Phase::Deactivated, UserCommand::Deactivate { .. }) | (Phase::Active, UserCommand::Reactivate { .. }) => {
                 Ok(Vec::new())
             }
@@ -114,9 +171,7 @@ impl Aggregate for User {
             (_, UserCommand::Deactivate { .. } | UserCommand::Forget) if self.role == Role::Administrator => {
                 Err(UserRefusal::Administrator)
             }
-            (_, UserCommand::Forget) => {
-                Ok(vec![UserEvent::UserForgotten { email_claim: self.email_claim.clone(), occurred_at }])
-            }
+            (_, UserCommand::Forget) => Ok(self.forget(occurred_at)),
             (_, UserCommand::ChangeRole { role, .. }) if role == self.role => Ok(Vec::new()),
             (_, UserCommand::ChangeRole { .. }) if self.role == Role::Administrator => Err(UserRefusal::Administrator),
             (_, UserCommand::WithdrawRole { .. }) if self.role == Role::User => Ok(Vec::new()),
@@ -129,7 +184,8 @@ impl Aggregate for User {
             (_, UserCommand::ChangeProfile { name, email, email_claim }) => {
                 self.change_profile(name, email, email_claim, occurred_at)
             }
-            (Phase::Deactivated, UserCommand::ChangePassword) => Err(UserRefusal::Deactivated),
+            (Phase::Deactivated, UserCommand::ChangePassword | UserCommand::Access(_)) => Err(UserRefusal::Deactivated),
+            (Phase::Active, UserCommand::Access(command)) => self.access.decide(command, self.role, occurred_at),
             (Phase::Active, UserCommand::ChangePassword) => Ok(vec![UserEvent::UserPasswordChanged { occurred_at }]),
             (Phase::Active, UserCommand::Deactivate { reason }) => {
                 Ok(vec![UserEvent::UserDeactivated { reason, occurred_at }])
@@ -138,13 +194,26 @@ impl Aggregate for User {
     }
 
     fn apply(&mut self, event: &UserEvent) {
+        self.access.apply(event);
         match event {
             UserEvent::UserRegistered { role, email_claim, .. } => {
                 self.phase = Phase::Active;
                 self.role = *role;
                 self.email_claim.clone_from(email_claim);
             }
-            UserEvent::UserPasswordChanged { .. } => {}
+            UserEvent::UserGoogleLinked { subject_claim, .. } => self.google = Some(subject_claim.clone()),
+            UserEvent::UserGoogleUnlinked { .. } => self.google = None,
+            UserEvent::UserPasswordChanged { .. }
+            | UserEvent::UserEmailVerificationRequested { .. }
+            | UserEvent::UserEmailVerified { .. }
+            | UserEvent::UserPasswordResetRequested { .. }
+            | UserEvent::UserPasswordReset { .. }
+            | UserEvent::UserTwoFactorEnabled { .. }
+            | UserEvent::UserTwoFactorDisabled { .. }
+            | UserEvent::UserOneTimeCodeAccepted { .. }
+            | UserEvent::UserRecoveryCodeUsed { .. }
+            | UserEvent::UserApiTokenCreated { .. }
+            | UserEvent::UserApiTokenRevoked { .. } => {}
             UserEvent::UserProfileChanged { email_claim, .. } => {
                 if let Some(claim) = email_claim {
                     self.email_claim.clone_from(claim);
@@ -166,15 +235,39 @@ impl Aggregate for User {
                 hold.chain(release).collect()
             }
             UserEvent::UserForgotten { email_claim, .. } => vec![Consequence::Release { key: email_key(email_claim) }],
+            UserEvent::UserGoogleLinked { subject_claim, .. } => {
+                vec![Consequence::Hold { key: google_key(subject_claim) }]
+            }
+            UserEvent::UserGoogleUnlinked { subject_claim, .. } => {
+                vec![Consequence::Release { key: google_key(subject_claim) }]
+            }
             UserEvent::UserPasswordChanged { .. }
             | UserEvent::UserRoleChanged { .. }
             | UserEvent::UserDeactivated { .. }
-            | UserEvent::UserReactivated { .. } => Vec::new(),
+            | UserEvent::UserReactivated { .. }
+            | UserEvent::UserEmailVerificationRequested { .. }
+            | UserEvent::UserEmailVerified { .. }
+            | UserEvent::UserPasswordResetRequested { .. }
+            | UserEvent::UserPasswordReset { .. }
+            | UserEvent::UserTwoFactorEnabled { .. }
+            | UserEvent::UserTwoFactorDisabled { .. }
+            | UserEvent::UserOneTimeCodeAccepted { .. }
+            | UserEvent::UserRecoveryCodeUsed { .. }
+            | UserEvent::UserApiTokenCreated { .. }
+            | UserEvent::UserApiTokenRevoked { .. } => Vec::new(),
         }
     }
 }
 
 impl User {
+    /// Everything that names the person is given back.
+    fn forget(&self, occurred_at: Timestamp) -> Vec<UserEvent> {
+        let unlinked =
+            self.google.clone().map(|subject_claim| UserEvent::UserGoogleUnlinked { subject_claim, occurred_at });
+        let forgotten = UserEvent::UserForgotten { email_claim: self.email_claim.clone(), occurred_at };
+        unlinked.into_iter().chain([forgotten]).collect()
+    }
+
     fn change_profile(
         &self,
         name: Option<Sensitive<String>>,
@@ -200,10 +293,15 @@ pub fn email_key(email_claim: &str) -> String {
     format!("email/{email_claim}")
 }
 
+/// The claim that keeps a person of Google's to one account (`google/<claim>`).
+pub fn google_key(subject_claim: &str) -> String {
+    format!("google/{subject_claim}")
+}
+
 bridge!(User);
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::story::{given, given_nothing, noon};
 
@@ -308,6 +406,26 @@ mod tests {
             .then_refused(UserRefusal::NotFound);
     }
 
+    #[test]
+    fn a_person_of_googles_has_one_account_and_is_free_again_when_forgotten() {
+        let register = UserCommand::RegisterWithGoogle {
+            name: Sensitive::Open("Ani".into()),
+            email: Sensitive::Open("ani@example.com".into()),
+            email_claim: "a1".into(),
+            subject_claim: "g1".into(),
+        };
+        let events = given_nothing::<User>().when(register.clone()).events();
+        let keys: Vec<_> = events.iter().flat_map(|event| User::consequences("u", event)).collect();
+        let hold = |key: &str| Consequence::Hold { key: key.into() };
+        assert_eq!(keys, [hold("email/a1"), hold("google/g1")]);
+        assert!(matches!(events.last(), Some(UserEvent::UserEmailVerified { .. })));
+        given::<User>(vec![registered(Role::User)]).when(register).then_refused(UserRefusal::AlreadyRegistered);
+        let events = given::<User>(events).when(UserCommand::Forget).events();
+        let keys: Vec<_> = events.iter().flat_map(|event| User::consequences("u", event)).collect();
+        let release = |key: &str| Consequence::Release { key: key.into() };
+        assert_eq!(keys, [release("google/g1"), release("email/a1")]);
+    }
+
     fn register() -> UserCommand {
         UserCommand::Register {
             name: Sensitive::Open("Ani".into()),
@@ -318,7 +436,7 @@ mod tests {
         }
     }
 
-    fn registered(role: Role) -> UserEvent {
+    pub fn registered(role: Role) -> UserEvent {
         UserEvent::UserRegistered {
             name: Sensitive::Open("Ani".into()),
             email: Sensitive::Open("ani@example.com".into()),
@@ -329,11 +447,11 @@ mod tests {
         }
     }
 
-    fn deactivated() -> UserEvent {
+    pub fn deactivated() -> UserEvent {
         UserEvent::UserDeactivated { reason: "out".into(), occurred_at: noon() }
     }
 
-    fn change_email(claim: &str) -> UserCommand {
+    pub fn change_email(claim: &str) -> UserCommand {
         UserCommand::ChangeProfile {
             name: None,
             email: Some(Sensitive::Open("other@example.com".into())),

@@ -15,7 +15,7 @@ use lettre::{
 };
 use minispod_domain::{
     AnyCommand, CommandRequest, MailCommand,
-    ports::{Documents, Effect, EffectError, Intent, People, Performed, Person, PortError, Reactor},
+    ports::{Documents, Effect, EffectError, Intent, Links, People, Performed, PortError, Reactor},
 };
 use minispod_events::{Event, Fact, MailEvent, MailTemplate};
 use minispod_kernel::{Clock, Language, Timestamp};
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     sender::{BadSmtpUrl, SendError, SmtpConfig, SmtpSender},
-    templates::{Brand, TemplateError, Templates, invoice_of},
+    templates::{Addressee, Brand, TemplateError, Templates, invoice_of, link_of},
 };
 
 /// The one kind of effect.
@@ -50,6 +50,7 @@ pub struct MailConfig {
 pub struct MailPorts {
     pub people: Arc<dyn People>,
     pub documents: Arc<dyn Documents>,
+    pub links: Arc<dyn Links>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -127,9 +128,15 @@ impl MailReactor {
             Some((invoice_id, number)) => Some(self.invoice(invoice_id, number).await?),
             None => None,
         };
+        // A repeat makes another link, and the former one ends: only the mail sent last works.
+        let link = match link_of(&payload.mail) {
+            Some(kind) => self.ports.links.fresh(kind, &payload.user_id).await.map_err(port_failed)?,
+            None => String::new(),
+        };
         let message_id = format!("<{}@{}>", payload.mail_id, self.message_id_domain);
         let to = Mailbox::new(Some(header_text(&person.name)), address);
-        let message = self.compose(payload, &person, to, &message_id, attachment)?;
+        let about = Addressee { name: &person.name, link_token: &link, language: self.language };
+        let message = self.compose(payload, about, to, &message_id, attachment)?;
         match self.sender.send(message).await {
             Ok(()) => Ok(Outcome::Sent { message_id }),
             Err(SendError::Rejected { code }) => Ok(gave_up(&format!("the mail server refused it with {code}"))),
@@ -156,14 +163,14 @@ impl MailReactor {
     fn compose(
         &self,
         payload: &MailPayload,
-        person: &Person,
+        about: Addressee<'_>,
         to: Mailbox,
         message_id: &str,
         attachment: Option<SinglePart>,
     ) -> Result<Message, EffectError> {
         let rendered = self
             .templates
-            .render(&payload.mail, &person.name, self.language)
+            .render(&payload.mail, about)
             .map_err(|error| EffectError::permanent(format!("mail {}", payload.mail_id), error))?;
         let texts = MultiPart::alternative_plain_html(rendered.text, rendered.html);
         let body = match attachment {

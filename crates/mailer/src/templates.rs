@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context};
+use minispod_domain::ports::LinkKind;
 use minispod_events::MailTemplate;
 use minispod_kernel::Language;
 
@@ -15,6 +16,15 @@ pub struct Brand {
     /// Without a trailing slash.
     pub frontend_url: String,
     pub support_email: Option<String>,
+}
+
+/// Whom a mail is for.
+#[derive(Clone, Copy)]
+pub struct Addressee<'a> {
+    pub name: &'a str,
+    /// Of the mail's link; empty when it has none.
+    pub link_token: &'a str,
+    pub language: Language,
 }
 
 /// A mail's texts.
@@ -56,7 +66,9 @@ const FILES: &[(&str, &str)] = files![
     "subscription_invoice",
     "service_ready",
     "provisioning_failed_refunded",
-    "subscription_cancelled"
+    "subscription_cancelled",
+    "verify_email",
+    "reset_password"
 ];
 
 /// All texts, parsed once.
@@ -84,10 +96,12 @@ impl Templates {
         Ok(Self { environment, brand })
     }
 
-    /// The texts for a person of this name.
-    pub fn render(&self, mail: &MailTemplate, name: &str, language: Language) -> Result<Rendered, TemplateError> {
-        let stem = format!("{}.{}", mail.slug(), language.code());
-        let about = context! { name, language => language.code(), brand => self.brand.clone(), ..values(mail) };
+    /// The texts for one person.
+    pub fn render(&self, mail: &MailTemplate, to: Addressee<'_>) -> Result<Rendered, TemplateError> {
+        let language = to.language.code();
+        let stem = format!("{}.{language}", mail.slug());
+        let brand = self.brand.clone();
+        let about = context! { name => to.name, link_token => to.link_token, language, brand, ..values(mail) };
         let plain = self.render_file(&format!("{stem}.txt"), &about)?;
         let (subject, text) = plain.split_once('\n').unwrap_or((&plain, ""));
         // A subject is one line, whatever a name in it holds.
@@ -127,7 +141,7 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
 fn values(mail: &MailTemplate) -> Value {
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match mail {
-        MailTemplate::Welcome => context! {},
+        MailTemplate::Welcome | MailTemplate::VerifyEmail | MailTemplate::ResetPassword => context! {},
         MailTemplate::TopUpPaid { amount, order_id, invoice_number, .. } => {
             context! { amount => amount.display(), order_id, invoice_number }
         }
@@ -152,6 +166,22 @@ pub fn invoice_of(mail: &MailTemplate) -> Option<(&str, &str)> {
         MailTemplate::TopUpPaid { invoice_id, invoice_number, .. }
         | MailTemplate::SubscriptionInvoice { invoice_id, invoice_number, .. } => Some((invoice_id, invoice_number)),
         MailTemplate::Welcome
+        | MailTemplate::ServiceReady { .. }
+        | MailTemplate::ProvisioningFailedRefunded { .. }
+        | MailTemplate::SubscriptionCancelled { .. }
+        | MailTemplate::VerifyEmail
+        | MailTemplate::ResetPassword => None,
+    }
+}
+
+/// The link that a mail is about.
+pub fn link_of(mail: &MailTemplate) -> Option<LinkKind> {
+    match mail {
+        MailTemplate::VerifyEmail => Some(LinkKind::VerifyEmail),
+        MailTemplate::ResetPassword => Some(LinkKind::ResetPassword),
+        MailTemplate::Welcome
+        | MailTemplate::TopUpPaid { .. }
+        | MailTemplate::SubscriptionInvoice { .. }
         | MailTemplate::ServiceReady { .. }
         | MailTemplate::ProvisioningFailedRefunded { .. }
         | MailTemplate::SubscriptionCancelled { .. } => None,
@@ -201,15 +231,19 @@ mod tests {
                 amount,
             },
             MailTemplate::SubscriptionCancelled { subscription_id, display_name },
+            MailTemplate::VerifyEmail,
+            MailTemplate::ResetPassword,
         ]
+    }
+
+    fn render(mail: &MailTemplate, name: &str, language: Language) -> Rendered {
+        templates().render(mail, Addressee { name, link_token: "cuser.s3cr-t_", language }).expect("it renders")
     }
 
     #[test]
     fn every_mail_renders_in_both_languages_with_subject_text_and_html() {
-        let templates = templates();
         for mail in every_mail() {
-            let texts = [Language::Indonesian, Language::English]
-                .map(|language| templates.render(&mail, "Ani", language).expect("it renders"));
+            let texts = [Language::Indonesian, Language::English].map(|language| render(&mail, "Ani", language));
             for rendered in &texts {
                 assert!(!rendered.subject.is_empty() && !rendered.subject.contains('\n'));
                 assert!(rendered.text.contains("Ani") && rendered.html.contains("Ani"), "{}", mail.slug());
@@ -225,7 +259,7 @@ mod tests {
     fn names_are_escaped_in_html_and_plain_in_text() {
         for mail in every_mail() {
             let evil = r#"<script>alert('x')</script> & "co""#;
-            let rendered = templates().render(&mail, evil, Language::English).expect("it renders");
+            let rendered = render(&mail, evil, Language::English);
             assert!(!rendered.html.contains("<script>") && !rendered.html.contains("<Pro>"), "{}", mail.slug());
             assert!(rendered.html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;co&quot;"));
             assert!(rendered.text.contains(evil));
@@ -238,7 +272,7 @@ mod tests {
             subscription_id: "c".into(),
             display_name: "n8n\r\nBcc: all@example.com\n\nBody".into(),
         };
-        let rendered = templates().render(&mail, "Ani", Language::English).expect("it renders");
+        let rendered = render(&mail, "Ani", Language::English);
         assert_eq!(rendered.subject, "n8n Bcc: all@example.com Body is cancelled");
         assert!(rendered.text.starts_with("Hello Ani,"));
     }
@@ -246,10 +280,28 @@ mod tests {
     #[test]
     fn money_and_links_are_shown_in_full() {
         let mails = every_mail();
-        let paid = templates().render(&mails[1], "Ani", Language::Indonesian).expect("it renders");
+        let paid = render(&mails[1], "Ani", Language::Indonesian);
         assert_eq!(paid.subject, "Saldo bertambah Rp25.000");
         assert!(paid.html.contains("href=\"https://app.example/dashboard/billing\""));
-        let ready = templates().render(&mails[3], "Ani", Language::English).expect("it renders");
+        let ready = render(&mails[3], "Ani", Language::English);
         assert!(ready.text.contains("https://n8n.example") && ready.html.contains("href=\"https://n8n.example\""));
+    }
+
+    #[test]
+    fn links_carry_their_token_and_only_mails_with_a_link_do() {
+        for mail in every_mail() {
+            let path = match link_of(&mail) {
+                Some(LinkKind::VerifyEmail) => "https://app.example/auth/verify-email?token=cuser.s3cr-t_",
+                Some(LinkKind::ResetPassword) => "https://app.example/auth/reset-password?token=cuser.s3cr-t_",
+                None => "",
+            };
+            for language in [Language::Indonesian, Language::English] {
+                let rendered = render(&mail, "Ani", language);
+                let has_token = rendered.text.contains("s3cr-t_") || rendered.html.contains("s3cr-t_");
+                assert_eq!(has_token, !path.is_empty(), "{}", mail.slug());
+                assert!(rendered.text.contains(path) && rendered.html.contains(path), "{}", mail.slug());
+                assert!(!rendered.subject.contains("s3cr-t_"));
+            }
+        }
     }
 }

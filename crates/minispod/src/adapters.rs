@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use minispod_auth::LinkToken;
 use minispod_billing::{
     Buyer, InvoiceDocument, InvoiceState, Order, Orders, Reference, Seller, TaxRows, render_invoice,
 };
-use minispod_domain::ports::{Documents, People, Person, PortError, Secrets};
+use minispod_domain::ports::{Documents, LinkKind, Links, People, Person, PortError, Secrets};
 use minispod_events::{Event, Fact, InvoiceEvent, InvoiceLine, UserEvent};
 use minispod_kernel::{Language, Rupiah, sensitive::FORGOTTEN_TEXT};
 use minispod_store::Store;
@@ -72,6 +73,20 @@ impl Secrets for VaultSecrets {
     }
     async fn replace(&self, owner: &str, name: &str, value: &[u8]) -> Result<(), PortError> {
         self.0.vault().replace(owner, name, value).await.map_err(|error| failed("the vault", error))
+    }
+}
+
+/// Tokens of mailed links: made here, kept as hashes in the vault.
+pub struct VaultLinks(pub Store);
+
+#[async_trait]
+impl Links for VaultLinks {
+    async fn fresh(&self, kind: LinkKind, user_id: &str) -> Result<String, PortError> {
+        let token = LinkToken::generate(user_id, self.0.ids().as_ref());
+        let kept = token.kept(self.0.clock().now().plus(kind.life()));
+        let owner = format!("user/{user_id}");
+        self.0.vault().replace(&owner, kind.secret_name(), &kept).await.map_err(|error| failed("the vault", error))?;
+        Ok(token.text().to_owned())
     }
 }
 

@@ -9,8 +9,10 @@ use toml::{Table, Value};
 mod check;
 mod cluster;
 mod environment;
+mod google;
 
 pub use cluster::{Cluster, ClusterKind, TlsMode};
+pub use google::Google;
 
 /// The commented default file that `minispod config` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.toml");
@@ -60,6 +62,7 @@ pub struct Config {
     pub secrets: Secrets,
     pub smtp: Smtp,
     pub midtrans: Midtrans,
+    pub google: Google,
     pub cluster: Cluster,
     pub invoice: Invoice,
     pub telemetry: Telemetry,
@@ -84,6 +87,8 @@ pub struct Http {
     pub rate_window_ms: u64,
     /// Top-up and pay requests a minute and customer.
     pub payments_per_minute: u32,
+    /// Passwords that do not fit, a minute, account and address.
+    pub failed_sign_ins_per_minute: u32,
     /// Bearer token that `/metrics` asks for; empty: hidden in production, open elsewhere.
     pub metrics_token: String,
 }
@@ -98,6 +103,7 @@ impl Default for Http {
             rate_limit: 1200,
             rate_window_ms: 60_000,
             payments_per_minute: 5,
+            failed_sign_ins_per_minute: 10,
             metrics_token: String::new(),
         }
     }

@@ -422,6 +422,7 @@ fn api_state(
         notifications: Arc::new(NotificationVerifier::new(ServerKey::new(config.midtrans.server_key.clone()))),
         documents: wiring::documents(config, &parts.store),
         overrides: Arc::new(wiring::CatalogOverrides),
+        google: wiring::google(config, &parts.clock)?,
         probes: vec![Arc::new(wiring::NatsProbe(nats))],
         metrics: parts.metrics.clone(),
         shutdown: stop,
@@ -445,6 +446,8 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         body_limit: config.http.body_limit,
         address_allowance: allowance(config.http.rate_limit, Duration::from_millis(config.http.rate_window_ms)),
         payment_allowance: allowance(config.http.payments_per_minute, Duration::from_mins(1)),
+        sign_in_allowance: allowance(config.http.failed_sign_ins_per_minute, Duration::from_mins(1)),
+        brand: config.smtp.from_name.clone(),
         refresh_lifetime: Duration::from_secs(config.limits.refresh_token_seconds),
         drain: Duration::from_secs(config.limits.drain_seconds),
         ..ApiConfig::default()

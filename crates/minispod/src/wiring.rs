@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use minispod_api::{AllowedOverrides, NoPaymentPage, PaymentPage, PaymentPages, Probe};
+use minispod_auth::{GoogleKeys, GoogleSignIn};
 use minispod_billing::{
     Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
     midtrans::ReturnUrls, reactor::SNAP_CREATE,
@@ -18,7 +19,7 @@ use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
 use minispod_store::Store;
 
 use crate::{
-    adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultSecrets},
+    adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultLinks, VaultSecrets},
     config::{ClusterKind, Config, STANDIN_SERVER_KEY},
     roles::RoleError,
 };
@@ -104,8 +105,26 @@ pub fn mailer(config: &Config, store: &Store) -> Result<MailReactor, RoleError> 
         },
         language: config.language().unwrap_or(Language::Indonesian),
     };
-    let ports = MailPorts { people: people(store), documents: documents(config, store), clock: store.clock().clone() };
+    let ports = MailPorts {
+        people: people(store),
+        documents: documents(config, store),
+        links: Arc::new(VaultLinks(store.clone())),
+        clock: store.clock().clone(),
+    };
     MailReactor::new(settings, ports).map_err(|source| RoleError::Part { what: "the mailer", source: Box::new(source) })
+}
+
+/// Who checks Google's word, when it is taken.
+pub fn google(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<GoogleSignIn>>, RoleError> {
+    if !config.google.enabled {
+        return Ok(None);
+    }
+    let what = "Google sign-in";
+    let keys = GoogleKeys::new(config.google.keys_url.clone(), clock.clone())
+        .map_err(|source| RoleError::Part { what, source: Box::new(source) })?;
+    let sign_in = GoogleSignIn::new(&config.google.client_id, keys, clock.clone())
+        .map_err(|source| RoleError::Part { what, source: Box::new(source) })?;
+    Ok(Some(Arc::new(sign_in)))
 }
 
 /// The configured cluster; `simulated` is used when there is none.

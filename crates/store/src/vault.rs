@@ -76,6 +76,34 @@ impl Vault {
         Ok(())
     }
 
+    /// Writes `value` over `expected`; false, and nothing is written, when something else is kept by now.
+    pub async fn swap(&self, owner: &str, name: &str, expected: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM vault.secrets WHERE owner = $1 AND name = $2")
+                .bind(owner)
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(StoreError::database("read a secret"))?;
+        let Some(sealed) = sealed else { return Ok(false) };
+        if self.sealer.open(&["secret", owner, name], &sealed)? != expected {
+            return Ok(false);
+        }
+        // Sealing never gives the same bytes twice, so they tell whether it is still the same writing.
+        let swapped = sqlx::query(
+            "UPDATE vault.secrets SET sealed = $4, updated_at = clock_timestamp()
+             WHERE owner = $1 AND name = $2 AND sealed = $3",
+        )
+        .bind(owner)
+        .bind(name)
+        .bind(&sealed)
+        .bind(seal_secret(&self.sealer, owner, name, value)?)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::database("swap a secret"))?;
+        Ok(swapped.rows_affected() == 1)
+    }
+
     /// Removes the secret; true when there was one.
     pub async fn remove(&self, owner: &str, name: &str) -> Result<bool, StoreError> {
         let gone = sqlx::query("DELETE FROM vault.secrets WHERE owner = $1 AND name = $2")

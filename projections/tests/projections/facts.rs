@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use minispod_events::{
-    Account, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
-    InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SignUpMethod, SubscriptionEvent,
-    TopUpEvent, UserEvent, WalletEvent,
+    Account, ApiScope, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec,
+    InvoiceEvent, InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SessionEvent,
+    SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
 use crate::world::{Log, second};
 
 pub const USER: &str = "user-1";
+pub const SESSION: &str = "session-1";
 pub const PLAN: &str = "plan-1";
 pub const SUBSCRIPTION: &str = "sub-1";
 pub const INSTANCE: &str = "inst-1";
@@ -78,6 +79,20 @@ pub fn period(number: u32) -> Period {
 impl Log {
     pub fn user(&mut self, event: impl FnOnce(Timestamp) -> UserEvent) -> &mut Self {
         self.add("user", USER, |at| Event::User(event(at)))
+    }
+
+    pub fn token(&mut self, id: &str) -> &mut Self {
+        self.user(|occurred_at| UserEvent::UserApiTokenCreated {
+            token_id: id.to_owned(),
+            name: Sensitive::Open("deploys of Ani".to_owned()),
+            scopes: vec![ApiScope::Read, ApiScope::Write],
+            expires_at: second(3_600),
+            occurred_at,
+        })
+    }
+
+    pub fn session(&mut self, event: impl FnOnce(Timestamp) -> SessionEvent) -> &mut Self {
+        self.add("session", SESSION, |at| Event::Session(event(at)))
     }
 
     pub fn plan(&mut self, id: &str, event: impl FnOnce(Timestamp) -> PlanEvent) -> &mut Self {
@@ -273,6 +288,15 @@ fn snapshot(price: i64) -> PlanSnapshot {
 pub fn journey() -> Log {
     let mut log = Log::default();
     log.registered()
+        .session(|occurred_at| SessionEvent::SessionOpened {
+            user_id: USER.to_owned(),
+            expires_at: second(3_600),
+            occurred_at,
+        })
+        .session(|occurred_at| SessionEvent::SessionRotated { generation: 2, expires_at: second(7_200), occurred_at })
+        .token("token-1")
+        .token("token-2")
+        .user(|occurred_at| UserEvent::UserApiTokenRevoked { token_id: "token-1".to_owned(), occurred_at })
         .published(PLAN, details("n8n", "basic", 1), 25_000, 3)
         .topup_requested("t1", 100_000)
         .topup("t1", |occurred_at| TopUpEvent::TopUpPaymentTokenIssued { order_id: order("t1", 1), occurred_at })

@@ -1,5 +1,6 @@
 //! The read models over a real database: what they answer after which facts.
 
+mod access;
 mod billing;
 mod catalogue;
 mod equality;

@@ -69,3 +69,32 @@ async fn accounts_are_listed_newest_first_and_found_by_role_state_and_part_of_a_
     let counts = users::counts(&world.pool).await.expect("answers");
     assert_eq!((counts.total, counts.active, counts.administrators), (3, 2, 1));
 }
+
+#[tokio::test]
+async fn an_address_is_verified_until_it_is_another_and_a_second_factor_is_on_until_it_is_off() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = Log::default();
+    log.registered()
+        .user(|occurred_at| UserEvent::UserEmailVerified { occurred_at })
+        .user(|occurred_at| UserEvent::UserTwoFactorEnabled { step: 1, occurred_at })
+        .user(|occurred_at| UserEvent::UserOneTimeCodeAccepted { step: 2, occurred_at });
+    let look = async |log: &Log| {
+        let world = World::after(log, 1).await;
+        users::find(&world.pool, USER).await.expect("answers").expect("is there")
+    };
+    let on = look(&log).await;
+    assert!(on.email_verified && on.two_factor);
+    assert_eq!(on.updated_at, crate::world::second(4), "a code that is used changes no account");
+    log.user(|occurred_at| UserEvent::UserProfileChanged {
+        name: None,
+        email: Some(Sensitive::Open("other@example.com".to_owned())),
+        email_claim: Some("other".to_owned()),
+        former_email_claim: Some("claim".to_owned()),
+        occurred_at,
+    });
+    log.user(|occurred_at| UserEvent::UserTwoFactorDisabled { occurred_at });
+    let off = look(&log).await;
+    assert!(!off.email_verified && !off.two_factor);
+}

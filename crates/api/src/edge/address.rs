@@ -6,7 +6,10 @@ use std::{
     str::FromStr,
 };
 
+use actix_web::http::header::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The first bits of an IPv6 address that name one customer of a provider.
 const IPV6_CUSTOMER: u8 = 64;
@@ -95,6 +98,12 @@ pub fn client_address<'a>(
         address = hop.to_canonical();
     }
     address
+}
+
+/// What the calls of a request's sender are counted under; `None`: it has no address.
+pub fn sender(headers: &HeaderMap, peer: Option<SocketAddr>, trusted: &[Network]) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).map(|line| line.to_str().unwrap_or_default()).collect();
+    peer.map(|peer| counted_as(client_address(peer.ip(), lines.into_iter(), trusted)))
 }
 
 /// Some proxies write the port too.

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use tokio::time::Instant;
 
-use super::address::{client_address, counted_as};
+use super::address::sender;
 use crate::{call::RequestId, caller::CallerId, error::ApiError, state::AppState};
 
 /// Longest request id that a client may choose.
@@ -20,7 +20,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const UNCOUNTED: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 /// Where payment gateways send their notifications.
 const NOTIFICATIONS: &str = "/api/v1/billing/webhooks/";
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The middleware: id, log line, metrics. The line names the route's pattern and path, never query, headers or body.
 pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
@@ -88,18 +87,16 @@ pub async fn limit(
 }
 
 fn within_allowance(request: &ServiceRequest) -> Result<(), ApiError> {
-    let (Some(state), Some(peer)) = (request.app_data::<web::Data<AppState>>(), request.peer_addr()) else {
-        return Ok(());
-    };
+    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
     if UNCOUNTED.contains(&request.path()) {
         return Ok(());
     }
-    let forwarded: Vec<_> =
-        request.headers().get_all(FORWARDED_FOR).map(|line| line.to_str().unwrap_or_default()).collect();
-    let client = client_address(peer.ip(), forwarded.into_iter(), &state.config.trusted_proxies);
+    let Some(sender) = sender(request.headers(), request.peer_addr(), &state.config.trusted_proxies) else {
+        return Ok(());
+    };
     let limit =
         if request.path().starts_with(NOTIFICATIONS) { &state.limits.notifications } else { &state.limits.per_address };
-    limit.check(&counted_as(client))
+    limit.check(&sender)
 }
 
 /// The client's id when it is harmless, else a new one.

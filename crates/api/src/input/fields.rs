@@ -119,6 +119,27 @@ impl<'a> Fields<'a> {
         Some(texts)
     }
 
+    /// A list of words that must be there, each known to `read`; `words` are named when one is not.
+    pub fn word_list<T>(
+        &mut self,
+        field: &'static str,
+        label: &str,
+        read: impl Fn(&str) -> Option<T>,
+        words: &[&str],
+    ) -> Option<Vec<T>> {
+        let Some(Value::Array(list)) = self.take(field) else {
+            self.fault(field, format!("{label} must be a list of {}", words.join(", ")));
+            return None;
+        };
+        let known: Option<Vec<T>> =
+            list.iter().take(words.len() + 1).map(|word| word.as_str().and_then(&read)).collect();
+        if list.len() > words.len() || known.is_none() {
+            self.fault(field, format!("{label} must be a list of {}", words.join(", ")));
+            return None;
+        }
+        known
+    }
+
     /// All faults together, or nothing.
     pub fn finish(mut self, unknown: Unknown) -> Result<(), ApiError> {
         if unknown == Unknown::Refused {

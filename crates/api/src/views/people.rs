@@ -26,3 +26,12 @@ pub fn signed_in(user: &UserRow) -> Value {
     view["updatedAt"] = user.updated_at.to_contract().into();
     view
 }
+
+/// [`signed_in`], how many subscriptions there are in the contract's place for counts, and how well it is proven.
+pub fn profile(user: &UserRow, subscriptions: i64) -> Value {
+    let mut view = signed_in(user);
+    view["emailVerified"] = user.email_verified.into();
+    view["twoFactorEnabled"] = user.two_factor.into();
+    view["_count"] = json!({ "subscriptions": subscriptions });
+    view
+}

@@ -1,8 +1,14 @@
 //! The customer's slice over a real database: every exchange of the contract, bad input, limits and failures.
 
 mod accounts;
+mod api_tokens;
+mod credentials;
 mod edge;
+mod google;
+mod links;
 mod money;
 mod services;
+mod sessions;
 mod shapes;
+mod two_factor;
 mod world;

@@ -22,17 +22,20 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use minispod_api::{
     AllowedOverrides, ApiConfig, AppState, NoPaymentPage, Parts, PaymentPage, PaymentPages, ReadModels, app,
 };
-use minispod_auth::{AccessTokens, Passwords};
+use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords};
 use minispod_billing::{NotificationVerifier, ServerKey};
 use minispod_domain::{
     AnyCommand, CommandRequest, PlanCommand, TopUpCommand, policies,
-    ports::{Documents, PortError},
+    ports::{Documents, LinkKind, PortError},
 };
 use minispod_events::{Capacity, Event, Fact, PlanDetails};
 use minispod_kernel::{Actor, InsSeq, ManualClock, Rupiah, SystemIds, Timestamp};
 use minispod_runtime::{Cause, Dispatched, Dispatcher, SilentHints};
 use minispod_store::{Store, StoreConfig, migrate};
-use minispod_testkit::TestDb;
+use minispod_testkit::{
+    TestDb,
+    google::{self, FakeGoogle},
+};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
@@ -69,6 +72,21 @@ impl Answered {
     /// The fields named in `errors`.
     pub fn fields(&self) -> Vec<&str> {
         self.body["errors"].as_array().into_iter().flatten().filter_map(|fault| fault["field"].as_str()).collect()
+    }
+}
+
+/// What a sign-in gave.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Tokens {
+    /// Of an answer that has some.
+    pub fn of(answer: &Answered) -> Self {
+        let text = |name: &str| answer.data()["tokens"][name].as_str().expect("a token").to_owned();
+        Self { access: text("accessToken"), refresh: text("refreshToken") }
     }
 }
 
@@ -186,6 +204,28 @@ pub async fn open(
     impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
 > {
     let (state, world) = ground(configure).await;
+    over(state, world).await
+}
+
+/// Opens a world that takes the word of `google`.
+pub async fn open_with_google(
+    google: &FakeGoogle,
+) -> World<
+    impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
+> {
+    let (mut state, world) = ground(|_| {}).await;
+    let keys = GoogleKeys::new(google.keys_url.clone(), world.clock.clone()).expect("a client");
+    let sign_in = GoogleSignIn::new(google::CLIENT_ID, keys, world.clock.clone()).expect("a client id");
+    state.google = Some(Arc::new(sign_in));
+    over(state, world).await
+}
+
+async fn over(
+    state: AppState,
+    world: World<()>,
+) -> World<
+    impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
+> {
     World {
         service: init_service(app(web::Data::new(state))).await,
         store: world.store,
@@ -229,6 +269,7 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
         notifications: Arc::new(NotificationVerifier::new(ServerKey::new(SERVER_KEY))),
         documents: Arc::new(Papers),
         overrides: Arc::new(Overrides),
+        google: None,
         probes: Vec::new(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         shutdown: shutdown.clone(),
@@ -270,6 +311,33 @@ where
         assert_eq!(answer.status, 201, "{:#}", answer.body);
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         (text(&answer.data()["tokens"]["accessToken"]), text(&answer.data()["user"]["id"]))
+    }
+
+    /// Signs in; gives the whole answer.
+    pub async fn login(&self, email: &str, password: &str) -> Answered {
+        let body = json!({ "email": email, "password": password });
+        self.call("POST", "/auth/login", None, Some(&body)).await
+    }
+
+    /// Signs in with [`PASSWORD`]; gives the tokens.
+    pub async fn sign_in(&self, email: &str) -> Tokens {
+        let answer = self.login(email, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{:#}", answer.body);
+        self.read.catch_up().await;
+        Tokens::of(&answer)
+    }
+
+    /// Exchanges a refresh token.
+    pub async fn refresh(&self, token: &str) -> Answered {
+        self.call("POST", "/auth/refresh", None, Some(&json!({ "refreshToken": token }))).await
+    }
+
+    /// Waits, for as long as a change of who may come in may take, until `token` is refused.
+    pub async fn until_refused(&self, token: &str) {
+        minispod_testkit::wait_until(Duration::from_secs(1), || async {
+            self.get("/auth/me", token).await.status == 401
+        })
+        .await;
     }
 
     /// Puts a plan into the catalogue.
@@ -371,6 +439,30 @@ where
             }
         }
         self.read.catch_up().await;
+    }
+
+    /// Signs in with whatever `body` says.
+    pub async fn login_with(&self, body: &Value) -> Answered {
+        self.call("POST", "/auth/login", None, Some(body)).await
+    }
+
+    /// The token of a mailed link, made and kept as the mailer does when it sends the mail.
+    pub async fn mailed_link(&self, kind: LinkKind, user_id: &str) -> String {
+        let token = LinkToken::generate(user_id, self.store.ids().as_ref());
+        let kept = token.kept(self.store.clock().now().plus(kind.life()));
+        self.store.vault().replace(&format!("user/{user_id}"), kind.secret_name(), &kept).await.expect("kept");
+        token.text().to_owned()
+    }
+
+    /// How many mails of this template were queued.
+    pub async fn mails(&self, template: &str) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM log.events WHERE event_type = 'MailQueued' AND payload->'mail'->>'template' = $1",
+        )
+        .bind(template)
+        .fetch_one(self.store.pool())
+        .await
+        .expect("counts")
     }
 
     /// How many events of this name the log has.

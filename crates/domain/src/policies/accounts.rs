@@ -1,23 +1,42 @@
 //! What follows from accounts: a wallet, a welcome, a place in the roster.
 
-use minispod_events::{AdminRosterEvent, MailTemplate, Role, UserEvent};
+use minispod_events::{AdminRosterEvent, MailTemplate, Role, SignUpMethod, UserEvent};
+use minispod_kernel::Timestamp;
 
 use super::{Reaction, documents::mail};
 use crate::{AdminRosterCommand, AnyCommand, UserCommand, WalletCommand, admin_roster::ADMINISTRATORS};
 
 pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
     match event {
-        UserEvent::UserRegistered { role, .. } => {
+        UserEvent::UserRegistered { role, method, occurred_at, .. } => {
             let wallet = Reaction::new("open-wallet", user_id, AnyCommand::Wallet(WalletCommand::Open)).inline();
             let welcome = mail("welcome-mail", &["welcome", user_id], user_id, MailTemplate::Welcome);
-            [wallet, welcome].into_iter().chain(enrol(user_id, *role)).collect()
+            // Google and operators know whom they vouch for.
+            let verify = (*method == SignUpMethod::Password).then(|| verify_mail(user_id, *occurred_at));
+            [wallet, welcome].into_iter().chain(verify).chain(enrol(user_id, *role)).collect()
+        }
+        UserEvent::UserProfileChanged { email_claim: Some(_), occurred_at, .. }
+        | UserEvent::UserEmailVerificationRequested { occurred_at } => vec![verify_mail(user_id, *occurred_at)],
+        UserEvent::UserPasswordResetRequested { occurred_at, .. } => {
+            let cause = ["reset-password", user_id, &occurred_at.to_string()];
+            vec![mail("reset-password-mail", &cause, user_id, MailTemplate::ResetPassword)]
         }
         UserEvent::UserRoleChanged { role, .. } => enrol(user_id, *role).into_iter().collect(),
         UserEvent::UserPasswordChanged { .. }
         | UserEvent::UserProfileChanged { .. }
         | UserEvent::UserDeactivated { .. }
         | UserEvent::UserReactivated { .. }
-        | UserEvent::UserForgotten { .. } => Vec::new(),
+        | UserEvent::UserForgotten { .. }
+        | UserEvent::UserEmailVerified { .. }
+        | UserEvent::UserPasswordReset { .. }
+        | UserEvent::UserGoogleLinked { .. }
+        | UserEvent::UserGoogleUnlinked { .. }
+        | UserEvent::UserTwoFactorEnabled { .. }
+        | UserEvent::UserTwoFactorDisabled { .. }
+        | UserEvent::UserOneTimeCodeAccepted { .. }
+        | UserEvent::UserRecoveryCodeUsed { .. }
+        | UserEvent::UserApiTokenCreated { .. }
+        | UserEvent::UserApiTokenRevoked { .. } => Vec::new(),
     }
 }
 
@@ -29,6 +48,12 @@ pub fn after_roster(event: &AdminRosterEvent) -> Vec<Reaction> {
             vec![Reaction::new("withdraw-role", user_id, AnyCommand::User(command)).inline()]
         }
     }
+}
+
+/// One mail for each time that an address waits for its proof.
+fn verify_mail(user_id: &str, at: Timestamp) -> Reaction {
+    let cause = ["verify-email", user_id, &at.to_string()];
+    mail("verify-email-mail", &cause, user_id, MailTemplate::VerifyEmail)
 }
 
 fn enrol(user_id: &str, role: Role) -> Option<Reaction> {

@@ -61,7 +61,11 @@ fn the_policies_are_these_and_the_api_carries_out_those_marked() {
 const POLICIES: &[&str] = &[
     "UserRegistered -> wallet open-wallet (inline)",
     "UserRegistered -> mail welcome-mail",
+    "UserRegistered -> mail verify-email-mail",
+    "UserProfileChanged -> mail verify-email-mail",
     "UserRoleChanged -> admin_roster add-administrator (inline)",
+    "UserEmailVerificationRequested -> mail verify-email-mail",
+    "UserPasswordResetRequested -> mail reset-password-mail",
     "AdministratorRemoved -> user withdraw-role (inline)",
     "PlanSlotAllocated -> subscription confirm-slot or back (inline)",
     "WalletDebited -> subscription confirm-charge or back (inline)",

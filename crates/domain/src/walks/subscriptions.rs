@@ -24,10 +24,10 @@ fn in_many_orders(walk: impl Fn(Order)) {
 }
 
 #[test]
-fn registering_opens_a_wallet_and_sends_one_welcome() {
+fn registering_opens_a_wallet_and_sends_one_welcome_and_one_link() {
     let bus = shop(PRICE, 1);
     assert_eq!(bus.names("wallet", ANI), ["WalletOpened"]);
-    assert_eq!(bus.count("MailQueued"), 1);
+    assert_eq!(bus.count("MailQueued"), 2, "welcome, link that verifies the address");
     assert_eq!(bus.count("AdministratorAdded"), 0);
 }
 
@@ -62,7 +62,7 @@ fn from_request_to_ready() {
         assert_eq!(steps(&bus, "s"), all);
         assert_eq!((balance(&bus), used_slots(&bus, &["s"])), (75_000, 1));
         assert_eq!((bus.count("InvoiceIssued"), bus.count("InvoiceNumberAssigned")), (1, 1));
-        assert_eq!(bus.count("MailQueued"), 3, "welcome, invoice, ready");
+        assert_eq!(bus.count("MailQueued"), 4, "welcome, link, invoice, ready");
         assert!(bus.timers().is_empty());
     });
 }
@@ -206,7 +206,7 @@ fn a_free_plan_that_fails_ends_with_its_mail_and_no_refund() {
     bus.settle(Order::InTurn);
     assert_eq!(steps(&bus, "s").last(), Some(&"Cancelled"));
     assert_eq!((bus.count("WalletRefunded"), used_slots(&bus, &["s"])), (0, 0));
-    assert_eq!(bus.count("MailQueued"), 3, "welcome, invoice, failed");
+    assert_eq!(bus.count("MailQueued"), 4, "welcome, link, invoice, failed");
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn assert_given_back(bus: &MemoryBus) {
     assert_eq!(steps(bus, "s"), all);
     assert_eq!((balance(bus), used_slots(bus, &["s"])), (PRICE, 0));
     assert_eq!((bus.count("WalletRefunded"), bus.count("InstanceDeletionRequested")), (1, 1));
-    assert_eq!(bus.count("MailQueued"), 3, "welcome, invoice, failed and refunded");
+    assert_eq!(bus.count("MailQueued"), 4, "welcome, link, invoice, failed and refunded");
     assert!(bus.timers().is_empty());
 }
 

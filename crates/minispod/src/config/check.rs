@@ -31,6 +31,7 @@ fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 9] {
         ("http.rate_limit", config.http.rate_limit.into(), 0..=1_000_000),
         ("http.rate_window_ms", config.http.rate_window_ms, 1_000..=DAY * 1_000),
         ("http.payments_per_minute", config.http.payments_per_minute.into(), 0..=10_000),
+        ("http.failed_sign_ins_per_minute", config.http.failed_sign_ins_per_minute.into(), 0..=10_000),
         ("database.max_connections", config.database.max_connections.into(), 2..=1_000),
         ("database.state_every", config.database.state_every.into(), 1..=10_000),
         ("limits.access_token_seconds", config.limits.access_token_seconds, 60..=30 * DAY),
@@ -84,6 +85,10 @@ impl Config {
         problems.when(
             !self.midtrans.standin_url.is_empty() && self.midtrans.server_key != STANDIN_SERVER_KEY,
             "midtrans.standin_url is set beside a real server key, which the stand-in must not see",
+        );
+        problems.when(
+            self.google.enabled && self.google.client_id.trim().is_empty(),
+            "google.client_id (GOOGLE_CLIENT_ID) is missing: any application's tokens would be taken",
         );
         problems.when(self.language().is_none(), "smtp.language must be id or en");
         for (key, value, allowed) in bounds(self) {

@@ -164,3 +164,14 @@ fn production_refuses_the_sandbox_unless_it_is_meant() {
     }
     assert!(!checked("server_key = \"Mid-server-x\"\nis_production = true").contains("sandbox"));
 }
+
+#[test]
+fn w34_google_sign_in_needs_a_client_id() {
+    for text in ["[google]\nenabled = true", "[google]\nenabled = true\nclient_id = \" \""] {
+        let problems = parse(text).expect("parses").check().expect_err("refused").to_string();
+        assert!(problems.contains("GOOGLE_CLIENT_ID"), "{problems}");
+    }
+    let text = "[google]\nenabled = true\nclient_id = \"minispod\"";
+    let problems = parse(text).expect("parses").check().expect_err("others are missing").to_string();
+    assert!(!problems.contains("GOOGLE_CLIENT_ID"), "{problems}");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use minispod_domain::{
     AnyCommand, MailCommand,
-    ports::{Documents, Effect, EffectError, People, Performed, Person, PortError, Reactor},
+    ports::{Documents, Effect, EffectError, LinkKind, Links, People, Performed, Person, PortError, Reactor},
 };
 use minispod_events::{Event, Fact, MailEvent, MailTemplate};
 use minispod_kernel::{Actor, InsSeq, Language, LogPosition, Metadata, Recorded, Rupiah, Timestamp};
@@ -42,6 +42,15 @@ impl Documents for Shelf {
     }
 }
 
+struct NoLinks;
+
+#[async_trait]
+impl Links for NoLinks {
+    async fn fresh(&self, _kind: LinkKind, user_id: &str) -> Result<String, PortError> {
+        Ok(format!("{user_id}.link"))
+    }
+}
+
 struct World {
     sink: SmtpSink,
     reactor: MailReactor,
@@ -62,7 +71,8 @@ impl World {
             },
             language: Language::Indonesian,
         };
-        let ports = MailPorts { people: Arc::new(Directory), documents: Arc::new(Shelf), clock: clock() };
+        let (documents, links) = (Arc::new(Shelf), Arc::new(NoLinks));
+        let ports = MailPorts { people: Arc::new(Directory), documents, links, clock: clock() };
         Self { sink, reactor: MailReactor::new(config, ports).expect("a sound configuration") }
     }
 

@@ -2,15 +2,16 @@
 
 use actix_web::web;
 use minispod_auth::credential_rules::{PASSWORD_MAX, email_fault};
+use minispod_kernel::Actor;
 use serde_json::{Value, json};
 
-use super::account_of;
+use super::{PASSWORD, account_of, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
-    error::{ApiError, RETRY_AFTER},
+    error::ApiError,
     input::{Fields, RequestBody, Unknown},
-    session,
+    session, sign_in,
     state::AppState,
     views,
 };
@@ -21,25 +22,27 @@ const NO_MATCH: &str = "Invalid email or password";
 pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -> Result {
     call.refuse_key()?;
     let given = Credentials::read(&body.form().await?.value)?;
-    let Some(user_id) = account_of(&state, &given.email, given.password).await? else {
-        metrics::counter!("minispod_sign_ins_total", "outcome" => "refused").increment(1);
-        return Err(ApiError::unauthenticated(NO_MATCH));
+    let refused = || {
+        sign_in::count("refused");
+        ApiError::unauthenticated(NO_MATCH)
     };
-    // Registered a moment ago and not yet in the read model: the client comes back.
-    let user = state.accounts.find(&user_id).await?.ok_or_else(|| ApiError::busy(RETRY_AFTER))?;
-    if !user.is_active {
-        metrics::counter!("minispod_sign_ins_total", "outcome" => "deactivated").increment(1);
-        return Err(ApiError::unauthenticated("Account is deactivated"));
+    let proven = account_of(&state, &call, &given.email, given.password).await?.ok_or_else(refused)?;
+    let signed_in = sign_in::finish(&state, &call, &proven.user_id, &given.second_factor).await?;
+    // A new password ends every session that it finds. This one may have come after, on the word of the former password.
+    let kept = state.store.vault().find(&password_owner(&proven.user_id), PASSWORD).await?;
+    if kept.is_none_or(|kept| kept != proven.hash) {
+        let actor = Actor::system("api");
+        session::revoke(&state, &call, actor, &signed_in.session_id, "the password was changed meanwhile").await?;
+        return Err(refused());
     }
-    let opened = session::open(&state, &call, &user_id, user.role).await?;
-    metrics::counter!("minispod_sign_ins_total", "outcome" => "done").increment(1);
-    let data = json!({ "user": views::people::signed_in(&user), "tokens": opened.tokens });
+    let data = json!({ "user": views::people::signed_in(&signed_in.user), "tokens": signed_in.tokens });
     Ok(Answer::ok("Login successful", data))
 }
 
 struct Credentials {
     email: String,
     password: String,
+    second_factor: sign_in::Shown,
 }
 
 impl Credentials {
@@ -59,8 +62,10 @@ impl Credentials {
             }
             _ => {}
         }
+        let second_factor = sign_in::Shown::read(&mut fields);
         fields.finish(Unknown::Refused)?;
-        Ok(Self { email: email.unwrap_or_default().to_owned(), password: password.unwrap_or_default().to_owned() })
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok(Self { email: text(email), password: text(password), second_factor })
     }
 }
 

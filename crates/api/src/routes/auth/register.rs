@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::web;
-use minispod_auth::credential_rules::{email_fault, password_faults};
+use minispod_auth::credential_rules::email_fault;
 use minispod_domain::{AnyCommand, UserCommand};
 use minispod_events::{Event, Fact, Role, SignUpMethod, UserEvent};
 use minispod_kernel::{Actor, Sensitive};
@@ -11,7 +11,7 @@ use minispod_runtime::Dispatched;
 use minispod_store::{CommandError, VaultWrite};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, account_of, password_owner};
+use super::{PASSWORD, account_of, check_name, check_new_password, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -21,9 +21,6 @@ use crate::{
     state::AppState,
 };
 
-/// Longest name, in characters.
-const NAME_MAX: usize = 50;
-const NAME_MIN: usize = 2;
 /// How long a registration may be repeated whose answer, and with it the session, was lost on the way.
 pub const REPEAT_WITHIN: Duration = Duration::from_mins(10);
 
@@ -44,7 +41,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     let context = call.with_secrets(Actor::Anonymous, vec![secret]);
     let registered = match state.dispatcher.dispatch_as(&user_id, command, context).await {
         Ok(registered) => registered,
-        Err(CommandError::ClaimTaken { .. }) => repeated(&state, new.clone())
+        Err(CommandError::ClaimTaken { .. }) => repeated(&state, &call, new.clone())
             .await?
             .ok_or_else(|| ApiError::conflict("A user with this email already exists"))?,
         Err(other) => return Err(other.into()),
@@ -61,7 +58,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     let version = registered.version;
     let driven = state.dispatcher.drive(registered, &call.cause(Actor::Customer { id: user_id.clone() })).await?;
     let opened = session::open(&state, &call, &user_id, Role::User).await?;
-    let shown = state.read_models.show(&["users", "billing"], driven.ins_seq.max(opened.ins_seq)).await;
+    let shown = state.read_models.show(&["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
     let user = json!({
         "id": user_id,
         "name": new.name,
@@ -76,8 +73,9 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
 
 /// The registration that this one repeats, word for word: its account is there, and nothing has happened to it since.
 /// Everybody else hears that the address is taken, after the same work.
-async fn repeated(state: &AppState, new: NewAccount) -> std::result::Result<Option<Dispatched>, ApiError> {
-    let Some(user_id) = account_of(state, &new.email, new.password).await? else { return Ok(None) };
+async fn repeated(state: &AppState, call: &Call, new: NewAccount) -> std::result::Result<Option<Dispatched>, ApiError> {
+    let Some(proven) = account_of(state, call, &new.email, new.password).await? else { return Ok(None) };
+    let user_id = proven.user_id;
     let history = state.store.log().history("user", &user_id).await?;
     let facts: std::result::Result<Vec<_>, _> = history.into_iter().map(Fact::read).collect();
     let mut facts = facts.map_err(ApiError::internal)?;
@@ -116,21 +114,12 @@ impl NewAccount {
         let password = fields.text("password", "Password");
         let confirmed = fields.text("confirmPassword", "Password confirmation");
         if let Some(name) = name {
-            if !(NAME_MIN..=NAME_MAX).contains(&name.chars().count()) {
-                fields.fault("name", format!("Name must be {NAME_MIN} to {NAME_MAX} characters long"));
-            } else if name.chars().any(char::is_control) {
-                fields.fault("name", "Name must not contain control characters");
-            }
+            check_name(&mut fields, name);
         }
         if let Some(fault) = email.and_then(email_fault) {
             fields.fault("email", fault);
         }
-        for fault in password.map(password_faults).unwrap_or_default() {
-            fields.fault("password", fault);
-        }
-        if confirmed.is_some() && password.is_some() && confirmed != password {
-            fields.fault("confirmPassword", "Passwords do not match");
-        }
+        check_new_password(&mut fields, ("password", password), ("confirmPassword", confirmed));
         fields.finish(Unknown::Refused)?;
         Ok(Self {
             name: name.unwrap_or_default().to_owned(),
