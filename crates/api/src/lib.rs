@@ -17,6 +17,7 @@ pub mod server;
 pub mod session;
 pub mod state;
 pub mod views;
+pub mod visitor;
 
 pub use edge::address::Network;
 pub use limits::Allowance;
