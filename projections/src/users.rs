@@ -65,42 +65,55 @@ impl Projection for Users {
 }
 
 fn fold(users: &mut Rows<UserRow>, id: &str, event: &UserEvent) {
-    if let UserEvent::UserRegistered { name, email, role, occurred_at, .. } = event {
-        users.put(UserRow {
-            id: id.to_owned(),
-            name: name.text().to_owned(),
-            email: email.text().to_owned(),
-            role: *role,
-            is_active: true,
-            forgotten: false,
-            created_at: *occurred_at,
-            updated_at: *occurred_at,
-        });
-        return;
+    if let Some(row) = UserRow::after(users.get(id).cloned(), id, event) {
+        users.put(row);
     }
-    let Some(user) = users.edit(id) else { return };
-    match event {
-        // Written above; a hash says nothing here, but the account did change.
-        UserEvent::UserRegistered { .. } | UserEvent::UserPasswordChanged { .. } => {}
-        UserEvent::UserProfileChanged { name, email, .. } => {
-            if let Some(name) = name {
-                name.text().clone_into(&mut user.name);
+}
+
+impl UserRow {
+    /// The row after `event`, which is opened: `row` is the one before it, `None` before there was an account.
+    pub fn after(row: Option<Self>, id: &str, event: &UserEvent) -> Option<Self> {
+        if let UserEvent::UserRegistered { name, email, role, occurred_at, .. } = event {
+            return Some(Self {
+                id: id.to_owned(),
+                name: name.text().to_owned(),
+                email: email.text().to_owned(),
+                role: *role,
+                is_active: true,
+                forgotten: false,
+                created_at: *occurred_at,
+                updated_at: *occurred_at,
+            });
+        }
+        let mut row = row?;
+        row.apply(event);
+        Some(row)
+    }
+
+    fn apply(&mut self, event: &UserEvent) {
+        match event {
+            // Written above; a hash says nothing here, but the account did change.
+            UserEvent::UserRegistered { .. } | UserEvent::UserPasswordChanged { .. } => {}
+            UserEvent::UserProfileChanged { name, email, .. } => {
+                if let Some(name) = name {
+                    name.text().clone_into(&mut self.name);
+                }
+                if let Some(email) = email {
+                    email.text().clone_into(&mut self.email);
+                }
             }
-            if let Some(email) = email {
-                email.text().clone_into(&mut user.email);
+            UserEvent::UserRoleChanged { role, .. } => self.role = *role,
+            UserEvent::UserDeactivated { .. } => self.is_active = false,
+            UserEvent::UserReactivated { .. } => self.is_active = true,
+            UserEvent::UserForgotten { .. } => {
+                FORGOTTEN_TEXT.clone_into(&mut self.name);
+                FORGOTTEN_TEXT.clone_into(&mut self.email);
+                self.is_active = false;
+                self.forgotten = true;
             }
         }
-        UserEvent::UserRoleChanged { role, .. } => user.role = *role,
-        UserEvent::UserDeactivated { .. } => user.is_active = false,
-        UserEvent::UserReactivated { .. } => user.is_active = true,
-        UserEvent::UserForgotten { .. } => {
-            FORGOTTEN_TEXT.clone_into(&mut user.name);
-            FORGOTTEN_TEXT.clone_into(&mut user.email);
-            user.is_active = false;
-            user.forgotten = true;
-        }
+        self.updated_at = minispod_kernel::Event::occurred_at(event);
     }
-    user.updated_at = minispod_kernel::Event::occurred_at(event);
 }
 
 /// Which accounts are asked for.

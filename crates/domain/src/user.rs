@@ -35,6 +35,24 @@ pub enum UserCommand {
         role: Role,
         method: SignUpMethod,
     },
+    /// An administrator makes an account for somebody, active or not yet.
+    Create {
+        name: Sensitive<String>,
+        email: Sensitive<String>,
+        email_claim: String,
+        role: Role,
+        active: bool,
+        reason: String,
+    },
+    /// Several changes by an administrator: all of them or none. `None` stays as it is.
+    Edit {
+        name: Option<Sensitive<String>>,
+        email: Option<Sensitive<String>>,
+        email_claim: Option<String>,
+        role: Option<Role>,
+        active: Option<bool>,
+        reason: String,
+    },
     /// The new hash travels beside the command into the vault.
     ChangePassword,
     /// A new address comes with its claim.
@@ -75,6 +93,8 @@ pub enum UserRefusal {
     EmailWithoutClaim,
     #[error("an administrator leaves the roster of administrators first")]
     Administrator,
+    #[error("a deactivated account cannot be an administrator")]
+    InactiveAdministrator,
 }
 
 refusals!(UserRefusal {
@@ -83,6 +103,7 @@ refusals!(UserRefusal {
     Deactivated => Forbidden, "user-deactivated";
     EmailWithoutClaim => Invalid, "user-email-without-claim";
     Administrator => Conflict, "user-administrator";
+    InactiveAdministrator => Conflict, "user-inactive-administrator";
 });
 
 impl Aggregate for User {
@@ -93,18 +114,18 @@ impl Aggregate for User {
 
     fn decide(&self, command: UserCommand, at: &Moment) -> Result<Vec<UserEvent>, UserRefusal> {
         let occurred_at = at.now;
-        if let UserCommand::Register { name, email, email_claim, role, method } = command {
-            return match self.phase {
-                Phase::Absent => {
-                    Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }])
-                }
-                _ => Err(UserRefusal::AlreadyRegistered),
-            };
+        if self.phase == Phase::Absent {
+            return open(command, occurred_at);
         }
         match (self.phase, command) {
             (Phase::Forgotten, UserCommand::Forget) => Ok(Vec::new()),
+            (_, UserCommand::Register { .. } | UserCommand::Create { .. }) => Err(UserRefusal::AlreadyRegistered),
             (Phase::Absent | Phase::Forgotten, _) => Err(UserRefusal::NotFound),
-            (_, UserCommand::Register { .. }) => Err(UserRefusal::AlreadyRegistered),
+            (_, UserCommand::Edit { name, email, email_claim, role, active, reason }) => {
+                let mut events = self.change_standing(role, active, reason, occurred_at)?;
+                events.splice(0..0, self.change_profile(name, email, email_claim, occurred_at)?);
+                Ok(events)
+            }
             (Phase::Deactivated, UserCommand::Deactivate { .. }) | (Phase::Active, UserCommand::Reactivate { .. }) => {
                 Ok(Vec::new())
             }
@@ -119,6 +140,9 @@ impl Aggregate for User {
             }
             (_, UserCommand::ChangeRole { role, .. }) if role == self.role => Ok(Vec::new()),
             (_, UserCommand::ChangeRole { .. }) if self.role == Role::Administrator => Err(UserRefusal::Administrator),
+            (Phase::Deactivated, UserCommand::ChangeRole { role: Role::Administrator, .. }) => {
+                Err(UserRefusal::InactiveAdministrator)
+            }
             (_, UserCommand::WithdrawRole { .. }) if self.role == Role::User => Ok(Vec::new()),
             (_, UserCommand::WithdrawRole { reason }) => {
                 Ok(vec![UserEvent::UserRoleChanged { role: Role::User, reason, occurred_at }])
@@ -174,7 +198,53 @@ impl Aggregate for User {
     }
 }
 
+/// What can be asked where there is no account yet.
+fn open(command: UserCommand, occurred_at: Timestamp) -> Result<Vec<UserEvent>, UserRefusal> {
+    match command {
+        UserCommand::Register { name, email, email_claim, role, method } => {
+            Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }])
+        }
+        UserCommand::Create { role: Role::Administrator, active: false, .. } => Err(UserRefusal::InactiveAdministrator),
+        UserCommand::Create { name, email, email_claim, role, active, reason } => {
+            let method = SignUpMethod::Operator;
+            let registered = UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at };
+            let deactivated = (!active).then_some(UserEvent::UserDeactivated { reason, occurred_at });
+            Ok([registered].into_iter().chain(deactivated).collect())
+        }
+        _ => Err(UserRefusal::NotFound),
+    }
+}
+
 impl User {
+    /// Role and activity together: nobody is an administrator and deactivated, whatever the order of the two.
+    fn change_standing(
+        &self,
+        role: Option<Role>,
+        active: Option<bool>,
+        reason: String,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserRefusal> {
+        let is_active = self.phase == Phase::Active;
+        let (role, active) = (role.unwrap_or(self.role), active.unwrap_or(is_active));
+        if self.role == Role::Administrator && (role != self.role || (is_active && !active)) {
+            return Err(UserRefusal::Administrator);
+        }
+        if role == Role::Administrator && role != self.role && !active {
+            return Err(UserRefusal::InactiveAdministrator);
+        }
+        let mut events = Vec::new();
+        if active && !is_active {
+            events.push(UserEvent::UserReactivated { reason: reason.clone(), occurred_at });
+        }
+        if role != self.role {
+            events.push(UserEvent::UserRoleChanged { role, reason: reason.clone(), occurred_at });
+        }
+        if !active && is_active {
+            events.push(UserEvent::UserDeactivated { reason, occurred_at });
+        }
+        Ok(events)
+    }
+
     fn change_profile(
         &self,
         name: Option<Sensitive<String>>,
@@ -268,6 +338,65 @@ mod tests {
     }
 
     #[test]
+    fn a_deactivated_account_is_never_made_an_administrator() {
+        let past = vec![registered(Role::User), deactivated()];
+        let promote = UserCommand::ChangeRole { role: Role::Administrator, reason: "up".into() };
+        given::<User>(past.clone()).when(promote).then_refused(UserRefusal::InactiveAdministrator);
+        let refused = edit(Some(Role::Administrator), None);
+        given::<User>(past.clone()).when(refused).then_refused(UserRefusal::InactiveAdministrator);
+        given::<User>(past).when(edit(Some(Role::Administrator), Some(true))).then(vec![
+            UserEvent::UserReactivated { reason: "so".into(), occurred_at: noon() },
+            UserEvent::UserRoleChanged { role: Role::Administrator, reason: "so".into(), occurred_at: noon() },
+        ]);
+        let both = edit(Some(Role::Administrator), Some(false));
+        given::<User>(vec![registered(Role::User)]).when(both).then_refused(UserRefusal::InactiveAdministrator);
+        given_nothing::<User>()
+            .when(create(Role::Administrator, false))
+            .then_refused(UserRefusal::InactiveAdministrator);
+    }
+
+    #[test]
+    fn an_account_is_created_active_or_not_and_once() {
+        let made = |role| UserEvent::UserRegistered {
+            name: Sensitive::Open("Ani".into()),
+            email: Sensitive::Open("ani@example.com".into()),
+            email_claim: "a1".into(),
+            role,
+            method: SignUpMethod::Operator,
+            occurred_at: noon(),
+        };
+        let administrator = create(Role::Administrator, true);
+        given_nothing::<User>().when(administrator).then(vec![made(Role::Administrator)]);
+        let off = UserEvent::UserDeactivated { reason: "so".into(), occurred_at: noon() };
+        given_nothing::<User>().when(create(Role::User, false)).then(vec![made(Role::User), off]);
+        given::<User>(vec![made(Role::User)])
+            .when(create(Role::User, true))
+            .then_refused(UserRefusal::AlreadyRegistered);
+    }
+
+    #[test]
+    fn an_edit_changes_everything_or_nothing() {
+        let edit = |role, email_claim: Option<&str>| UserCommand::Edit {
+            name: Some(Sensitive::Open("Budi".into())),
+            email: Some(Sensitive::Open("b@example.com".into())),
+            email_claim: email_claim.map(Into::into),
+            role,
+            active: Some(true),
+            reason: "so".into(),
+        };
+        let past = vec![registered(Role::User), deactivated()];
+        let names: Vec<_> = given::<User>(past.clone()).when(edit(None, Some("b2"))).events();
+        assert!(
+            matches!(names.as_slice(), [UserEvent::UserProfileChanged { .. }, UserEvent::UserReactivated { .. }]),
+            "{names:?}"
+        );
+        given::<User>(past).when(edit(None, None)).then_refused(UserRefusal::EmailWithoutClaim);
+        given::<User>(vec![registered(Role::Administrator)])
+            .when(edit(Some(Role::User), Some("b2")))
+            .then_refused(UserRefusal::Administrator);
+    }
+
+    #[test]
     fn a_new_address_takes_its_claim_and_gives_the_former_back() {
         let events = given::<User>(vec![registered(Role::User)]).when(change_email("b2")).events();
         assert_eq!(
@@ -306,6 +435,21 @@ mod tests {
         given::<User>(vec![registered(Role::User), forgotten])
             .when(UserCommand::ChangePassword)
             .then_refused(UserRefusal::NotFound);
+    }
+
+    fn create(role: Role, active: bool) -> UserCommand {
+        UserCommand::Create {
+            name: Sensitive::Open("Ani".into()),
+            email: Sensitive::Open("ani@example.com".into()),
+            email_claim: "a1".into(),
+            role,
+            active,
+            reason: "so".into(),
+        }
+    }
+
+    fn edit(role: Option<Role>, active: Option<bool>) -> UserCommand {
+        UserCommand::Edit { name: None, email: None, email_claim: None, role, active, reason: "so".into() }
     }
 
     fn register() -> UserCommand {

@@ -1,6 +1,7 @@
 //! The customer's slice over a real database: every exchange of the contract, bad input, limits and failures.
 
 mod accounts;
+mod admin_users;
 mod catalogue;
 mod edge;
 mod money;
