@@ -3,6 +3,7 @@
 mod accounts;
 mod admin_users;
 mod catalogue;
+mod contract;
 mod edge;
 mod money;
 mod services;
