@@ -107,6 +107,11 @@ pub fn counted(plan: &PlanRow, subscriptions: i64) -> Value {
     view
 }
 
+/// What a plan has none of is the empty text: the client's details know no null, and sent back it means none again.
+fn said(text: Option<&String>) -> &str {
+    text.map_or("", String::as_str)
+}
+
 /// Everything about a plan (`SvcFull`).
 pub fn full(plan: &PlanRow) -> Value {
     let details = &plan.details;
@@ -134,9 +139,9 @@ pub fn full(plan: &PlanRow) -> Value {
         "tags": details.tags,
         "icon": details.icon,
         "features": details.features,
-        "volumeSize": details.volume_size,
-        "volumeMountPath": details.volume_mount_path,
-        "volumeName": details.volume_name,
+        "volumeSize": said(details.volume_size.as_ref()),
+        "volumeMountPath": said(details.volume_mount_path.as_ref()),
+        "volumeName": said(details.volume_name.as_ref()),
         "storageClass": details.storage_class,
         "accessMode": details.access_mode,
         "createdAt": plan.created_at.to_contract(),
