@@ -101,6 +101,13 @@ pub enum PlanEvent {
     PlanReinstated {
         occurred_at: Timestamp,
     },
+    /// Gone from the catalogue for good; nobody held a slot.
+    PlanDeleted {
+        offering: String,
+        variant: String,
+        reason: String,
+        occurred_at: Timestamp,
+    },
     PlanSlotAllocated {
         subscription_id: String,
         occurred_at: Timestamp,
@@ -122,6 +129,7 @@ contract!(
         PlanCapacityChanged,
         PlanRetired,
         PlanReinstated,
+        PlanDeleted,
         PlanSlotAllocated,
         PlanSlotReleased,
     ]

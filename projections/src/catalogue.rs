@@ -30,11 +30,59 @@ pub struct PlanRow {
     /// Slots held by subscriptions.
     pub used: i64,
     pub is_active: bool,
+    /// It is out of the catalogue for good; only what was sold of it still shows it.
+    pub deleted: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl PlanRow {
+    /// The row after `event`: `row` is the one before it, `None` before the plan was published.
+    pub fn after(row: Option<Self>, id: &str, event: &PlanEvent) -> Option<Self> {
+        if let PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at } = event {
+            return Some(Self {
+                id: id.to_owned(),
+                details: details.clone(),
+                monthly_price: *monthly_price,
+                capacity: *capacity,
+                used: 0,
+                is_active: true,
+                deleted: false,
+                created_at: *occurred_at,
+                updated_at: *occurred_at,
+            });
+        }
+        let mut row = row?;
+        row.apply(event);
+        Some(row)
+    }
+
+    fn apply(&mut self, event: &PlanEvent) {
+        match event {
+            // Makes a row and changes none.
+            PlanEvent::PlanPublished { .. } => {}
+            PlanEvent::PlanRevised { details, .. } => self.details = details.clone(),
+            PlanEvent::PlanPriceChanged { monthly_price, .. } => self.monthly_price = *monthly_price,
+            PlanEvent::PlanCapacityChanged { capacity, .. } => self.capacity = *capacity,
+            PlanEvent::PlanRetired { .. } => self.is_active = false,
+            PlanEvent::PlanReinstated { .. } => self.is_active = true,
+            PlanEvent::PlanDeleted { .. } => {
+                self.is_active = false;
+                self.deleted = true;
+            }
+            // A sale is no change of the plan: `updated_at` stays.
+            PlanEvent::PlanSlotAllocated { .. } => {
+                self.used += 1;
+                return;
+            }
+            PlanEvent::PlanSlotReleased { .. } => {
+                self.used -= 1;
+                return;
+            }
+        }
+        self.updated_at = minispod_kernel::Event::occurred_at(event);
+    }
+
     /// Slots left; −1 when there is no bound. The contract's `availableQuota`.
     pub fn available(&self) -> i64 {
         self.capacity.left(self.used)
@@ -74,6 +122,7 @@ impl Row for PlanRow {
         "capacity",
         "used",
         "is_active",
+        "deleted",
         "created_at",
         "updated_at",
     ];
@@ -89,7 +138,7 @@ impl Projection for Catalogue {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {
@@ -109,42 +158,12 @@ impl Projection for Catalogue {
 }
 
 fn fold(plans: &mut Rows<PlanRow>, id: &str, event: &PlanEvent) {
-    if let PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at } = event {
-        plans.put(PlanRow {
-            id: id.to_owned(),
-            details: details.clone(),
-            monthly_price: *monthly_price,
-            capacity: *capacity,
-            used: 0,
-            is_active: true,
-            created_at: *occurred_at,
-            updated_at: *occurred_at,
-        });
-        return;
+    if let Some(row) = PlanRow::after(plans.get(id).cloned(), id, event) {
+        plans.put(row);
     }
-    let Some(plan) = plans.edit(id) else { return };
-    match event {
-        // Written above.
-        PlanEvent::PlanPublished { .. } => {}
-        PlanEvent::PlanRevised { details, .. } => plan.details = details.clone(),
-        PlanEvent::PlanPriceChanged { monthly_price, .. } => plan.monthly_price = *monthly_price,
-        PlanEvent::PlanCapacityChanged { capacity, .. } => plan.capacity = *capacity,
-        PlanEvent::PlanRetired { .. } => plan.is_active = false,
-        PlanEvent::PlanReinstated { .. } => plan.is_active = true,
-        // A sale is no change of the plan: `updated_at` stays.
-        PlanEvent::PlanSlotAllocated { .. } => {
-            plan.used += 1;
-            return;
-        }
-        PlanEvent::PlanSlotReleased { .. } => {
-            plan.used -= 1;
-            return;
-        }
-    }
-    plan.updated_at = minispod_kernel::Event::occurred_at(event);
 }
 
-/// Which plans are asked for.
+/// Which plans are asked for; deleted ones never are.
 #[derive(Debug, Clone, Default)]
 pub struct PlanFilter {
     pub is_active: Option<bool>,
@@ -156,6 +175,7 @@ pub struct PlanFilter {
 impl PlanFilter {
     fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
         let mut conditions = Conditions::of(query);
+        conditions.and().push("NOT deleted");
         if let Some(is_active) = self.is_active {
             conditions.and().push("is_active = ").push_bind(is_active);
         }
@@ -183,9 +203,14 @@ impl Offering {
     pub fn head(&self) -> Option<&PlanRow> {
         self.variants.first()
     }
+
+    /// The one variant that stands for the offering: the first that is marked, else the first.
+    pub fn default_variant(&self) -> Option<&PlanRow> {
+        self.variants.iter().find(|plan| plan.details.is_default_variant).or(self.head())
+    }
 }
 
-/// The plan `id`, sold or retired.
+/// The plan `id`: sold, retired or deleted.
 pub async fn find(pool: &PgPool, id: &str) -> Result<Option<PlanRow>, ProjectionError> {
     let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.plans t WHERE id = ");
     query.push_bind(id.to_owned());
@@ -210,6 +235,35 @@ pub async fn find_by_offering(pool: &PgPool, offering: &str) -> Result<Option<Pl
 pub async fn variants(pool: &PgPool, offering: &str) -> Result<Vec<PlanRow>, ProjectionError> {
     let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.plans t WHERE is_active AND offering = ");
     query.push_bind(offering.to_owned()).push(" ORDER BY sort_order, id LIMIT ").push_bind(CATALOGUE_LIMIT);
+    rows_of(pool, "plans", query).await
+}
+
+/// The other plans of `offering` that are marked as its default variant, sold or retired.
+pub async fn other_defaults(pool: &PgPool, offering: &str, id: &str) -> Result<Vec<PlanRow>, ProjectionError> {
+    let mut query = QueryBuilder::new(
+        "SELECT to_jsonb(t) FROM read.plans t WHERE is_default_variant AND NOT deleted AND offering = ",
+    );
+    query.push_bind(offering.to_owned()).push(" AND id <> ").push_bind(id.to_owned());
+    query.push(" ORDER BY id LIMIT ").push_bind(CATALOGUE_LIMIT);
+    rows_of(pool, "plans", query).await
+}
+
+/// A plan and how many subscriptions it has had.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PopularPlan {
+    #[serde(flatten)]
+    pub plan: PlanRow,
+    pub subscriptions: i64,
+}
+
+/// The plans with most charged subscriptions, most first.
+pub async fn popular(pool: &PgPool, most: u32) -> Result<Vec<PopularPlan>, ProjectionError> {
+    let mut query = QueryBuilder::new(
+        "SELECT to_jsonb(t) || jsonb_build_object('subscriptions', s.count) FROM read.plans t JOIN \
+         (SELECT plan_id, count(*) AS count FROM read.subscriptions WHERE charged GROUP BY plan_id) s \
+         ON s.plan_id = t.id WHERE NOT t.deleted ORDER BY s.count DESC, t.id LIMIT ",
+    );
+    query.push_bind(i64::from(most));
     rows_of(pool, "plans", query).await
 }
 
@@ -244,11 +298,13 @@ pub async fn grouped(
 
 /// The categories of active plans, sorted.
 pub async fn categories(pool: &PgPool) -> Result<Vec<String>, ProjectionError> {
-    sqlx::query_scalar("SELECT DISTINCT category FROM read.plans WHERE is_active ORDER BY category LIMIT $1")
-        .bind(CATALOGUE_LIMIT)
-        .fetch_all(pool)
-        .await
-        .map_err(database("plans"))
+    sqlx::query_scalar(
+        "SELECT DISTINCT category FROM read.plans WHERE is_active AND category <> '' ORDER BY category LIMIT $1",
+    )
+    .bind(CATALOGUE_LIMIT)
+    .fetch_all(pool)
+    .await
+    .map_err(database("plans"))
 }
 
 /// One page of plans, newest first.
@@ -270,8 +326,10 @@ pub struct PlanCounts {
 
 /// Counts over the whole catalogue.
 pub async fn counts(pool: &PgPool) -> Result<PlanCounts, ProjectionError> {
-    sqlx::query_as("SELECT count(*) AS total, count(*) FILTER (WHERE is_active) AS active FROM read.plans")
-        .fetch_one(pool)
-        .await
-        .map_err(database("plans"))
+    sqlx::query_as(
+        "SELECT count(*) AS total, count(*) FILTER (WHERE is_active) AS active FROM read.plans WHERE NOT deleted",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(database("plans"))
 }

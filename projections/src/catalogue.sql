@@ -1,4 +1,5 @@
--- What can be bought: one row per plan; the plans of one offering are its variants.
+-- What can be bought: one row per plan; the plans of one offering are its variants. Deleted plans stay for what was
+-- sold of them.
 CREATE TABLE plans (
   id                      text PRIMARY KEY,
   offering                text NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE plans (
   capacity                bigint NOT NULL,
   used                    bigint NOT NULL,
   is_active               boolean NOT NULL,
+  deleted                 boolean NOT NULL,
   created_at              timestamptz NOT NULL,
   updated_at              timestamptz NOT NULL
 );

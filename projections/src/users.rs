@@ -80,53 +80,65 @@ impl Projection for Users {
 }
 
 fn fold(users: &mut Rows<UserRow>, id: &str, event: &UserEvent) {
-    if let UserEvent::UserRegistered { name, email, role, occurred_at, .. } = event {
-        users.put(UserRow {
-            id: id.to_owned(),
-            name: name.text().to_owned(),
-            email: email.text().to_owned(),
-            role: *role,
-            is_active: true,
-            forgotten: false,
-            email_verified: false,
-            two_factor: false,
-            created_at: *occurred_at,
-            updated_at: *occurred_at,
-        });
-        return;
+    if let Some(row) = UserRow::after(users.get(id).cloned(), id, event) {
+        users.put(row);
     }
-    if is_of_no_account(event) {
-        return;
-    }
-    let Some(user) = users.edit(id) else { return };
-    match event {
-        UserEvent::UserEmailVerified { .. } => user.email_verified = true,
-        UserEvent::UserTwoFactorEnabled { .. } => user.two_factor = true,
-        UserEvent::UserTwoFactorDisabled { .. } => user.two_factor = false,
-        UserEvent::UserProfileChanged { name, email, email_claim, .. } => {
-            if email_claim.is_some() {
-                user.email_verified = false;
-            }
-            if let Some(name) = name {
-                name.text().clone_into(&mut user.name);
-            }
-            if let Some(email) = email {
-                email.text().clone_into(&mut user.email);
-            }
+}
+
+impl UserRow {
+    /// The row after `event`, which is opened: `row` is the one before it, `None` before there was an account.
+    pub fn after(row: Option<Self>, id: &str, event: &UserEvent) -> Option<Self> {
+        if let UserEvent::UserRegistered { name, email, role, occurred_at, .. } = event {
+            return Some(Self {
+                id: id.to_owned(),
+                name: name.text().to_owned(),
+                email: email.text().to_owned(),
+                role: *role,
+                is_active: true,
+                forgotten: false,
+                email_verified: false,
+                two_factor: false,
+                created_at: *occurred_at,
+                updated_at: *occurred_at,
+            });
         }
-        UserEvent::UserRoleChanged { role, .. } => user.role = *role,
-        UserEvent::UserDeactivated { .. } => user.is_active = false,
-        UserEvent::UserReactivated { .. } => user.is_active = true,
-        UserEvent::UserForgotten { .. } => {
-            FORGOTTEN_TEXT.clone_into(&mut user.name);
-            FORGOTTEN_TEXT.clone_into(&mut user.email);
-            user.is_active = false;
-            user.forgotten = true;
+        let mut row = row?;
+        if !is_of_no_account(event) {
+            row.apply(event);
         }
-        // Written above; a hash or a link says nothing here, but the account did change.
-        _ => {}
+        Some(row)
     }
-    user.updated_at = minispod_kernel::Event::occurred_at(event);
+
+    fn apply(&mut self, event: &UserEvent) {
+        match event {
+            UserEvent::UserEmailVerified { .. } => self.email_verified = true,
+            UserEvent::UserTwoFactorEnabled { .. } => self.two_factor = true,
+            UserEvent::UserTwoFactorDisabled { .. } => self.two_factor = false,
+            UserEvent::UserProfileChanged { name, email, email_claim, .. } => {
+                if email_claim.is_some() {
+                    self.email_verified = false;
+                }
+                if let Some(name) = name {
+                    name.text().clone_into(&mut self.name);
+                }
+                if let Some(email) = email {
+                    email.text().clone_into(&mut self.email);
+                }
+            }
+            UserEvent::UserRoleChanged { role, .. } => self.role = *role,
+            UserEvent::UserDeactivated { .. } => self.is_active = false,
+            UserEvent::UserReactivated { .. } => self.is_active = true,
+            UserEvent::UserForgotten { .. } => {
+                FORGOTTEN_TEXT.clone_into(&mut self.name);
+                FORGOTTEN_TEXT.clone_into(&mut self.email);
+                self.is_active = false;
+                self.forgotten = true;
+            }
+            // A registration is written above; a hash or a link says nothing here, but the account did change.
+            _ => {}
+        }
+        self.updated_at = minispod_kernel::Event::occurred_at(event);
+    }
 }
 
 /// What is used or asked for without changing the account as anybody sees it.

@@ -4,6 +4,7 @@ pub mod body;
 pub mod fields;
 pub mod path;
 pub mod query;
+pub mod reason;
 
 pub use body::{JsonBody, RequestBody};
 pub use fields::{Fields, Unknown};

@@ -19,6 +19,7 @@ pub mod session;
 pub mod sign_in;
 pub mod state;
 pub mod views;
+pub mod visitor;
 
 pub use edge::address::Network;
 pub use limits::Allowance;

@@ -1,5 +1,6 @@
 //! One file per endpoint, and where each is found.
 
+pub mod admin;
 pub mod auth;
 pub mod balance;
 pub mod health;
@@ -27,6 +28,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(openapi::configure)
                 .configure(auth::configure)
                 .configure(services::configure)
+                .configure(admin::users::configure)
                 .configure(balance::configure)
                 .configure(topups::configure)
                 .configure(transactions::configure)

@@ -180,10 +180,11 @@ pub async fn revoke(
     Ok(revoked.ins_seq)
 }
 
-/// Ends every session of `user` that was opened before `after`, except `keep`; how many.
+/// Ends every session of `user` that was opened before `after`, except `keep`, for `actor`; how many.
 pub async fn revoke_all(
     state: &AppState,
     call: &Call,
+    actor: &Actor,
     user: &UserRow,
     keep: Option<&str>,
     reason: &str,
@@ -192,7 +193,7 @@ pub async fn revoke_all(
     state.read_models.show(SHOWN_BY, after).await;
     let live = access::live_sessions(state.pool(), &user.id, state.clock.now()).await.map_err(read_failed)?;
     let ended: Vec<InsSeq> = stream::iter(live.into_iter().filter(|session| keep != Some(session.id.as_str())))
-        .map(|session| async move { revoke(state, call, actor(&user.id, user.role), &session.id, reason).await })
+        .map(|session| async move { revoke(state, call, actor.clone(), &session.id, reason).await })
         .buffer_unordered(ENDED_AT_ONCE)
         .try_collect()
         .await?;
@@ -239,7 +240,7 @@ fn hash_name(generation: u32) -> String {
     if generation == FIRST_GENERATION { REFRESH_HASH.to_owned() } else { format!("{REFRESH_HASH}.{generation}") }
 }
 
-fn actor(user_id: &str, role: Role) -> Actor {
+pub fn actor(user_id: &str, role: Role) -> Actor {
     let id = user_id.to_owned();
     match role {
         Role::User => Actor::Customer { id },

@@ -14,6 +14,17 @@ pub fn pagination<T>(page: &Page<T>) -> Value {
     json!({ "page": page.page, "limit": page.limit, "total": page.total, "totalPages": page.total_pages() })
 }
 
+/// `{currentPage, totalPages, totalCount, hasNext, hasPrev}`: the catalogue's and the accounts' way to say the same.
+pub fn counted_pages<T>(page: &Page<T>) -> Value {
+    json!({
+        "currentPage": page.page,
+        "totalPages": page.total_pages(),
+        "totalCount": page.total,
+        "hasNext": i64::from(page.page) < page.total_pages(),
+        "hasPrev": page.page > 1,
+    })
+}
+
 /// An instant that may be missing.
 pub fn instant(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| Value::String(at.to_contract()))

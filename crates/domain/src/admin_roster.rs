@@ -21,8 +21,19 @@ pub struct AdminRoster {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum AdminRosterCommand {
-    Add { user_id: String },
-    Remove { user_id: String, reason: String },
+    Add {
+        user_id: String,
+    },
+    Remove {
+        user_id: String,
+        reason: String,
+    },
+    /// One administrator, `by`, takes the role from another: to demote, deactivate or delete.
+    Dismiss {
+        user_id: String,
+        by: String,
+        reason: String,
+    },
 }
 
 /// Rules that say no.
@@ -32,11 +43,14 @@ pub enum AdminRosterRefusal {
     LastAdministrator,
     #[error("this account is not an administrator")]
     NotFound,
+    #[error("administrators cannot demote, deactivate or delete themselves")]
+    Oneself,
 }
 
 refusals!(AdminRosterRefusal {
     LastAdministrator => Conflict, "admin-roster-last-administrator";
     NotFound => NotFound, "admin-roster-not-found";
+    Oneself => Conflict, "admin-roster-oneself";
 });
 
 impl Aggregate for AdminRoster {
@@ -52,11 +66,14 @@ impl Aggregate for AdminRoster {
             AdminRosterCommand::Add { user_id } => {
                 Ok(vec![AdminRosterEvent::AdministratorAdded { user_id, occurred_at }])
             }
-            AdminRosterCommand::Remove { user_id, .. } if !self.members.contains(&user_id) => {
-                Err(AdminRosterRefusal::NotFound)
-            }
-            AdminRosterCommand::Remove { .. } if self.members.len() == 1 => Err(AdminRosterRefusal::LastAdministrator),
-            AdminRosterCommand::Remove { user_id, reason } => {
+            AdminRosterCommand::Dismiss { user_id, by, .. } if user_id == by => Err(AdminRosterRefusal::Oneself),
+            AdminRosterCommand::Remove { user_id, reason } | AdminRosterCommand::Dismiss { user_id, reason, .. } => {
+                if !self.members.contains(&user_id) {
+                    return Err(AdminRosterRefusal::NotFound);
+                }
+                if self.members.len() == 1 {
+                    return Err(AdminRosterRefusal::LastAdministrator);
+                }
                 Ok(vec![AdminRosterEvent::AdministratorRemoved { user_id, reason, occurred_at }])
             }
         }
@@ -111,6 +128,23 @@ mod tests {
     #[test]
     fn who_is_no_administrator_cannot_be_removed() {
         given::<AdminRoster>(vec![added("ani")]).when(remove("budi")).then_refused(AdminRosterRefusal::NotFound);
+    }
+
+    #[test]
+    fn nobody_takes_the_role_from_themselves_and_another_may_only_while_one_is_left() {
+        let dismiss =
+            |by: &str| AdminRosterCommand::Dismiss { user_id: "ani".into(), by: by.into(), reason: "left".into() };
+        let past = vec![added("ani"), added("budi")];
+        given::<AdminRoster>(past.clone()).when(dismiss("ani")).then_refused(AdminRosterRefusal::Oneself);
+        let removed = AdminRosterEvent::AdministratorRemoved {
+            user_id: "ani".into(),
+            reason: "left".into(),
+            occurred_at: noon(),
+        };
+        given::<AdminRoster>(past).when(dismiss("budi")).then(vec![removed]);
+        given::<AdminRoster>(vec![added("ani")])
+            .when(dismiss("budi"))
+            .then_refused(AdminRosterRefusal::LastAdministrator);
     }
 
     fn added(user: &str) -> AdminRosterEvent {

@@ -6,13 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+pub mod change;
 pub mod details;
+
+pub use change::PlanChange;
 
 /// State: what is sold and how many slots are used. Who holds a slot is a claim, not state.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Plan {
     sold: Option<Sold>,
     used: i64,
+    /// It was deleted: its id is never sold again.
+    deleted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,14 +32,44 @@ struct Sold {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum PlanCommand {
-    Publish { details: PlanDetails, monthly_price: Rupiah, capacity: Capacity },
-    Revise { details: PlanDetails },
-    ChangePrice { monthly_price: Rupiah },
-    ChangeCapacity { capacity: Capacity },
+    Publish {
+        details: PlanDetails,
+        monthly_price: Rupiah,
+        capacity: Capacity,
+    },
+    /// Like `Publish`, but nobody can buy it before it is reinstated.
+    Prepare {
+        details: PlanDetails,
+        monthly_price: Rupiah,
+        capacity: Capacity,
+    },
+    /// Several changes: all of them or none.
+    Edit {
+        change: Box<PlanChange>,
+    },
+    Revise {
+        details: PlanDetails,
+    },
+    ChangePrice {
+        monthly_price: Rupiah,
+    },
+    ChangeCapacity {
+        capacity: Capacity,
+    },
     Retire,
     Reinstate,
-    AllocateSlot { subscription_id: String },
-    ReleaseSlot { subscription_id: String },
+    /// Retires what is sold and reinstates what is not.
+    Toggle,
+    /// Takes a plan that nobody uses out of the catalogue for good; its variant's name is free again.
+    Delete {
+        reason: String,
+    },
+    AllocateSlot {
+        subscription_id: String,
+    },
+    ReleaseSlot {
+        subscription_id: String,
+    },
 }
 
 /// Rules that say no.
@@ -48,8 +83,10 @@ pub enum PlanRefusal {
     Retired,
     #[error("every slot of this plan is taken")]
     SoldOut,
-    #[error("the plan's details break a rule: {rule}")]
-    InvalidDetails { rule: &'static str },
+    #[error("{field} {must}")]
+    InvalidDetails { field: &'static str, must: &'static str },
+    #[error("subscriptions hold slots of this plan")]
+    SlotsInUse,
 }
 
 refusals!(PlanRefusal {
@@ -57,31 +94,26 @@ refusals!(PlanRefusal {
     NotFound => NotFound, "plan-not-found";
     Retired => NotFound, "plan-retired";
     SoldOut => Conflict, "plan-sold-out";
-    InvalidDetails { rule } => Invalid, "plan-invalid-details";
+    InvalidDetails { field, must } => Invalid, "plan-invalid-details";
+    SlotsInUse => Conflict, "plan-slots-in-use";
 });
 
 impl Aggregate for Plan {
     type Event = PlanEvent;
     type Command = PlanCommand;
     type Refusal = PlanRefusal;
-    const FINGERPRINT: &'static str = "plan-2";
+    const FINGERPRINT: &'static str = "plan-3";
 
     fn decide(&self, command: PlanCommand, at: &Moment) -> Result<Vec<PlanEvent>, PlanRefusal> {
         let occurred_at = at.now;
-        let Some(sold) = &self.sold else {
-            return match command {
-                PlanCommand::Publish { details, monthly_price, capacity } => {
-                    check(&details, monthly_price, capacity)?;
-                    Ok(vec![PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at }])
-                }
-                _ => Err(PlanRefusal::NotFound),
-            };
-        };
+        let Some(sold) = &self.sold else { return self.decide_without(command, occurred_at) };
         match command {
             PlanCommand::Publish { details, monthly_price, capacity } => {
                 let same = details == sold.details && monthly_price == sold.monthly_price && capacity == sold.capacity;
                 if same { Ok(Vec::new()) } else { Err(PlanRefusal::AlreadyPublished) }
             }
+            PlanCommand::Prepare { .. } => Err(PlanRefusal::AlreadyPublished),
+            PlanCommand::Edit { change } => sold.edit(&change, self.used, occurred_at),
             PlanCommand::Revise { details } => sold.revise(details, occurred_at),
             PlanCommand::ChangePrice { monthly_price } if monthly_price == sold.monthly_price => Ok(Vec::new()),
             PlanCommand::ChangePrice { monthly_price } => {
@@ -93,10 +125,11 @@ impl Aggregate for Plan {
                 check(&sold.details, sold.monthly_price, capacity)?;
                 Ok(vec![PlanEvent::PlanCapacityChanged { capacity, occurred_at }])
             }
-            PlanCommand::Retire if sold.retired => Ok(Vec::new()),
-            PlanCommand::Retire => Ok(vec![PlanEvent::PlanRetired { occurred_at }]),
-            PlanCommand::Reinstate if !sold.retired => Ok(Vec::new()),
-            PlanCommand::Reinstate => Ok(vec![PlanEvent::PlanReinstated { occurred_at }]),
+            PlanCommand::Retire => Ok(sold.switch(false, occurred_at)),
+            PlanCommand::Reinstate => Ok(sold.switch(true, occurred_at)),
+            PlanCommand::Toggle => Ok(sold.switch(sold.retired, occurred_at)),
+            PlanCommand::Delete { .. } if self.used > 0 => Err(PlanRefusal::SlotsInUse),
+            PlanCommand::Delete { reason } => Ok(vec![sold.deleted(reason, occurred_at)]),
             PlanCommand::AllocateSlot { .. } if sold.retired => Err(PlanRefusal::Retired),
             PlanCommand::AllocateSlot { .. } if sold.capacity.left(self.used) == 0 => Err(PlanRefusal::SoldOut),
             PlanCommand::AllocateSlot { subscription_id } => {
@@ -128,6 +161,10 @@ impl Aggregate for Plan {
             PlanEvent::PlanReinstated { .. } => self.change(|sold| sold.retired = false),
             PlanEvent::PlanSlotAllocated { .. } => self.used += 1,
             PlanEvent::PlanSlotReleased { .. } => self.used -= 1,
+            PlanEvent::PlanDeleted { .. } => {
+                self.sold = None;
+                self.deleted = true;
+            }
         }
     }
 
@@ -148,6 +185,9 @@ impl Aggregate for Plan {
                 let key = slot_key(id, subscription_id);
                 vec![Consequence::Require { key: key.clone() }, Consequence::Release { key }]
             }
+            PlanEvent::PlanDeleted { offering, variant, .. } => {
+                vec![Consequence::Release { key: plan_key(offering, variant) }]
+            }
             PlanEvent::PlanRevised { former_variant: None, .. }
             | PlanEvent::PlanPriceChanged { .. }
             | PlanEvent::PlanCapacityChanged { .. }
@@ -158,6 +198,27 @@ impl Aggregate for Plan {
 }
 
 impl Plan {
+    /// What can be asked of a plan that is not there, or not any more.
+    fn decide_without(&self, command: PlanCommand, occurred_at: Timestamp) -> Result<Vec<PlanEvent>, PlanRefusal> {
+        match command {
+            PlanCommand::Publish { .. } | PlanCommand::Prepare { .. } if self.deleted => {
+                Err(PlanRefusal::AlreadyPublished)
+            }
+            PlanCommand::Publish { details, monthly_price, capacity } => {
+                check(&details, monthly_price, capacity)?;
+                Ok(vec![PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at }])
+            }
+            PlanCommand::Prepare { details, monthly_price, capacity } => {
+                check(&details, monthly_price, capacity)?;
+                let published = PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at };
+                Ok(vec![published, PlanEvent::PlanRetired { occurred_at }])
+            }
+            // Nobody held a slot when it was deleted: what comes back late was given back before.
+            PlanCommand::Delete { .. } | PlanCommand::ReleaseSlot { .. } if self.deleted => Ok(Vec::new()),
+            _ => Err(PlanRefusal::NotFound),
+        }
+    }
+
     fn change(&mut self, change: impl FnOnce(&mut Sold)) {
         if let Some(sold) = &mut self.sold {
             change(sold);
@@ -171,23 +232,61 @@ impl Sold {
             return Ok(Vec::new());
         }
         check(&details, self.monthly_price, self.capacity)?;
-        if details.offering != self.details.offering {
-            return Err(PlanRefusal::InvalidDetails { rule: "name: stays as it was published" });
+        self.check_name(&details)?;
+        Ok(vec![self.revised(details, occurred_at)])
+    }
+
+    fn edit(&self, change: &PlanChange, used: i64, occurred_at: Timestamp) -> Result<Vec<PlanEvent>, PlanRefusal> {
+        let details = change.over(&self.details);
+        let monthly_price = change.monthly_price.unwrap_or(self.monthly_price);
+        let capacity = change.capacity(self.capacity, used);
+        let mut events = Vec::new();
+        if details != self.details || monthly_price != self.monthly_price || capacity != self.capacity {
+            check(&details, monthly_price, capacity)?;
+            self.check_name(&details)?;
         }
+        if details != self.details {
+            events.push(self.revised(details, occurred_at));
+        }
+        if monthly_price != self.monthly_price {
+            events.push(PlanEvent::PlanPriceChanged { monthly_price, occurred_at });
+        }
+        if capacity != self.capacity {
+            events.push(PlanEvent::PlanCapacityChanged { capacity, occurred_at });
+        }
+        events.extend(change.is_active.into_iter().flat_map(|on| self.switch(on, occurred_at)));
+        Ok(events)
+    }
+
+    /// Sold from now on, or not; nothing when it is so already.
+    fn switch(&self, on: bool, occurred_at: Timestamp) -> Vec<PlanEvent> {
+        match (on, self.retired) {
+            (true, true) => vec![PlanEvent::PlanReinstated { occurred_at }],
+            (false, false) => vec![PlanEvent::PlanRetired { occurred_at }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn revised(&self, details: PlanDetails, occurred_at: Timestamp) -> PlanEvent {
         let former_variant = (details.variant != self.details.variant).then(|| self.details.variant.clone());
-        Ok(vec![PlanEvent::PlanRevised { details, former_variant, occurred_at }])
+        PlanEvent::PlanRevised { details, former_variant, occurred_at }
+    }
+
+    fn deleted(&self, reason: String, occurred_at: Timestamp) -> PlanEvent {
+        let (offering, variant) = (self.details.offering.clone(), self.details.variant.clone());
+        PlanEvent::PlanDeleted { offering, variant, reason, occurred_at }
+    }
+
+    fn check_name(&self, details: &PlanDetails) -> Result<(), PlanRefusal> {
+        if details.offering == self.details.offering { Ok(()) } else { Err(NAME_STAYS) }
     }
 }
 
+const NAME_STAYS: PlanRefusal = PlanRefusal::InvalidDetails { field: "name", must: "must stay as it was published" };
+
 fn check(details: &PlanDetails, monthly_price: Rupiah, capacity: Capacity) -> Result<(), PlanRefusal> {
-    let rule = if !details::is_price(monthly_price) {
-        Some("monthlyPrice: 0 to 1,000,000,000 rupiah")
-    } else if !details::is_capacity(capacity) {
-        Some("availableQuota: -1 or a count up to 1,000,000")
-    } else {
-        details::broken_rule(details)
-    };
-    rule.map_or(Ok(()), |rule| Err(PlanRefusal::InvalidDetails { rule }))
+    let broken = details::broken_rules(details, monthly_price, capacity);
+    broken.first().map_or(Ok(()), |rule| Err(PlanRefusal::InvalidDetails { field: rule.field, must: rule.must }))
 }
 
 /// The claim that keeps a variant unique within its offering.
@@ -312,6 +411,89 @@ mod tests {
         given::<Plan>(past.clone()).when(PlanCommand::ChangePrice { monthly_price: price() }).then_nothing();
         given::<Plan>(past.clone()).when(PlanCommand::ChangeCapacity { capacity: Capacity(1) }).then_nothing();
         given::<Plan>(past).when(PlanCommand::Revise { details: n8n() }).then_nothing();
+    }
+
+    #[test]
+    fn an_edit_is_done_whole_or_not_at_all() {
+        let past = vec![published(5), allocated("s1"), allocated("s2")];
+        let events = given::<Plan>(past.clone())
+            .when(edit(PlanChange {
+                sort_order: Some(9),
+                monthly_price: Some(Rupiah::new(1)),
+                slots_left: Some(1),
+                is_active: Some(false),
+                ..PlanChange::default()
+            }))
+            .events();
+        let occurred_at = noon();
+        let details = PlanDetails { sort_order: 9, ..n8n() };
+        let expected = vec![
+            PlanEvent::PlanRevised { details, former_variant: None, occurred_at },
+            PlanEvent::PlanPriceChanged { monthly_price: Rupiah::new(1), occurred_at },
+            PlanEvent::PlanCapacityChanged { capacity: Capacity(3), occurred_at },
+            PlanEvent::PlanRetired { occurred_at },
+        ];
+        assert_eq!(events, expected);
+        for bad in [
+            PlanChange { monthly_price: Some(Rupiah::new(-1)), sort_order: Some(9), ..PlanChange::default() },
+            PlanChange { slots_left: Some(-2), is_active: Some(false), ..PlanChange::default() },
+            PlanChange { offering: Some("ghost".into()), ..PlanChange::default() },
+        ] {
+            let refusal = given::<Plan>(past.clone()).when(edit(bad)).refusal();
+            assert!(matches!(refusal, PlanRefusal::InvalidDetails { .. }), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn sending_back_what_is_shown_changes_nothing() {
+        let shown = PlanChange {
+            offering: Some("n8n".into()),
+            monthly_price: Some(price()),
+            slots_left: Some(3),
+            is_active: Some(true),
+            ..PlanChange::default()
+        };
+        given::<Plan>(vec![published(5), allocated("s1"), allocated("s2")]).when(edit(shown)).then_nothing();
+    }
+
+    #[test]
+    fn a_prepared_plan_is_sold_once_it_is_switched_on() {
+        let prepare = PlanCommand::Prepare { details: n8n(), monthly_price: price(), capacity: Capacity(2) };
+        let past = vec![published(2), PlanEvent::PlanRetired { occurred_at: noon() }];
+        given_nothing::<Plan>().when(prepare.clone()).then(past.clone());
+        given::<Plan>(past.clone()).when(prepare).then_refused(PlanRefusal::AlreadyPublished);
+        let on = vec![PlanEvent::PlanReinstated { occurred_at: noon() }];
+        given::<Plan>(past.clone()).when(PlanCommand::Toggle).then(on.clone());
+        given::<Plan>([past, on].concat())
+            .when(PlanCommand::Toggle)
+            .then(vec![PlanEvent::PlanRetired { occurred_at: noon() }]);
+    }
+
+    #[test]
+    fn a_plan_in_use_is_not_deleted_and_a_deleted_one_frees_its_name_and_is_gone_for_good() {
+        let delete = || PlanCommand::Delete { reason: "old".into() };
+        given::<Plan>(vec![published(2), allocated("s1")]).when(delete()).then_refused(PlanRefusal::SlotsInUse);
+        let past = vec![published(2), allocated("s1"), released("s1")];
+        let deleted = PlanEvent::PlanDeleted {
+            offering: "n8n".into(),
+            variant: "basic".into(),
+            reason: "old".into(),
+            occurred_at: noon(),
+        };
+        given::<Plan>(past.clone()).when(delete()).then(vec![deleted.clone()]);
+        let key = "plan/n8n/basic".to_owned();
+        assert_eq!(Plan::consequences("p", &deleted), vec![Consequence::Release { key }]);
+        let past = [past, vec![deleted]].concat();
+        given::<Plan>(past.clone()).when(delete()).then_nothing();
+        given::<Plan>(past.clone()).when(PlanCommand::ReleaseSlot { subscription_id: "s1".into() }).then_nothing();
+        given::<Plan>(past.clone()).when(publish(2)).then_refused(PlanRefusal::AlreadyPublished);
+        for gone in [allocate("s2"), PlanCommand::Toggle, edit(PlanChange::default())] {
+            given::<Plan>(past.clone()).when(gone).then_refused(PlanRefusal::NotFound);
+        }
+    }
+
+    fn edit(change: PlanChange) -> PlanCommand {
+        PlanCommand::Edit { change: Box::new(change) }
     }
 
     fn price() -> Rupiah {

@@ -52,6 +52,24 @@ pub enum UserCommand {
         /// Keyed hash of the name Google has for the person.
         subject_claim: String,
     },
+    /// An administrator makes an account for somebody, active or not yet.
+    Create {
+        name: Sensitive<String>,
+        email: Sensitive<String>,
+        email_claim: String,
+        role: Role,
+        active: bool,
+        reason: String,
+    },
+    /// Several changes by an administrator: all of them or none. `None` stays as it is.
+    Edit {
+        name: Option<Sensitive<String>>,
+        email: Option<Sensitive<String>>,
+        email_claim: Option<String>,
+        role: Option<Role>,
+        active: Option<bool>,
+        reason: String,
+    },
     /// The new hash travels beside the command into the vault.
     ChangePassword,
     /// A new address comes with its claim.
@@ -112,6 +130,8 @@ pub enum UserRefusal {
     TooManyTokens,
     #[error("there is no such API token")]
     NoSuchToken,
+    #[error("a deactivated account cannot be an administrator")]
+    InactiveAdministrator,
 }
 
 refusals!(UserRefusal {
@@ -129,6 +149,7 @@ refusals!(UserRefusal {
     TokenLife => Invalid, "user-token-life";
     TooManyTokens => Conflict, "user-too-many-tokens";
     NoSuchToken => NotFound, "user-no-such-token";
+    InactiveAdministrator => Conflict, "user-inactive-administrator";
 });
 
 impl Aggregate for User {
@@ -139,28 +160,19 @@ impl Aggregate for User {
 
     fn decide(&self, command: UserCommand, at: &Moment) -> Result<Vec<UserEvent>, UserRefusal> {
         let occurred_at = at.now;
-        let command = match command {
-            UserCommand::Register { .. } | UserCommand::RegisterWithGoogle { .. } if self.phase != Phase::Absent => {
-                return Err(UserRefusal::AlreadyRegistered);
-            }
-            UserCommand::Register { name, email, email_claim, role, method } => {
-                return Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }]);
-            }
-            UserCommand::RegisterWithGoogle { name, email, email_claim, subject_claim } => {
-                let (role, method) = (Role::User, SignUpMethod::Google);
-                return Ok(vec![
-                    UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at },
-                    UserEvent::UserGoogleLinked { subject_claim, occurred_at },
-                    UserEvent::UserEmailVerified { occurred_at },
-                ]);
-            }
-            other => other,
-        };
+        if self.phase == Phase::Absent {
+            return open(command, occurred_at);
+        }
         match (self.phase, command) {
             (Phase::Forgotten, UserCommand::Forget) => Ok(Vec::new()),
-            (Phase::Absent | Phase::Forgotten, _) => Err(UserRefusal::NotFound),
-            (_, UserCommand::Register { .. } | UserCommand::RegisterWithGoogle { .. }) => {
+            (_, UserCommand::Register { .. } | UserCommand::RegisterWithGoogle { .. } | UserCommand::Create { .. }) => {
                 Err(UserRefusal::AlreadyRegistered)
+            }
+            (Phase::Absent | Phase::Forgotten, _) => Err(UserRefusal::NotFound),
+            (_, UserCommand::Edit { name, email, email_claim, role, active, reason }) => {
+                let mut events = self.change_standing(role, active, reason, occurred_at)?;
+                events.splice(0..0, self.change_profile(name, email, email_claim, occurred_at)?);
+                Ok(events)
             }
             (Phase::Deactivated, UserCommand::Deactivate { .. }) | (Phase::Active, UserCommand::Reactivate { .. }) => {
                 Ok(Vec::new())
@@ -174,6 +186,9 @@ impl Aggregate for User {
             (_, UserCommand::Forget) => Ok(self.forget(occurred_at)),
             (_, UserCommand::ChangeRole { role, .. }) if role == self.role => Ok(Vec::new()),
             (_, UserCommand::ChangeRole { .. }) if self.role == Role::Administrator => Err(UserRefusal::Administrator),
+            (Phase::Deactivated, UserCommand::ChangeRole { role: Role::Administrator, .. }) => {
+                Err(UserRefusal::InactiveAdministrator)
+            }
             (_, UserCommand::WithdrawRole { .. }) if self.role == Role::User => Ok(Vec::new()),
             (_, UserCommand::WithdrawRole { reason }) => {
                 Ok(vec![UserEvent::UserRoleChanged { role: Role::User, reason, occurred_at }])
@@ -259,6 +274,31 @@ impl Aggregate for User {
     }
 }
 
+/// What can be asked where there is no account yet.
+fn open(command: UserCommand, occurred_at: Timestamp) -> Result<Vec<UserEvent>, UserRefusal> {
+    match command {
+        UserCommand::Register { name, email, email_claim, role, method } => {
+            Ok(vec![UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at }])
+        }
+        UserCommand::RegisterWithGoogle { name, email, email_claim, subject_claim } => {
+            let (role, method) = (Role::User, SignUpMethod::Google);
+            Ok(vec![
+                UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at },
+                UserEvent::UserGoogleLinked { subject_claim, occurred_at },
+                UserEvent::UserEmailVerified { occurred_at },
+            ])
+        }
+        UserCommand::Create { role: Role::Administrator, active: false, .. } => Err(UserRefusal::InactiveAdministrator),
+        UserCommand::Create { name, email, email_claim, role, active, reason } => {
+            let method = SignUpMethod::Operator;
+            let registered = UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at };
+            let deactivated = (!active).then_some(UserEvent::UserDeactivated { reason, occurred_at });
+            Ok([registered].into_iter().chain(deactivated).collect())
+        }
+        _ => Err(UserRefusal::NotFound),
+    }
+}
+
 impl User {
     /// Everything that names the person is given back.
     fn forget(&self, occurred_at: Timestamp) -> Vec<UserEvent> {
@@ -266,6 +306,35 @@ impl User {
             self.google.clone().map(|subject_claim| UserEvent::UserGoogleUnlinked { subject_claim, occurred_at });
         let forgotten = UserEvent::UserForgotten { email_claim: self.email_claim.clone(), occurred_at };
         unlinked.into_iter().chain([forgotten]).collect()
+    }
+
+    /// Role and activity together: nobody is an administrator and deactivated, whatever the order of the two.
+    fn change_standing(
+        &self,
+        role: Option<Role>,
+        active: Option<bool>,
+        reason: String,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<UserEvent>, UserRefusal> {
+        let is_active = self.phase == Phase::Active;
+        let (role, active) = (role.unwrap_or(self.role), active.unwrap_or(is_active));
+        if self.role == Role::Administrator && (role != self.role || (is_active && !active)) {
+            return Err(UserRefusal::Administrator);
+        }
+        if role == Role::Administrator && role != self.role && !active {
+            return Err(UserRefusal::InactiveAdministrator);
+        }
+        let mut events = Vec::new();
+        if active && !is_active {
+            events.push(UserEvent::UserReactivated { reason: reason.clone(), occurred_at });
+        }
+        if role != self.role {
+            events.push(UserEvent::UserRoleChanged { role, reason: reason.clone(), occurred_at });
+        }
+        if !active && is_active {
+            events.push(UserEvent::UserDeactivated { reason, occurred_at });
+        }
+        Ok(events)
     }
 
     fn change_profile(
@@ -301,161 +370,4 @@ pub fn google_key(subject_claim: &str) -> String {
 bridge!(User);
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::story::{given, given_nothing, noon};
-
-    #[test]
-    fn registering_opens_an_account_and_holds_the_address() {
-        given_nothing::<User>().when(register()).then(vec![registered(Role::User)]);
-        assert_eq!(
-            User::consequences("u", &registered(Role::User)),
-            vec![Consequence::Hold { key: "email/a1".into() }]
-        );
-    }
-
-    #[test]
-    fn an_account_is_registered_once() {
-        given::<User>(vec![registered(Role::User)]).when(register()).then_refused(UserRefusal::AlreadyRegistered);
-    }
-
-    #[test]
-    fn nothing_can_be_asked_of_an_account_that_does_not_exist() {
-        given_nothing::<User>().when(UserCommand::ChangePassword).then_refused(UserRefusal::NotFound);
-        given_nothing::<User>().when(UserCommand::Forget).then_refused(UserRefusal::NotFound);
-    }
-
-    #[test]
-    fn a_deactivated_account_changes_no_password() {
-        given::<User>(vec![registered(Role::User), deactivated()])
-            .when(UserCommand::ChangePassword)
-            .then_refused(UserRefusal::Deactivated);
-    }
-
-    #[test]
-    fn deactivating_twice_is_fine_and_reactivating_undoes_it() {
-        let past = vec![registered(Role::User), deactivated()];
-        given::<User>(past.clone()).when(UserCommand::Deactivate { reason: "again".into() }).then_nothing();
-        given::<User>(past)
-            .when(UserCommand::Reactivate { reason: "sorry".into() })
-            .then(vec![UserEvent::UserReactivated { reason: "sorry".into(), occurred_at: noon() }]);
-        given::<User>(vec![registered(Role::User)])
-            .when(UserCommand::Reactivate { reason: "why".into() })
-            .then_nothing();
-    }
-
-    #[test]
-    fn an_administrator_is_neither_deactivated_nor_forgotten_before_leaving_the_roster() {
-        let past = vec![registered(Role::Administrator)];
-        given::<User>(past.clone())
-            .when(UserCommand::Deactivate { reason: "out".into() })
-            .then_refused(UserRefusal::Administrator);
-        given::<User>(past).when(UserCommand::Forget).then_refused(UserRefusal::Administrator);
-    }
-
-    #[test]
-    fn an_administrator_loses_the_role_only_through_the_roster() {
-        let past = vec![registered(Role::Administrator)];
-        given::<User>(past.clone())
-            .when(UserCommand::ChangeRole { role: Role::User, reason: "out".into() })
-            .then_refused(UserRefusal::Administrator);
-        let withdraw = UserCommand::WithdrawRole { reason: "out".into() };
-        let changed = UserEvent::UserRoleChanged { role: Role::User, reason: "out".into(), occurred_at: noon() };
-        given::<User>(past.clone()).when(withdraw.clone()).then(vec![changed.clone()]);
-        given::<User>([past, vec![changed]].concat()).when(withdraw).then_nothing();
-    }
-
-    #[test]
-    fn a_new_address_takes_its_claim_and_gives_the_former_back() {
-        let events = given::<User>(vec![registered(Role::User)]).when(change_email("b2")).events();
-        assert_eq!(
-            User::consequences("u", &events[0]),
-            vec![Consequence::Hold { key: "email/b2".into() }, Consequence::Release { key: "email/a1".into() }]
-        );
-    }
-
-    #[test]
-    fn another_spelling_of_the_same_address_keeps_its_claim() {
-        let events = given::<User>(vec![registered(Role::User)]).when(change_email("a1")).events();
-        assert_eq!(events.len(), 1);
-        assert_eq!(User::consequences("u", &events[0]), Vec::new());
-    }
-
-    #[test]
-    fn an_address_without_its_claim_is_refused() {
-        given::<User>(vec![registered(Role::User)])
-            .when(UserCommand::ChangeProfile { name: None, email: Some(Sensitive::Forgotten), email_claim: None })
-            .then_refused(UserRefusal::EmailWithoutClaim);
-    }
-
-    #[test]
-    fn the_same_role_again_changes_nothing() {
-        given::<User>(vec![registered(Role::User)])
-            .when(UserCommand::ChangeRole { role: Role::User, reason: String::new() })
-            .then_nothing();
-    }
-
-    #[test]
-    fn a_forgotten_person_frees_the_address_and_is_found_no_more() {
-        let forgotten = UserEvent::UserForgotten { email_claim: "a1".into(), occurred_at: noon() };
-        given::<User>(vec![registered(Role::User)]).when(UserCommand::Forget).then(vec![forgotten.clone()]);
-        assert_eq!(User::consequences("u", &forgotten), vec![Consequence::Release { key: "email/a1".into() }]);
-        given::<User>(vec![registered(Role::User), forgotten.clone()]).when(UserCommand::Forget).then_nothing();
-        given::<User>(vec![registered(Role::User), forgotten])
-            .when(UserCommand::ChangePassword)
-            .then_refused(UserRefusal::NotFound);
-    }
-
-    #[test]
-    fn a_person_of_googles_has_one_account_and_is_free_again_when_forgotten() {
-        let register = UserCommand::RegisterWithGoogle {
-            name: Sensitive::Open("Ani".into()),
-            email: Sensitive::Open("ani@example.com".into()),
-            email_claim: "a1".into(),
-            subject_claim: "g1".into(),
-        };
-        let events = given_nothing::<User>().when(register.clone()).events();
-        let keys: Vec<_> = events.iter().flat_map(|event| User::consequences("u", event)).collect();
-        let hold = |key: &str| Consequence::Hold { key: key.into() };
-        assert_eq!(keys, [hold("email/a1"), hold("google/g1")]);
-        assert!(matches!(events.last(), Some(UserEvent::UserEmailVerified { .. })));
-        given::<User>(vec![registered(Role::User)]).when(register).then_refused(UserRefusal::AlreadyRegistered);
-        let events = given::<User>(events).when(UserCommand::Forget).events();
-        let keys: Vec<_> = events.iter().flat_map(|event| User::consequences("u", event)).collect();
-        let release = |key: &str| Consequence::Release { key: key.into() };
-        assert_eq!(keys, [release("google/g1"), release("email/a1")]);
-    }
-
-    fn register() -> UserCommand {
-        UserCommand::Register {
-            name: Sensitive::Open("Ani".into()),
-            email: Sensitive::Open("ani@example.com".into()),
-            email_claim: "a1".into(),
-            role: Role::User,
-            method: SignUpMethod::Password,
-        }
-    }
-
-    pub fn registered(role: Role) -> UserEvent {
-        UserEvent::UserRegistered {
-            name: Sensitive::Open("Ani".into()),
-            email: Sensitive::Open("ani@example.com".into()),
-            email_claim: "a1".into(),
-            role,
-            method: SignUpMethod::Password,
-            occurred_at: noon(),
-        }
-    }
-
-    pub fn deactivated() -> UserEvent {
-        UserEvent::UserDeactivated { reason: "out".into(), occurred_at: noon() }
-    }
-
-    pub fn change_email(claim: &str) -> UserCommand {
-        UserCommand::ChangeProfile {
-            name: None,
-            email: Some(Sensitive::Open("other@example.com".into())),
-            email_claim: Some(claim.into()),
-        }
-    }
-}
+pub(crate) mod tests;

@@ -94,7 +94,13 @@ pub async fn catalogue(
             on_refusal: None,
         };
         let what = request.key.clone();
-        dispatcher.dispatch(request, &cause("seed")).await.map_err(|source| SeedError::Command { what, source })?;
+        match dispatcher.dispatch(request, &cause("seed")).await {
+            Ok(_) => {}
+            // An administrator made it something else, deleted it, or sells the variant under another id.
+            Err(CommandError::Refused(refused))
+                if ["plan-already-published", "claim-taken"].contains(&refused.code.as_str()) => {}
+            Err(source) => return Err(SeedError::Command { what, source }),
+        }
     }
     Ok(count)
 }

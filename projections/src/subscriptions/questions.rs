@@ -228,9 +228,12 @@ pub async fn count_by_plan(pool: &PgPool, plan_ids: &[String]) -> Result<Vec<(St
     .map_err(database("subscriptions"))
 }
 
-/// How many customers have at least one charged subscription.
+/// How many accounts have at least one charged subscription, forgotten people left out.
 pub async fn users_with_subscriptions(pool: &PgPool) -> Result<i64, ProjectionError> {
-    let query = QueryBuilder::new("SELECT count(DISTINCT user_id) FROM read.subscriptions WHERE charged");
+    let query = QueryBuilder::new(
+        "SELECT count(*) FROM read.users u WHERE NOT u.forgotten AND EXISTS (\
+         SELECT 1 FROM read.subscriptions s WHERE s.charged AND s.user_id = u.id)",
+    );
     count_of(pool, "subscriptions", query).await
 }
 

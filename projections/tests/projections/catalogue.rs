@@ -73,3 +73,45 @@ async fn slots_left_follow_allocations_releases_and_capacity() {
     let ghost = catalogue::find(&world.pool, "p3").await.expect("answers").expect("is there");
     assert_eq!(ghost.monthly_price, Rupiah::new(40_000));
 }
+
+#[tokio::test]
+async fn a_deleted_plan_leaves_every_list_and_stays_for_what_was_sold_of_it() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = catalogue();
+    log.plan("p3", |occurred_at| PlanEvent::PlanDeleted {
+        offering: "ghost".to_owned(),
+        variant: "basic".to_owned(),
+        reason: "old".to_owned(),
+        occurred_at,
+    });
+    let world = World::after(&log, 4).await;
+    let all = catalogue::page(&world.pool, &PlanFilter::default(), PageRequest::new(1, 10)).await.expect("answers");
+    assert_eq!((all.total, all.rows.iter().filter(|plan| plan.id == "p3").count()), (3, 0));
+    let counts = catalogue::counts(&world.pool).await.expect("answers");
+    assert_eq!((counts.total, counts.active), (3, 2));
+    assert_eq!(catalogue::grouped(&world.pool, None, None).await.expect("answers").len(), 1);
+    assert!(catalogue::find_by_offering(&world.pool, "ghost").await.expect("answers").is_none());
+    let gone = catalogue::find(&world.pool, "p3").await.expect("answers").expect("stays");
+    assert!(gone.deleted && !gone.is_active);
+}
+
+#[tokio::test]
+async fn one_variant_stands_for_an_offering_whatever_is_marked() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = Log::default();
+    for (id, variant, order) in [("p1", "plus", 2), ("p2", "pro", 3), ("p3", "basic", 1)] {
+        let marked = minispod_events::PlanDetails { is_default_variant: order > 1, ..details("n8n", variant, order) };
+        log.published(id, marked, 0, 1);
+    }
+    let world = World::after(&log, 10).await;
+    let offering = &catalogue::grouped(&world.pool, None, None).await.expect("answers")[0];
+    assert_eq!(offering.default_variant().map(|plan| plan.id.as_str()), Some("p1"));
+    let found = catalogue::find_by_offering(&world.pool, "n8n").await.expect("answers").map(|plan| plan.id);
+    assert_eq!(found.as_deref(), Some("p1"), "both ways agree");
+    let others = catalogue::other_defaults(&world.pool, "n8n", "p1").await.expect("answers");
+    assert_eq!(others.into_iter().map(|plan| plan.id).collect::<Vec<_>>(), ["p2"]);
+}

@@ -84,6 +84,52 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// A whole number that may be missing; its text counts too.
+    pub fn optional_whole_number(&mut self, field: &'static str, label: &str) -> Option<i64> {
+        let number = match self.take(field)? {
+            Value::Null => return None,
+            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.fault(field, format!("{label} must be a whole number"));
+        }
+        number
+    }
+
+    /// A list of texts that may be missing.
+    pub fn optional_list(&mut self, field: &'static str, label: &str) -> Option<Vec<String>> {
+        let items = match self.take(field)? {
+            Value::Null => return None,
+            Value::Array(items) => items,
+            _ => {
+                self.fault(field, format!("{label} must be an array of strings"));
+                return None;
+            }
+        };
+        let texts: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(|text| text.trim().to_owned())).collect();
+        if texts.is_none() {
+            self.fault(field, format!("{label} must be an array of strings"));
+        }
+        texts
+    }
+
+    /// Whether the field was sent, be it as null.
+    pub fn has(&self, field: &str) -> bool {
+        self.object.contains_key(field)
+    }
+
+    /// Whether a fault of the field is noted.
+    pub fn is_faulty(&self, field: &str) -> bool {
+        self.faults.iter().any(|fault| fault.field == field)
+    }
+
+    /// Whether nothing at all was sent.
+    pub fn is_empty(&self) -> bool {
+        self.object.is_empty()
+    }
+
     /// A truth value that may be missing; the texts `true` and `false` count too.
     pub fn optional_flag(&mut self, field: &'static str, label: &str) -> Option<bool> {
         match self.take(field)? {
@@ -158,10 +204,33 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A JSON number that is written with a fraction of nothing (`5.0`), as far as every reader keeps it exactly.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_991.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within the bounds of exact numbers")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn optional_numbers_may_be_texts_and_lists_hold_texts_only() {
+        let body =
+            json!({"a": 5, "b": "7", "c": 2.0, "d": 2.5, "e": "x", "f": [], "g": [" t "], "h": ["t", 1], "i": null});
+        let mut fields = Fields::of(&body).expect("an object");
+        assert_eq!(
+            ["a", "b", "c", "d", "e"].map(|name| fields.optional_whole_number(name, name)),
+            [Some(5), Some(7), Some(2), None, None]
+        );
+        assert_eq!(fields.optional_list("f", "f"), Some(Vec::new()));
+        assert_eq!(fields.optional_list("g", "g"), Some(vec!["t".to_owned()]));
+        assert_eq!((fields.optional_list("h", "h"), fields.optional_list("i", "i")), (None, None));
+        assert!(fields.has("i") && !fields.has("j") && fields.is_faulty("h") && !fields.is_faulty("g"));
+        assert_eq!(faults(&fields.finish(Unknown::Refused).expect_err("three faults")), ["d", "e", "h"]);
+    }
 
     fn faults(refusal: &ApiError) -> Vec<&str> {
         refusal.errors().iter().map(|fault| fault.field.as_str()).collect()

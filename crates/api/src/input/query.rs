@@ -53,6 +53,11 @@ impl Query {
         word
     }
 
+    /// `true` or `false`, when given.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        self.word(name, |word| word.parse().ok(), &["true", "false"])
+    }
+
     /// A text of 1 to `max` characters, when given.
     pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
         let text = self.given(name)?.trim().to_owned();

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod catalogue;
 pub mod money;
+pub mod people;
 pub mod subscriptions;
 pub mod system;
 
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Group> {
     vec![
         ("Accounts", "Sign-up, sign-in and one's own account", accounts::operations()),
         ("Services", "The catalogue", catalogue::operations()),
+        ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("System", "Probes, metrics and this document", system::operations()),

@@ -121,6 +121,21 @@ pub fn pages() -> Value {
     of("Pagination")
 }
 
+/// A whole number, its text, or null for not said.
+pub fn loose_int() -> Value {
+    nullable(json!({ "anyOf": [int(), pattern("^-?[0-9]{1,15}$")] }))
+}
+
+/// A yes or no, its text, or null for not said.
+pub fn loose_flag() -> Value {
+    nullable(json!({ "anyOf": [flag(), words(&["true", "false"])] }))
+}
+
+/// `{currentPage, totalPages, totalCount, hasNext, hasPrev}`.
+pub fn counted_pages() -> Value {
+    of("CountedPages")
+}
+
 /// The named schemas.
 pub fn named() -> Value {
     let user_mini = object(&[("id", id()), ("name", text()), ("email", text())]);
@@ -135,6 +150,13 @@ pub fn named() -> Value {
     ]);
     let tokens = object(&[("accessToken", text()), ("refreshToken", text()), ("expiresIn", text())]);
     let pagination = object(&[("page", int()), ("limit", int()), ("total", int()), ("totalPages", int())]);
+    let counted_pages = object(&[
+        ("currentPage", int()),
+        ("totalPages", int()),
+        ("totalCount", int()),
+        ("hasNext", flag()),
+        ("hasPrev", flag()),
+    ]);
     let invoice_mini = object(&[("id", id()), ("invoiceNumber", text()), ("status", text())]);
     let error = form(
         &[
@@ -167,6 +189,7 @@ pub fn named() -> Value {
         "User": user,
         "Tokens": tokens,
         "Pagination": pagination,
+        "CountedPages": counted_pages,
         "InvoiceMini": invoice_mini,
         "Service": service(),
         "ServiceGroup": service_group(),
@@ -205,9 +228,9 @@ fn service() -> Value {
         ("tags", list(text())),
         ("icon", text()),
         ("features", list(text())),
-        ("volumeSize", nullable(text())),
-        ("volumeMountPath", nullable(text())),
-        ("volumeName", nullable(text())),
+        ("volumeSize", text()),
+        ("volumeMountPath", text()),
+        ("volumeName", text()),
         ("storageClass", text()),
         ("accessMode", text()),
         ("createdAt", date()),

@@ -35,3 +35,22 @@ pub fn profile(user: &UserRow, subscriptions: i64) -> Value {
     view["_count"] = json!({ "subscriptions": subscriptions });
     view
 }
+
+/// [`signed_in`] and how many subscriptions the account has.
+pub fn counted(user: &UserRow, subscriptions: i64) -> Value {
+    let mut view = signed_in(user);
+    view["_count"] = json!({ "subscriptions": subscriptions });
+    view
+}
+
+/// `{id, email, name, role, isActive, updatedAt}`.
+pub fn changed(user: &UserRow) -> Value {
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role.as_str(),
+        "isActive": user.is_active,
+        "updatedAt": user.updated_at.to_contract(),
+    })
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 /// One offering with its variants.
 pub fn offering(offering: &Offering) -> Option<Value> {
     let head = &offering.head()?.details;
+    let default = offering.default_variant().map(|plan| plan.id.as_str());
     Some(json!({
         "name": offering.name,
         "displayName": head.display_name,
@@ -13,12 +14,12 @@ pub fn offering(offering: &Offering) -> Option<Value> {
         "category": head.category,
         "tags": head.tags,
         "icon": head.icon,
-        "variants": offering.variants.iter().map(variant).collect::<Vec<_>>(),
+        "variants": offering.variants.iter().map(|plan| variant(plan, default)).collect::<Vec<_>>(),
     }))
 }
 
 /// One variant. The price is a text: the client takes the number 0 for no price at all.
-fn variant(plan: &PlanRow) -> Value {
+fn variant(plan: &PlanRow, default: Option<&str>) -> Value {
     let details = &plan.details;
     json!({
         "id": plan.id,
@@ -29,10 +30,86 @@ fn variant(plan: &PlanRow) -> Value {
         "memSpec": details.mem_request.replace("Mi", "MB RAM").replace("Gi", "GB RAM"),
         "monthlyPrice": plan.monthly_price.to_string(),
         "availableQuota": plan.available(),
-        "isDefault": details.is_default_variant,
+        "isDefault": default == Some(plan.id.as_str()),
         "features": details.features,
         "sortOrder": details.sort_order,
     })
+}
+
+/// `{id, name, displayName, description, version, monthlyPrice}`.
+pub fn brief(plan: &PlanRow) -> Value {
+    json!({
+        "id": plan.id,
+        "name": plan.details.offering,
+        "displayName": plan.details.display_name,
+        "description": plan.details.description,
+        "version": plan.details.version,
+        "monthlyPrice": plan.monthly_price.to_string(),
+    })
+}
+
+/// One offering with what each variant gives; `inside`: also what the operator runs for it.
+pub fn variants(offering: &Offering, inside: bool) -> Option<Value> {
+    let head = &offering.head()?.details;
+    let default = offering.default_variant().map(|plan| plan.id.as_str());
+    Some(json!({
+        "serviceName": offering.name,
+        "displayName": head.display_name,
+        "description": head.description,
+        "category": head.category,
+        "tags": head.tags,
+        "icon": head.icon,
+        "variants": offering.variants.iter().map(|plan| resources(plan, default, inside)).collect::<Vec<_>>(),
+    }))
+}
+
+fn resources(plan: &PlanRow, default: Option<&str>, inside: bool) -> Value {
+    let details = &plan.details;
+    let mut view = variant(plan, default);
+    view["cpuRequest"] = details.cpu_request.clone().into();
+    view["cpuLimit"] = details.cpu_limit.clone().into();
+    view["memRequest"] = details.mem_request.clone().into();
+    view["memLimit"] = details.mem_limit.clone().into();
+    if inside {
+        view["dockerImage"] = details.docker_image.clone().into();
+        view["containerPort"] = details.container_port.into();
+        view["environmentVars"] = json!(details.environment);
+    }
+    view
+}
+
+/// What only the operator knows of a plan.
+const INSIDE: [&str; 9] = [
+    "dockerImage",
+    "containerPort",
+    "cpuRequest",
+    "cpuLimit",
+    "memRequest",
+    "memLimit",
+    "environmentVars",
+    "createdAt",
+    "updatedAt",
+];
+
+/// [`full`] without what only the operator knows.
+pub fn public(plan: &PlanRow) -> Value {
+    let mut view = full(plan);
+    if let Some(fields) = view.as_object_mut() {
+        fields.retain(|name, _| !INSIDE.contains(&name.as_str()));
+    }
+    view
+}
+
+/// [`full`] and how many subscriptions it has had.
+pub fn counted(plan: &PlanRow, subscriptions: i64) -> Value {
+    let mut view = full(plan);
+    view["_count"] = json!({ "subscriptions": subscriptions });
+    view
+}
+
+/// What a plan has none of is the empty text: the client's details know no null, and sent back it means none again.
+fn said(text: Option<&String>) -> &str {
+    text.map_or("", String::as_str)
 }
 
 /// Everything about a plan (`SvcFull`).
@@ -62,9 +139,9 @@ pub fn full(plan: &PlanRow) -> Value {
         "tags": details.tags,
         "icon": details.icon,
         "features": details.features,
-        "volumeSize": details.volume_size,
-        "volumeMountPath": details.volume_mount_path,
-        "volumeName": details.volume_name,
+        "volumeSize": said(details.volume_size.as_ref()),
+        "volumeMountPath": said(details.volume_mount_path.as_ref()),
+        "volumeName": said(details.volume_name.as_ref()),
         "storageClass": details.storage_class,
         "accessMode": details.access_mode,
         "createdAt": plan.created_at.to_contract(),

@@ -1,7 +1,10 @@
 //! The customer's slice over a real database: every exchange of the contract, bad input, limits and failures.
 
 mod accounts;
+mod admin_users;
 mod api_tokens;
+mod catalogue;
+mod contract;
 mod credentials;
 mod edge;
 mod google;

@@ -9,6 +9,20 @@ fn all() -> &'static Value {
     SHAPES.get_or_init(|| serde_json::from_str(include_str!("../fixtures/shapes.json")).expect("the fixture is JSON"))
 }
 
+/// Every exchange and kind of answer (`ok`, `refused`) that the client's contract has.
+pub fn answers() -> Vec<(String, String)> {
+    let exchanges = all().as_object().expect("an object of exchanges");
+    let kinds = exchanges.iter().flat_map(|(exchange, kinds)| {
+        kinds.as_object().into_iter().flatten().map(|(kind, _)| (exchange.clone(), kind.clone()))
+    });
+    kinds.filter(|(_, kind)| kind != "request").collect()
+}
+
+/// The first difference between an answer and its shape.
+pub fn difference(exchange: &str, kind: &str, answer: &Value) -> Option<String> {
+    fits(&all()[exchange][kind], Some(answer), "").err()
+}
+
 /// Panics with the path of the first difference. Keys beyond the shape are allowed.
 #[track_caller]
 pub fn assert_shape(exchange: &str, kind: &str, answer: &Value) {

@@ -25,10 +25,10 @@ use minispod_api::{
 use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords};
 use minispod_billing::{NotificationVerifier, ServerKey};
 use minispod_domain::{
-    AnyCommand, CommandRequest, PlanCommand, TopUpCommand, policies,
+    AnyCommand, CommandRequest, PlanCommand, TopUpCommand, UserCommand, policies,
     ports::{Documents, LinkKind, PortError},
 };
-use minispod_events::{Capacity, Event, Fact, PlanDetails};
+use minispod_events::{Capacity, Event, Fact, PlanDetails, Role};
 use minispod_kernel::{Actor, InsSeq, ManualClock, Rupiah, SystemIds, Timestamp};
 use minispod_runtime::{Cause, Dispatched, Dispatcher, SilentHints};
 use minispod_store::{Store, StoreConfig, migrate};
@@ -338,6 +338,27 @@ where
             self.get("/auth/me", token).await.status == 401
         })
         .await;
+    }
+
+    /// Registers somebody and makes an administrator of them; gives the access token and the user id.
+    pub async fn administrator(&self, email: &str) -> (String, String) {
+        let (token, id) = self.register(email).await;
+        let promote = UserCommand::ChangeRole { role: Role::Administrator, reason: "test".to_owned() };
+        self.command(&id, AnyCommand::User(promote), &format!("promote-{id}")).await;
+        (token, id)
+    }
+
+    /// Name, actor and payload of every event of an aggregate, in order.
+    pub async fn events(&self, aggregate_type: &str, aggregate_id: &str) -> Vec<(String, Value, Value)> {
+        sqlx::query_as(
+            "SELECT event_type, metadata::jsonb -> 'actor', payload::jsonb FROM log.events \
+             WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY ins_seq",
+        )
+        .bind(aggregate_type)
+        .bind(aggregate_id)
+        .fetch_all(self.store.pool())
+        .await
+        .expect("reads the log")
     }
 
     /// Puts a plan into the catalogue.

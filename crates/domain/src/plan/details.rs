@@ -9,38 +9,90 @@ pub const MAX_MONTHLY_PRICE: Rupiah = Rupiah::new(1_000_000_000);
 pub const MAX_CAPACITY: i64 = 1_000_000;
 const MAX_ENVIRONMENT: usize = 100;
 const MAX_ENVIRONMENT_VALUE: usize = 4_096;
+/// Most bytes of all variables together, names included: the environment travels in every event that sells the plan.
+const MAX_ENVIRONMENT_BYTES: usize = 32 * 1024;
+/// Most cores, in thousandths.
+const MAX_CORES: u64 = 1_000 * 1_000;
+/// Most memory or storage, in thousandths of a mebibyte: a hundred tebibytes.
+const MAX_BYTES: u64 = 100 * 1_024 * 1_024 * 1_000;
 const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadWriteOncePod", "ReadOnlyMany", "ReadWriteMany"];
 
-/// The first rule that `details` break.
-pub fn broken_rule(details: &PlanDetails) -> Option<&'static str> {
-    let rules: [(bool, &'static str); 19] = [
-        (is_slug(&details.offering, 2, 50), "name: 2 to 50 of a-z, 0-9 and inner hyphens"),
-        (is_slug(&details.variant, 2, 30), "variant: 2 to 30 of a-z, 0-9 and inner hyphens"),
-        (has_length(&details.variant_display_name, 2, 50), "variantDisplayName: 2 to 50 characters"),
-        (has_length(&details.display_name, 2, 100), "displayName: 2 to 100 characters"),
-        (has_length(&details.description, 10, 500), "description: 10 to 500 characters"),
-        (has_length(&details.version, 1, 50), "version: 1 to 50 characters"),
-        (cores_fit(&details.cpu_request, &details.cpu_limit), "cpuRequest and cpuLimit: cores, request within limit"),
+/// A rule that a plan breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokenRule {
+    /// The field as the contract names it.
+    pub field: &'static str,
+    /// What it must be, to be read after its name.
+    pub must: &'static str,
+}
+
+/// Every rule that a plan of these `details` at this price and capacity breaks.
+pub fn broken_rules(details: &PlanDetails, monthly_price: Rupiah, capacity: Capacity) -> Vec<BrokenRule> {
+    let names = [
+        (is_slug(&details.offering, 2, 50), "name", "must be 2 to 50 of a-z, 0-9 and inner hyphens"),
+        (is_slug(&details.variant, 2, 30), "variant", "must be 2 to 30 of a-z, 0-9 and inner hyphens"),
+        (is_line(&details.variant_display_name, 2, 50), "variantDisplayName", "must be a line of 2 to 50 characters"),
+        (is_line(&details.display_name, 2, 100), "displayName", "must be a line of 2 to 100 characters"),
+        (is_text(&details.description, 10, 500), "description", "must be a text of 10 to 500 characters"),
+        (is_line(&details.version, 1, 50), "version", "must be a line of 1 to 50 characters"),
         (
-            memory_fits(&details.mem_request, &details.mem_limit),
-            "memRequest and memLimit: Mi or Gi, request within limit",
+            details.category.is_empty() || is_line(&details.category, 2, 50),
+            "category",
+            "must be a line of 2 to 50 characters",
         ),
-        (is_image(&details.docker_image), "dockerImage: 1 to 255 characters without spaces"),
-        (details.container_port > 0, "containerPort: 1 to 65535"),
-        (is_environment(&details.environment), "environmentVars: at most 100 names of letters, digits and underscores"),
-        (details.category.is_empty() || has_length(&details.category, 2, 50), "category: 2 to 50 characters"),
-        (is_list(&details.tags, 10, 30), "tags: at most 10 of 1 to 30 characters"),
-        (has_length(&details.icon, 0, 100), "icon: at most 100 characters"),
-        (is_list(&details.features, 20, 100), "features: at most 20 of 1 to 100 characters"),
-        (details.sort_order <= 999, "sortOrder: 0 to 999"),
-        (is_volume(details), "volume: size in Mi or Gi, an absolute mount path, a name of a-z, 0-9 and hyphens"),
-        (
-            has_length(&details.storage_class, 1, 63) && ACCESS_MODES.contains(&details.access_mode.as_str()),
-            "storageClass and accessMode: as the cluster names them",
-        ),
-        (details.yearly_discount_percent <= 100, "yearlyDiscountPercent: 0 to 100"),
+        (is_list(&details.tags, 10, 30), "tags", "must be at most 10 lines of 1 to 30 characters"),
+        (is_line(&details.icon, 0, 100), "icon", "must be a line of at most 100 characters"),
+        (is_list(&details.features, 20, 100), "features", "must be at most 20 lines of 1 to 100 characters"),
+        (details.sort_order <= 999, "sortOrder", "must be a whole number from 0 to 999"),
     ];
-    rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+    let sale = [
+        (is_price(monthly_price), "monthlyPrice", "must be 0 to 1,000,000,000 whole rupiah"),
+        (is_capacity(capacity), "availableQuota", "must be -1 (unlimited) or a count up to 1,000,000"),
+        (details.yearly_discount_percent <= 100, "yearlyDiscountPercent", "must be a whole number from 0 to 100"),
+    ];
+    let rules = names.into_iter().chain(sale).chain(rules_of_the_workload(details));
+    rules.filter(|(holds, ..)| !holds).map(|(_, field, must)| BrokenRule { field, must }).collect()
+}
+
+/// What the cluster needs to be right.
+fn rules_of_the_workload(details: &PlanDetails) -> [(bool, &'static str, &'static str); 14] {
+    const CORES: &str = "must be a number of cores above 0, like 0.25";
+    const MEMORY: &str = "must be an amount of memory above 0 in Mi or Gi, like 512Mi";
+    let (cpu_request, cpu_limit) = (cores(&details.cpu_request), cores(&details.cpu_limit));
+    let (mem_request, mem_limit) = (memory(&details.mem_request), memory(&details.mem_limit));
+    let given = |text: &Option<String>, fits: fn(&str) -> bool| text.as_deref().is_none_or(fits);
+    [
+        (cpu_request.is_some(), "cpuRequest", CORES),
+        (cpu_limit.is_some(), "cpuLimit", CORES),
+        (is_within(cpu_request, cpu_limit), "cpuRequest", "must not be above cpuLimit"),
+        (mem_request.is_some(), "memRequest", MEMORY),
+        (mem_limit.is_some(), "memLimit", MEMORY),
+        (is_within(mem_request, mem_limit), "memRequest", "must not be above memLimit"),
+        (is_image(&details.docker_image), "dockerImage", "must be 1 to 255 characters without spaces"),
+        (details.container_port > 0, "containerPort", "must be a whole number from 1 to 65535"),
+        (
+            is_environment(&details.environment),
+            "environmentVars",
+            "must be at most 100 names of letters, digits and underscores with texts, 32 KiB in all",
+        ),
+        (
+            given(&details.volume_size, |size| memory(size).is_some()),
+            "volumeSize",
+            "must be an amount of storage above 0 in Mi or Gi, like 250Mi",
+        ),
+        (given(&details.volume_mount_path, is_path), "volumeMountPath", "must be an absolute path without spaces"),
+        (
+            given(&details.volume_name, |name| is_slug(name, 1, 63)),
+            "volumeName",
+            "must be at most 63 of a-z, 0-9 and inner hyphens",
+        ),
+        (is_storage_class(&details.storage_class), "storageClass", "must be 1 to 63 of a-z, 0-9, dots and hyphens"),
+        (
+            ACCESS_MODES.contains(&details.access_mode.as_str()),
+            "accessMode",
+            "must be ReadWriteOnce, ReadWriteOncePod, ReadOnlyMany or ReadWriteMany",
+        ),
+    ]
 }
 
 /// Whether a month may cost `price`.
@@ -101,46 +153,65 @@ pub fn is_variable(name: &str) -> bool {
         && !name.as_bytes()[0].is_ascii_digit()
 }
 
-fn has_length(text: &str, least: usize, most: usize) -> bool {
-    (least..=most).contains(&text.chars().count())
+/// A line of `least` to `most` characters.
+fn is_line(text: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// A text that may have several lines.
+fn is_text(text: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&text.chars().count()) && !text.chars().any(is_unwritable)
+}
+
+/// Control characters that stand for nothing in a text.
+fn is_unwritable(letter: char) -> bool {
+    letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')
 }
 
 fn is_list(items: &[String], most: usize, longest: usize) -> bool {
-    items.len() <= most && items.iter().all(|item| has_length(item, 1, longest))
+    items.len() <= most && items.iter().all(|item| is_line(item, 1, longest))
 }
 
 fn is_image(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_storage_class(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    (1..=63).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 fn is_environment(environment: &std::collections::BTreeMap<String, String>) -> bool {
-    environment.len() <= MAX_ENVIRONMENT
-        && environment.iter().all(|(name, value)| is_variable(name) && value.len() <= MAX_ENVIRONMENT_VALUE)
+    let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let fits = |(name, value): (&String, &String)| {
+        is_variable(name) && value.len() <= MAX_ENVIRONMENT_VALUE && !value.chars().any(is_unwritable)
+    };
+    environment.len() <= MAX_ENVIRONMENT && bytes <= MAX_ENVIRONMENT_BYTES && environment.iter().all(fits)
 }
 
-fn is_volume(details: &PlanDetails) -> bool {
-    let size = details.volume_size.as_deref().is_none_or(|size| memory(size).is_some_and(|bytes| bytes > 0));
-    let path = details.volume_mount_path.as_deref().is_none_or(|path| path.starts_with('/') && path.len() <= 255);
-    let name = details.volume_name.as_deref().is_none_or(|name| is_slug(name, 1, 63));
-    size && path && name
+/// Whether a request is no more than its limit; true when one of them is not even a quantity.
+fn is_within(request: Option<u64>, limit: Option<u64>) -> bool {
+    request.zip(limit).is_none_or(|(request, limit)| request <= limit)
 }
 
-fn cores_fit(request: &str, limit: &str) -> bool {
-    matches!((thousandths(request), thousandths(limit)), (Some(request), Some(limit)) if 0 < request && request <= limit)
-}
-
-fn memory_fits(request: &str, limit: &str) -> bool {
-    matches!((memory(request), memory(limit)), (Some(request), Some(limit)) if 0 < request && request <= limit)
+/// `0.25` in thousandths of a core.
+fn cores(text: &str) -> Option<u64> {
+    thousandths(text).filter(|cores| (1..=MAX_CORES).contains(cores))
 }
 
 /// `512Mi` or `1.5Gi` in thousandths of a mebibyte.
 fn memory(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;
-    match unit {
-        "Mi" => thousandths(number),
-        "Gi" => thousandths(number)?.checked_mul(1024),
-        _ => None,
-    }
+    let amount = match unit {
+        "Mi" => thousandths(number)?,
+        "Gi" => thousandths(number)?.checked_mul(1024)?,
+        _ => return None,
+    };
+    (1..=MAX_BYTES).contains(&amount).then_some(amount)
 }
 
 /// A plain decimal number in thousandths; digits beyond the third place must not matter to anyone.
@@ -161,41 +232,57 @@ pub(crate) mod tests {
     #[test]
     fn a_fractional_gibibyte_and_an_empty_icon_are_fine() {
         let details = PlanDetails { mem_limit: "1.5Gi".into(), icon: String::new(), ..n8n() };
-        assert_eq!(broken_rule(&details), None);
+        assert_eq!(broken(&details), Vec::<&str>::new());
     }
 
     #[test]
     fn each_detail_has_its_rule() {
-        let broken: Vec<(&str, PlanDetails)> = vec![
+        let broken_one: Vec<(&str, PlanDetails)> = vec![
             ("name", PlanDetails { offering: "N8N".into(), ..n8n() }),
             ("name", PlanDetails { offering: "-n8n".into(), ..n8n() }),
-            ("variant:", PlanDetails { variant: "x".into(), ..n8n() }),
+            ("variant", PlanDetails { variant: "x".into(), ..n8n() }),
             ("variantDisplayName", PlanDetails { variant_display_name: "B".into(), ..n8n() }),
             ("displayName", PlanDetails { display_name: "x".repeat(101), ..n8n() }),
             ("description", PlanDetails { description: "short".into(), ..n8n() }),
+            ("displayName", PlanDetails { display_name: "N8N\0".into(), ..n8n() }),
+            ("description", PlanDetails { description: "a text with \0 in it".into(), ..n8n() }),
             ("version", PlanDetails { version: String::new(), ..n8n() }),
-            ("cpu", PlanDetails { cpu_request: "250m".into(), ..n8n() }),
-            ("cpu", PlanDetails { cpu_request: "2".into(), cpu_limit: "1".into(), ..n8n() }),
-            ("mem", PlanDetails { mem_request: "512MB".into(), ..n8n() }),
-            ("mem", PlanDetails { mem_request: "1.5Gi".into(), mem_limit: "1Gi".into(), ..n8n() }),
-            ("mem", PlanDetails { mem_request: "Gi".into(), ..n8n() }),
+            ("cpuRequest", PlanDetails { cpu_request: "250m".into(), ..n8n() }),
+            ("cpuRequest", PlanDetails { cpu_request: "2".into(), cpu_limit: "1".into(), ..n8n() }),
+            ("memRequest", PlanDetails { mem_request: "512MB".into(), ..n8n() }),
+            ("memRequest", PlanDetails { mem_request: "1.5Gi".into(), mem_limit: "1Gi".into(), ..n8n() }),
+            ("memRequest", PlanDetails { mem_request: "Gi".into(), ..n8n() }),
             ("dockerImage", PlanDetails { docker_image: "n8n latest".into(), ..n8n() }),
             ("containerPort", PlanDetails { container_port: 0, ..n8n() }),
             ("environmentVars", PlanDetails { environment: [("A-B".into(), "1".into())].into(), ..n8n() }),
+            ("environmentVars", PlanDetails { environment: [("A".into(), "\u{1}".into())].into(), ..n8n() }),
+            ("environmentVars", PlanDetails { environment: large_environment(), ..n8n() }),
+            ("cpuLimit", PlanDetails { cpu_limit: "1001".into(), ..n8n() }),
+            ("volumeSize", PlanDetails { volume_size: Some("0Gi".into()), ..n8n() }),
             ("category", PlanDetails { category: "x".into(), ..n8n() }),
             ("tags", PlanDetails { tags: vec!["t".into(); 11], ..n8n() }),
             ("icon", PlanDetails { icon: "i".repeat(101), ..n8n() }),
             ("features", PlanDetails { features: vec![String::new()], ..n8n() }),
             ("sortOrder", PlanDetails { sort_order: 1000, ..n8n() }),
-            ("volume", PlanDetails { volume_size: Some("1TB".into()), ..n8n() }),
-            ("volume", PlanDetails { volume_mount_path: Some("data".into()), ..n8n() }),
-            ("storageClass", PlanDetails { access_mode: "Anything".into(), ..n8n() }),
-            ("yearlyDiscount", PlanDetails { yearly_discount_percent: 101, ..n8n() }),
+            ("volumeSize", PlanDetails { volume_size: Some("1TB".into()), ..n8n() }),
+            ("volumeMountPath", PlanDetails { volume_mount_path: Some("data".into()), ..n8n() }),
+            ("volumeMountPath", PlanDetails { volume_mount_path: Some("/da ta".into()), ..n8n() }),
+            ("volumeName", PlanDetails { volume_name: Some("Data".into()), ..n8n() }),
+            ("storageClass", PlanDetails { storage_class: "Local Path".into(), ..n8n() }),
+            ("accessMode", PlanDetails { access_mode: "Anything".into(), ..n8n() }),
+            ("yearlyDiscountPercent", PlanDetails { yearly_discount_percent: 101, ..n8n() }),
         ];
-        for (field, details) in broken {
-            let rule = broken_rule(&details);
-            assert!(rule.is_some_and(|rule| rule.starts_with(field)), "{field}: {rule:?}");
+        for (field, details) in broken_one {
+            assert_eq!(broken(&details), [field], "{details:?}");
         }
+    }
+
+    #[test]
+    fn all_broken_rules_are_named_at_once_and_price_and_capacity_have_theirs() {
+        let details = PlanDetails { variant: String::new(), cpu_request: "x".into(), icon: "\n".into(), ..n8n() };
+        let broken = broken_rules(&details, Rupiah::new(-1), Capacity(-2));
+        let fields: Vec<_> = broken.into_iter().map(|rule| rule.field).collect();
+        assert_eq!(fields, ["variant", "icon", "monthlyPrice", "availableQuota", "cpuRequest"]);
     }
 
     #[test]
@@ -205,6 +292,14 @@ pub(crate) mod tests {
         assert_eq!(price_of(monthly, BillingCycle::Yearly, 0), Some(Rupiah::new(300_000)));
         assert_eq!(price_of(monthly, BillingCycle::Yearly, 15), Some(Rupiah::new(255_000)));
         assert_eq!(price_of(Rupiah::new(Rupiah::MAX_MAGNITUDE), BillingCycle::Yearly, 0), None);
+    }
+
+    fn broken(details: &PlanDetails) -> Vec<&'static str> {
+        broken_rules(details, Rupiah::ZERO, Capacity(1)).into_iter().map(|rule| rule.field).collect()
+    }
+
+    fn large_environment() -> std::collections::BTreeMap<String, String> {
+        (0..9).map(|n| (format!("A{n}"), "x".repeat(4_000))).collect()
     }
 
     pub fn n8n() -> PlanDetails {

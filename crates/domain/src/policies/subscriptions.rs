@@ -56,6 +56,7 @@ pub fn after_plan(plan_id: &str, event: &PlanEvent) -> Vec<Reaction> {
         | PlanEvent::PlanCapacityChanged { .. }
         | PlanEvent::PlanRetired { .. }
         | PlanEvent::PlanReinstated { .. }
+        | PlanEvent::PlanDeleted { .. }
         | PlanEvent::PlanSlotReleased { .. } => Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ const MIB: u64 = 1024 * KIB;
 const DAY: u64 = 24 * 3600;
 
 /// Every number and its bounds.
-fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 9] {
+fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 10] {
     [
         ("http.body_limit", config.http.body_limit as u64, KIB..=64 * MIB),
         ("http.rate_limit", config.http.rate_limit.into(), 0..=1_000_000),

@@ -38,7 +38,16 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let command = AnyCommand::User(UserCommand::ChangePassword);
     let changed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;
     let keep = Some(caller.session()?);
-    session::revoke_all(&state, &call, &caller.user, keep, "the password was changed", changed.ins_seq).await?;
+    session::revoke_all(
+        &state,
+        &call,
+        &caller.actor(),
+        &caller.user,
+        keep,
+        "the password was changed",
+        changed.ins_seq,
+    )
+    .await?;
     Ok(Answer::ok("Password changed successfully", Value::Null).at_version(changed.version))
 }
 

@@ -19,7 +19,8 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> R
     let closed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;
     let shown = state.read_models.show(&["users"], closed.ins_seq).await;
     state.accounts.forget(&caller.user.id).await;
-    session::revoke_all(&state, &call, &caller.user, None, "the account was closed", closed.ins_seq).await?;
+    session::revoke_all(&state, &call, &caller.actor(), &caller.user, None, "the account was closed", closed.ins_seq)
+        .await?;
     Ok(Answer::ok("Account deactivated successfully", Value::Null)
         .at_version(closed.version)
         .replayed(closed.replayed)

@@ -31,7 +31,16 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
         other => other.into(),
     })?;
     let user = state.accounts.find(&user_id).await?.ok_or_else(|| ApiError::busy(RETRY_AFTER))?;
-    session::revoke_all(&state, &call, &user, None, "the password was reset", reset.ins_seq).await?;
+    session::revoke_all(
+        &state,
+        &call,
+        &session::actor(&user.id, user.role),
+        &user,
+        None,
+        "the password was reset",
+        reset.ins_seq,
+    )
+    .await?;
     state.accounts.forget(&user_id).await;
     Ok(Answer::ok("Password reset successfully", Value::Null))
 }

@@ -15,6 +15,6 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> R
     let now = state.store.log().newest_ins_seq().await?;
     let keep = Some(caller.session()?);
     let reason = "ended from another session";
-    let revoked = session::revoke_all(&state, &call, &caller.user, keep, reason, now).await?;
+    let revoked = session::revoke_all(&state, &call, &caller.actor(), &caller.user, keep, reason, now).await?;
     Ok(Answer::ok("Other sessions revoked successfully", json!({ "revoked": revoked })))
 }

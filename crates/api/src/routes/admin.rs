@@ -1,0 +1,3 @@
+//! What only administrators may ask for.
+
+pub mod users;
