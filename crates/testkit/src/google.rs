@@ -3,12 +3,14 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey, rand_core::OsRng, traits::PublicKeyParts};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,6 +20,8 @@ use tokio::{
 
 /// The application that tests sign in to.
 pub const CLIENT_ID: &str = "minispod-test.apps.example";
+
+const KEY_BITS: usize = 2_048;
 
 /// What the key server answers.
 #[derive(Debug, Clone)]
@@ -84,24 +88,25 @@ pub fn claims(subject: &str, email: &str, now: i64) -> Value {
     })
 }
 
+/// The pair `one`, or the other. Made once by each process, so that no private key lies in the sources.
+fn pair(name: &str) -> &'static RsaPrivateKey {
+    static PAIRS: LazyLock<[RsaPrivateKey; 2]> =
+        LazyLock::new(|| [(); 2].map(|()| RsaPrivateKey::new(&mut OsRng, KEY_BITS).expect("a key can be made")));
+    &PAIRS[usize::from(name != "one")]
+}
+
 /// A token of `claims`, signed with the pair `key` (`one` or `two`) and naming `kid`.
 pub fn sign(claims: &Value, key: &str, kid: &str) -> String {
-    let pem: &[u8] = match key {
-        "one" => include_bytes!("../fixtures/rsa-one.pem"),
-        _ => include_bytes!("../fixtures/rsa-two.pem"),
-    };
-    let key = EncodingKey::from_rsa_pem(pem).expect("the fixture is a key");
+    let der = pair(key).to_pkcs1_der().expect("a key has a form");
+    let key = EncodingKey::from_rsa_der(der.as_bytes());
     let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::RS256) };
     encode(&header, claims, &key).expect("it signs")
 }
 
 /// The public half of a pair, as it is published.
 pub fn published(name: &str) -> Value {
-    let modulus = match name {
-        "one" => include_str!("../fixtures/rsa-one.modulus"),
-        _ => include_str!("../fixtures/rsa-two.modulus"),
-    };
-    json!({"kty": "RSA", "alg": "RS256", "use": "sig", "kid": name, "n": modulus.trim(), "e": "AQAB"})
+    let modulus = URL_SAFE_NO_PAD.encode(pair(name).n().to_bytes_be());
+    json!({"kty": "RSA", "alg": "RS256", "use": "sig", "kid": name, "n": modulus, "e": "AQAB"})
 }
 
 async fn serve(listener: TcpListener, answer: Arc<Mutex<KeyAnswer>>, asked: Arc<AtomicUsize>) {
