@@ -120,13 +120,15 @@ impl Reactor for MidtransReactor {
 
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
         let Event::TopUp(event) = &fact.event else { return Vec::new() };
-        let (kind, order_id, issued_at) = match event {
+        // Each question about each order has a lane of its own: an order that the gateway refuses for good must not hide
+        // the word about a later attempt, and polling waits for weeks.
+        let (kind, lane, order_id, issued_at) = match event {
             TopUpEvent::TopUpRequested { order_id, .. } | TopUpEvent::TopUpAttemptStarted { order_id, .. } => {
-                (SNAP_CREATE, order_id, None)
+                (SNAP_CREATE, "page", order_id, None)
             }
-            TopUpEvent::TopUpNotificationRecorded { order_id, .. } => (GATEWAY_STATUS, order_id, None),
+            TopUpEvent::TopUpNotificationRecorded { order_id, .. } => (GATEWAY_STATUS, "status", order_id, None),
             TopUpEvent::TopUpPaymentTokenIssued { order_id, occurred_at } => {
-                (GATEWAY_POLL, order_id, Some(*occurred_at))
+                (GATEWAY_POLL, "poll", order_id, Some(*occurred_at))
             }
             _ => return Vec::new(),
         };
@@ -137,8 +139,7 @@ impl Reactor for MidtransReactor {
         }
         vec![Intent {
             key: format!("{}.{kind}", fact.recorded.metadata.event_id),
-            // Polling waits for weeks, so it has a lane of its own.
-            lane: if issued_at.is_some() { format!("poll/{order_id}") } else { format!("topup/{topup_id}") },
+            lane: format!("{lane}/{order_id}"),
             kind: kind.to_owned(),
             payload,
             not_before: issued_at.map(|at| at.plus(FIRST_POLL)),

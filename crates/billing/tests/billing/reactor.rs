@@ -177,7 +177,7 @@ fn topup_command(command: &AnyCommand) -> &TopUpCommand {
 }
 
 #[test]
-fn a_request_asks_for_a_page_in_the_lane_of_its_top_up() {
+fn a_request_asks_for_a_page_in_a_lane_of_its_order() {
     let intents = World::new().reactor.intend(&fact(TopUpEvent::TopUpRequested {
         user_id: "cuser".into(),
         amount: Rupiah::new(50_000),
@@ -187,7 +187,7 @@ fn a_request_asks_for_a_page_in_the_lane_of_its_top_up() {
     }));
     let [intent] = &intents[..] else { panic!("one intent: {intents:?}") };
     assert_eq!((intent.key.as_str(), intent.kind.as_str()), ("cevent.snap-create", SNAP_CREATE));
-    assert_eq!((intent.lane.as_str(), intent.not_before), (&*format!("topup/{TOPUP}"), None));
+    assert_eq!((intent.lane.as_str(), intent.not_before), (&*format!("page/{ORDER}"), None));
     assert_eq!(intent.payload, json!({ "topup_id": TOPUP, "order_id": ORDER }));
 }
 
@@ -206,6 +206,8 @@ fn what_the_gateway_said_never_moves_money_before_it_was_asked() {
         TopUpEvent::TopUpNotificationRecorded { order_id: ORDER.into(), inbox_id: "i".into(), occurred_at: start() };
     let intents = World::new().reactor.intend(&fact(event));
     assert_eq!((intents[0].kind.as_str(), intents.len()), (GATEWAY_STATUS, 1));
+    // Neither behind the page of a refused order nor behind weeks of polling.
+    assert_eq!(intents[0].lane, format!("status/{ORDER}"));
 }
 
 #[tokio::test]
