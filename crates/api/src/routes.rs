@@ -29,6 +29,8 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(admin::users::configure)
+                .configure(admin::subscriptions::configure)
+                .configure(admin::billing::configure)
                 .configure(balance::configure)
                 .configure(topups::configure)
                 .configure(transactions::configure)

@@ -1,3 +1,5 @@
 //! What only administrators may ask for.
 
+pub mod billing;
+pub mod subscriptions;
 pub mod users;
