@@ -1,7 +1,7 @@
-//! What another plan costs or gives back inside a paid period: whole rupiah, one function for quote, charge and invoice.
+//! What another plan costs or gives back inside a paid period: one function for quote, charge and invoice.
 //!
-//! Days are counted up: the day that has begun belongs to the new plan on both sides of the sum. Each side is rounded half
-//! up once, and the difference is taken of what is shown, so the three figures always agree.
+//! Days are counted up: the day that has begun belongs to the new plan on both sides of the sum. Each side is rounded
+//! half up to whole rupiah once, and the difference is taken of what is shown, so the three figures always agree.
 
 use minispod_kernel::{Rupiah, Timestamp};
 
@@ -56,7 +56,7 @@ pub struct Proration {
 }
 
 impl Proration {
-    /// Of the period from `start` to `end`, at `now`. `None` when the period has no length or the sum cannot be counted.
+    /// Of the period from `start` to `end`, at `now`. `None` when it has no length or the sum cannot be counted.
     pub fn of(old_price: Rupiah, new_price: Rupiah, start: Timestamp, end: Timestamp, now: Timestamp) -> Option<Self> {
         let (total_days, remaining_days) = (days(start, end), days(now, end));
         let unused = old_price.prorated(remaining_days, total_days)?;
