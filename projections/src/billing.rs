@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 
 pub use questions::{
     InvoiceFilter, InvoiceMini, MoneyTotals, PendingTopUps, TopUpFilter, TopUpView, TransactionFilter, TransactionView,
-    balances, invoice, invoice_of_subscription, invoices, pending_topups, topup, topup_by_order, topups, totals,
-    transaction, transaction_counts, transactions, transactions_of_subscription, wallet,
+    balances, invoice, invoice_of_subscription, invoices, newest_of_users, pending_topups, topup, topup_by_order,
+    topups, totals, transaction, transaction_counts, transactions, transactions_of_subscription, wallet,
 };
 pub use rows::{
     InvoiceRow, InvoiceStatus, InvoiceType, TopUpRow, TopUpStatus, TransactionRow, TransactionStatus, TransactionType,

@@ -11,8 +11,10 @@ pub mod mail;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory_bus;
 pub mod plan;
+pub mod plan_change;
 pub mod policies;
 pub mod ports;
+pub mod proration;
 pub mod session;
 #[cfg(test)]
 mod story;
@@ -31,6 +33,8 @@ pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};
 pub use mail::{Mail, MailCommand, MailRefusal};
 pub use plan::{Plan, PlanCommand, PlanRefusal};
+pub use plan_change::{Objection, Offer, PlanChange};
+pub use proration::{Direction, Proration};
 pub use session::{Session, SessionCommand, SessionRefusal};
 pub use subscription::{Subscription, SubscriptionCommand, SubscriptionRefusal};
 pub use topup::{GatewayRefund, GatewayStatus, TopUp, TopUpCommand, TopUpRefusal};

@@ -10,6 +10,7 @@ use super::rows::{
 };
 use crate::{
     Page, PageRequest, ProjectionError,
+    page::MAX_LIMIT,
     rows::{Conditions, count_of, database, row_of, rows_of},
 };
 
@@ -137,6 +138,21 @@ pub async fn transactions_of_subscription(
     let mut query = QueryBuilder::new(TRANSACTION);
     query.push(" WHERE t.subscription_id = ").push_bind(subscription_id.to_owned());
     PageRequest::new(1, limit).close(query.push(NEWEST));
+    rows_of(pool, "transactions", query).await
+}
+
+/// The newest lines of each of `user_ids`, at most `each` (100 at most) of every one, newest first.
+pub async fn newest_of_users(
+    pool: &PgPool,
+    user_ids: &[String],
+    each: u32,
+) -> Result<Vec<TransactionRow>, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM unnest(");
+    query.push_bind(user_ids.to_vec()).push(
+        "::text[]) AS u (id) CROSS JOIN LATERAL (SELECT * FROM read.transactions x WHERE x.user_id = u.id \
+         ORDER BY x.created_at DESC, x.id DESC LIMIT ",
+    );
+    query.push_bind(i64::from(each.min(MAX_LIMIT))).push(") t").push(NEWEST);
     rows_of(pool, "transactions", query).await
 }
 
@@ -298,6 +314,13 @@ pub struct MoneyTotals {
     pub refund_amount: Rupiah,
     /// Signed.
     pub adjustment_amount: Rupiah,
+}
+
+impl MoneyTotals {
+    /// What services brought in: purchases less what was given back. A top-up is the customer's own money until he buys.
+    pub fn earned(&self) -> Rupiah {
+        Rupiah::new(self.purchase_amount.amount().saturating_sub(self.refund_amount.amount()))
+    }
 }
 
 const TOTALS: &str = "SELECT jsonb_build_object(\

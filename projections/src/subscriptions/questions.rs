@@ -1,6 +1,6 @@
 //! Questions about subscriptions and instances.
 
-use minispod_kernel::Rupiah;
+use minispod_kernel::{Rupiah, Timestamp};
 use serde::Deserialize;
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 
@@ -204,6 +204,13 @@ pub async fn counts(pool: &PgPool) -> Result<SubscriptionCounts, ProjectionError
 pub async fn counts_of_user(pool: &PgPool, user_id: &str) -> Result<SubscriptionCounts, ProjectionError> {
     let filter = SubscriptionFilter { user_id: Some(user_id.to_owned()), ..SubscriptionFilter::default() };
     counts_where(pool, &filter).await
+}
+
+/// How many charged subscriptions began at `from` or later.
+pub async fn count_since(pool: &PgPool, from: Timestamp) -> Result<i64, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM read.subscriptions WHERE charged AND created_at >= ");
+    query.push_bind(from.to_utc());
+    count_of(pool, "subscriptions", query).await
 }
 
 /// How many charged subscriptions each of `user_ids` has; those without one are left out.

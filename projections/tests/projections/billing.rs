@@ -213,3 +213,35 @@ async fn others_cannot_see_a_customers_money_and_unnumbered_invoices_nobody() {
     assert_eq!((invoices.total, numbers), (2, vec!["INV-2027-000002".to_owned(), "INV-2027-000001".to_owned()]));
     assert_eq!(invoices.rows[0].lines.len(), 1);
 }
+
+#[tokio::test]
+async fn each_account_brings_its_own_newest_lines_and_no_more_than_asked_for() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = Log::default();
+    log.registered();
+    for number in 1..=3 {
+        log.topup_requested(&format!("t{number}"), 10_000 * number);
+    }
+    let world = World::after(&log, 2).await;
+    let ids = [USER.to_owned(), "nobody".to_owned()];
+    let lines = billing::newest_of_users(&world.pool, &ids, 2).await.expect("answers");
+    let amounts: Vec<i64> = lines.iter().map(|line| line.amount.amount()).collect();
+    assert_eq!(amounts, [30_000, 20_000]);
+    assert!(billing::newest_of_users(&world.pool, &ids[1..], 2).await.expect("answers").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_earned_is_bought_and_not_given_back_w31() {
+    if !require("pg") {
+        return;
+    }
+    let world = World::after(&journey(), 50).await;
+    let totals = billing::totals(&world.pool, &TransactionFilter::default()).await.expect("answers");
+    assert!(totals.topup_amount > totals.purchase_amount, "the journey pays in more than it spends");
+    assert_eq!(totals.earned().amount(), totals.purchase_amount.amount() - totals.refund_amount.amount());
+    let nothing = TransactionFilter { user_id: Some("nobody".to_owned()), ..TransactionFilter::default() };
+    let nothing = billing::totals(&world.pool, &nothing).await.expect("answers");
+    assert_eq!((nothing.total, nothing.earned()), (0, Rupiah::ZERO));
+}

@@ -124,3 +124,15 @@ async fn an_instance_shows_what_was_last_heard_of_it() {
     let live = subscriptions::instances(&world.pool, &InstanceFilter::default(), page).await.expect("answers");
     assert_eq!(live.total, 0, "deleted ones are shown only when asked for");
 }
+
+#[tokio::test]
+async fn subscriptions_are_counted_from_an_instant_on() {
+    if !require("pg") {
+        return;
+    }
+    let world = World::after(&journey(), 50).await;
+    let row = subscriptions::find(&world.pool, SUBSCRIPTION, None).await.expect("answers").expect("is there").row;
+    let since = |from| subscriptions::count_since(&world.pool, from);
+    assert_eq!(since(row.created_at).await.expect("answers"), 1);
+    assert_eq!(since(row.created_at.plus(std::time::Duration::from_micros(1))).await.expect("answers"), 0);
+}
