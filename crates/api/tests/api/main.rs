@@ -6,6 +6,7 @@ mod api_tokens;
 mod catalogue;
 mod contract;
 mod credentials;
+mod cursors;
 mod edge;
 mod google;
 mod links;

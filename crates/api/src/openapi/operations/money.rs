@@ -18,7 +18,7 @@ pub fn operations() -> Vec<Operation> {
         post("/billing/topup", "Orders a top-up and its payment page").takes(amount).creates().gives(of("Payment")),
         get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
         get("/billing/transactions", "The history of money, newest first")
-            .paged()
+            .walked()
             .query("type", kinds())
             .query("status", statuses())
             .query("startDate", text())
@@ -28,7 +28,7 @@ pub fn operations() -> Vec<Operation> {
         post("/billing/transactions/{id}/pay", "The payment page of a top-up that is not paid yet")
             .gives(of("Payment")),
         get("/billing/invoices", "Invoices, newest first")
-            .paged()
+            .walked()
             .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
             .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
             .query("startDate", text())

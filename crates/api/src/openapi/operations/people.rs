@@ -45,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         get("/admin/users", "All accounts, newest first")
             .admin()
-            .paged()
+            .walked()
             .query("role", role())
             .query("isActive", words(&["true", "false"]))
             .query("search", bounded(1, 100))

@@ -21,7 +21,7 @@ pub fn operations() -> Vec<Operation> {
     let with_service = || all(&[of("Subscription"), object(&[("service", any()), ("user", of("UserMini"))])]);
     vec![
         get("/subscriptions", "One's own subscriptions, newest first")
-            .paged()
+            .walked()
             .query("status", statuses())
             .gives(object(&[("subscriptions", list(listed())), ("pagination", pages())])),
         post("/subscriptions", "Subscribes: slot, charge and deployment")

@@ -17,7 +17,7 @@ const DEFAULT_LIMIT: u32 = 20;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let filter = TransactionFilter {
         user_id: Some(caller.user.id.clone()),
         kind: query.word("type", TransactionType::parse, &words(TransactionType::ALL, TransactionType::as_str)),
@@ -30,7 +30,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         until: query.until("endDate"),
     };
     query.finish()?;
-    let page = billing::transactions(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = billing::transactions(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let data = json!({
         "transactions": page.rows.iter().map(views::money::transaction).collect::<Vec<_>>(),
         "pagination": views::pagination(&page),
