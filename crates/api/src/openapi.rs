@@ -7,7 +7,7 @@ pub mod schema;
 use minispod_kernel::Rupiah;
 use serde_json::{Value, json};
 
-use operation::Operation;
+use operation::{Access, Operation};
 
 /// Refusals by status, and what each means.
 const REFUSALS: [(u16, &str); 14] = [
@@ -69,19 +69,23 @@ pub(crate) fn amounts(least: Rupiah, most: Rupiah) -> Value {
 fn with_headers(operation: &Operation, tag: &str) -> Value {
     let mut described = operation.document(tag);
     if operation.method != "get" {
-        let key = json!({
-            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string" },
-            "description": "The same key and body again is answered without doing it again",
-        });
-        let version = json!({
-            "name": "If-Match", "in": "header", "schema": { "type": "string" },
-            "description": "The `ETag` of the version that the change is meant for",
-        });
-        if let Some(parameters) = described["parameters"].as_array_mut() {
-            parameters.extend([key, version]);
-        }
+        let key = header("Idempotency-Key", "The same key and body again is answered without doing it again");
+        let version = header("If-Match", "The `ETag` of the version that the change is meant for");
+        let why = header("X-Reason", "Why an administrator does it, kept sealed with the event");
+        let why = (operation.access == Access::Administrator).then_some(why);
+        add(&mut described, [key, version].into_iter().chain(why));
     }
     described
+}
+
+fn header(name: &str, description: &str) -> Value {
+    json!({ "name": name, "in": "header", "schema": { "type": "string" }, "description": description })
+}
+
+fn add(described: &mut Value, headers: impl IntoIterator<Item = Value>) {
+    if let Some(parameters) = described["parameters"].as_array_mut() {
+        parameters.extend(headers);
+    }
 }
 
 fn refusal(meaning: &str) -> Value {

@@ -33,6 +33,7 @@ pub fn cors(origins: &[String]) -> Cors {
             "idempotency-key",
             "prefer",
             "x-request-id",
+            "x-reason",
             "traceparent",
         ])
         .expose_headers(["etag", "retry-after", "x-request-id", "idempotency-replayed", "content-disposition"])

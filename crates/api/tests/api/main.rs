@@ -11,6 +11,7 @@ mod edge;
 mod google;
 mod links;
 mod money;
+mod reasons;
 mod services;
 mod sessions;
 mod shapes;

@@ -56,7 +56,7 @@ pub fn operations() -> Vec<Operation> {
         put("/admin/users/{id}", "Changes what was sent of an account").admin().takes(change).gives(user()),
         patch("/admin/users/{id}/password", "Sets another password for somebody")
             .admin()
-            .takes(form(&[("newPassword", password())], &[], true))
+            .takes(form(&[("newPassword", password())], &[reason()], true))
             .gives(changed()),
         patch("/admin/users/{id}/toggle-status", "Switches an account off, or on again")
             .admin()

@@ -12,7 +12,7 @@ use crate::{
     call::Call,
     caller::Caller,
     error::ApiError,
-    input::{Fields, RequestBody, Unknown},
+    input::{Fields, RequestBody, Unknown, reason::read_reason},
     routes::auth::{PASSWORD, password_owner},
     session,
     state::AppState,
@@ -29,7 +29,8 @@ pub async fn handle(
     caller.may(Action::ManageUsers)?;
     // What a request would be known by is made of its body, and this one is a password.
     call.refuse_key()?;
-    let password = read(&body.form().await?.value)?;
+    let (password, reason) = read(&body.form().await?.value)?;
+    call.because(&reason);
     Account::existing(&state, &id).await?;
     let hash = state.passwords.hash(password).await?;
     let secret = VaultWrite::Put { owner: password_owner(&id), name: PASSWORD.to_owned(), value: hash.into_bytes() };
@@ -46,12 +47,13 @@ pub async fn handle(
         .shown(shown))
 }
 
-fn read(body: &Value) -> std::result::Result<String, ApiError> {
+fn read(body: &Value) -> std::result::Result<(String, String), ApiError> {
     let mut fields = Fields::of(body)?;
     let password = fields.text("newPassword", "New password");
     for fault in password.map(password_faults).unwrap_or_default() {
         fields.fault("newPassword", fault);
     }
+    let reason = read_reason(&mut fields, "");
     fields.finish(Unknown::Refused)?;
-    Ok(password.unwrap_or_default().to_owned())
+    Ok((password.unwrap_or_default().to_owned(), reason))
 }
