@@ -158,6 +158,7 @@ fn is_of_no_account(event: &UserEvent) -> bool {
             | UserEvent::UserRecoveryCodeUsed { .. }
             | UserEvent::UserApiTokenCreated { .. }
             | UserEvent::UserApiTokenRevoked { .. }
+            | UserEvent::UserImpersonated { .. }
     )
 }
 

@@ -9,6 +9,7 @@ mod credentials;
 mod cursors;
 mod edge;
 mod google;
+mod impersonation;
 mod links;
 mod money;
 mod reasons;

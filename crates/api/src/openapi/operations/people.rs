@@ -1,6 +1,6 @@
 //! Operations on everybody's accounts.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     input::reason::REASON_MAX,
@@ -11,6 +11,7 @@ use crate::{
             text, words,
         },
     },
+    routes::admin::users::impersonate::REASON_MIN,
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -54,6 +55,17 @@ pub fn operations() -> Vec<Operation> {
         get("/admin/users/{id}", "One account and its newest subscriptions").admin().gives(detail),
         post("/admin/users", "Makes an account for somebody").admin().takes(new).creates().gives(user()),
         put("/admin/users/{id}", "Changes what was sent of an account").admin().takes(change).gives(user()),
+        post("/admin/users/{id}/impersonate", "A token to see for 15 minutes what a customer sees, for reading only")
+            .admin()
+            .takes(form(&[("reason", bounded(REASON_MIN, REASON_MAX))], &[], true))
+            .creates()
+            .gives(object(&[
+                ("accessToken", text()),
+                ("expiresIn", text()),
+                ("expiresAt", date()),
+                ("readOnly", json!({ "const": true })),
+                ("user", of("UserMini")),
+            ])),
         patch("/admin/users/{id}/password", "Sets another password for somebody")
             .admin()
             .takes(form(&[("newPassword", password())], &[reason()], true))
