@@ -15,6 +15,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 
 use crate::{
+    edge::allowances::of_account,
     error::{ApiError, RETRY_AFTER},
     refusals::read_failed,
     state::AppState,
@@ -117,7 +118,7 @@ impl Caller {
     }
 }
 
-/// Who acts, left in the request's extensions for the access log.
+/// Who acts, left in the request's extensions for the access log and the limits.
 #[derive(Debug, Clone)]
 pub struct CallerId(pub String);
 
@@ -156,6 +157,7 @@ impl FromRequest for Caller {
             };
             caller.scopes_allow(if request.method().is_safe() { Deed::Read } else { Deed::Write })?;
             request.extensions_mut().insert(CallerId(caller.acting_id().to_owned()));
+            of_account(&request, state, caller.acting_id())?;
             Ok(caller)
         })
     }

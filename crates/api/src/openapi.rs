@@ -22,7 +22,7 @@ const REFUSALS: [(u16, &str); 14] = [
     (413, "The body is too large"),
     (415, "The body is of another type"),
     (422, "The `Idempotency-Key` was used for another request"),
-    (429, "Too many requests; `Retry-After` says when to come back"),
+    (429, "Too many requests; `Retry-After` says when to come back, `RateLimit` what is left of which limit"),
     (501, "Not offered by this installation yet"),
     (503, "Something is not there for now; `Retry-After` says when to come back"),
 ];

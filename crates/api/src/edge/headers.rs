@@ -36,7 +36,15 @@ pub fn cors(origins: &[String]) -> Cors {
             "x-reason",
             "traceparent",
         ])
-        .expose_headers(["etag", "retry-after", "x-request-id", "idempotency-replayed", "content-disposition"])
+        .expose_headers([
+            "etag",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-request-id",
+            "idempotency-replayed",
+            "content-disposition",
+        ])
         .max_age(PREFLIGHT_AGE);
     if origins.iter().any(|origin| origin == "*") {
         return rules.allow_any_origin().send_wildcard();

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin_users;
+mod allowances;
 mod api_tokens;
 mod catalogue;
 mod contract;
