@@ -16,9 +16,10 @@ use minispod_store::{CommandContext, CommandKey, VaultWrite};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    edge::address::sender,
+    edge::{address::sender, conditional::version_of},
     error::{ApiError, FieldError, shown},
     input::reason::{fault, is_good, said_in},
+    preference::Patience,
     state::AppState,
 };
 
@@ -48,6 +49,8 @@ pub struct Call {
     target: String,
     idempotency_key: Option<String>,
     expected_version: Option<i64>,
+    /// How long its sender waits until reads show what it writes.
+    pub patience: Patience,
     /// Why it is sent: of `X-Reason`, or of the form when that says it.
     reason: OnceLock<String>,
 }
@@ -169,7 +172,7 @@ fn read(request: &HttpRequest) -> Result<Call, ApiError> {
         good.then(|| key.to_owned())
     });
     let expected_version = text(header::IF_MATCH.as_str()).filter(|tag| tag.trim() != "*").and_then(|tag| {
-        let version = unquoted(tag).parse::<i64>().ok().filter(|version| *version >= 0);
+        let version = version_of(tag);
         if version.is_none() {
             faults.push(FieldError::new("If-Match", "If-Match must be an ETag of this resource"));
         }
@@ -198,6 +201,7 @@ fn read(request: &HttpRequest) -> Result<Call, ApiError> {
         target: format!("{} {}", request.method(), request.path()),
         idempotency_key,
         expected_version,
+        patience: Patience::of(request.headers()),
         reason,
     })
 }
@@ -240,8 +244,16 @@ mod tests {
     #[test]
     fn versions_are_read_from_etags_and_nonsense_is_refused() {
         assert_eq!(call(&[("If-Match", "\"7\"")]).expect("reads").expected_version, Some(7));
+        assert_eq!(call(&[("If-Match", "W/\"7-0123456789abcdef\"")]).expect("reads").expected_version, Some(7));
         assert_eq!(call(&[("If-Match", "*")]).expect("reads").expected_version, None);
-        for bad in [("If-Match", "abc"), ("If-Match", "\"-1\""), ("Idempotency-Key", ""), ("Idempotency-Key", "a b")] {
+        for bad in [
+            ("If-Match", "abc"),
+            ("If-Match", "W/\"b-7\""),
+            ("If-Match", "\"7\", \"8\""),
+            ("If-Match", "\"-1\""),
+            ("Idempotency-Key", ""),
+            ("Idempotency-Key", "a b"),
+        ] {
             assert!(call(&[bad]).is_err(), "{bad:?}");
         }
         assert!(call(&[("Idempotency-Key", &"k".repeat(256))]).is_err());

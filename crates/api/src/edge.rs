@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod allowances;
+pub mod conditional;
 pub mod errors;
 pub mod headers;
 pub mod passage;

@@ -71,9 +71,13 @@ fn with_headers(operation: &Operation, tag: &str) -> Value {
     if operation.method != "get" {
         let key = header("Idempotency-Key", "The same key and body again is answered without doing it again");
         let version = header("If-Match", "The `ETag` of the version that the change is meant for");
+        let wait = header("Prefer", "`wait=N` (seconds, at most 10) until reads show the change, or `respond-async`");
         let why = header("X-Reason", "Why an administrator does it, kept sealed with the event");
         let why = (operation.access == Access::Administrator).then_some(why);
-        add(&mut described, [key, version].into_iter().chain(why));
+        add(&mut described, [key, version, wait].into_iter().chain(why));
+    } else if operation.full_path().starts_with("/api/") {
+        add(&mut described, [header("If-None-Match", "An `ETag` of an earlier answer: 304 while it holds")]);
+        described["responses"]["304"] = json!({ "description": "What `If-None-Match` names still holds" });
     }
     described
 }

@@ -44,7 +44,7 @@ pub async fn handle(
     let done = state.dispatcher.dispatch_as(&id, command, context).await.map_err(refusal)?;
     let row = &account.row;
     let token = state.tokens.issue_acting(&id, row.role.as_str(), &caller.user.id, session_id, IMPERSONATION_LIFE);
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let data = json!({
         "accessToken": token.map_err(ApiError::internal)?,
         "expiresIn": lifetime_in_words(IMPERSONATION_LIFE),

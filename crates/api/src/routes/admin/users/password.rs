@@ -38,7 +38,7 @@ pub async fn handle(
     let context = CommandContext { vault: vec![secret], ..context };
     let command = AnyCommand::User(UserCommand::ChangePassword);
     let done = state.dispatcher.dispatch_as(&id, command, context).await.map_err(refusal)?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let account = Account::load(&state, &id).await?;
     let reason = "an administrator set another password";
     session::revoke_all(&state, &call, &caller.actor(), &account.row, None, reason, done.ins_seq).await?;
