@@ -163,13 +163,21 @@ pub enum UserEvent {
         token_id: String,
         occurred_at: Timestamp,
     },
+    /// From `session_id` an administrator may see the product as this person does, changing nothing, until then.
+    UserImpersonated {
+        administrator_id: String,
+        session_id: String,
+        reason: Sensitive<String>,
+        expires_at: Timestamp,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(UserEvent, "identity", "user",
     [UserRegistered, UserPasswordChanged, UserProfileChanged, UserRoleChanged, UserDeactivated, UserReactivated, UserForgotten,
      UserEmailVerificationRequested, UserEmailVerified, UserPasswordResetRequested, UserPasswordReset, UserGoogleLinked,
      UserGoogleUnlinked, UserTwoFactorEnabled, UserTwoFactorDisabled, UserOneTimeCodeAccepted, UserRecoveryCodeUsed,
-     UserApiTokenCreated, UserApiTokenRevoked],
+     UserApiTokenCreated, UserApiTokenRevoked, UserImpersonated],
     sensitive(this) {
         fn slot<'a>(field: &'static str, value: &'a mut Sensitive<String>) -> SensitiveSlot<'a> {
             SensitiveSlot { field, person: None, value }
@@ -180,6 +188,7 @@ contract!(UserEvent, "identity", "user",
                 name.iter_mut().map(|name| slot("name", name)).chain(email.iter_mut().map(|email| slot("email", email))).collect()
             }
             Self::UserApiTokenCreated { name, .. } => vec![slot("name", name)],
+            Self::UserImpersonated { reason, .. } => vec![slot("reason", reason)],
             _ => Vec::new(),
         }
     }

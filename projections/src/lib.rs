@@ -19,7 +19,7 @@ pub mod subscriptions;
 pub mod users;
 mod words;
 
-pub use page::{Page, PageRequest};
+pub use page::{Asked, Page, PageRequest, Place};
 
 /// A read model that cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use crate::{
-    Page, PageRequest, Projection, ProjectionError,
+    Asked, Page, Projection, ProjectionError,
+    page::{Place, Placed},
     rows::{Conditions, Row, Rows, contains_pattern, count_of, database, row_of, rows_of},
 };
 
@@ -141,6 +142,12 @@ impl UserRow {
     }
 }
 
+impl Placed for UserRow {
+    fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.clone() }
+    }
+}
+
 /// What is used or asked for without changing the account as anybody sees it.
 fn is_of_no_account(event: &UserEvent) -> bool {
     matches!(
@@ -151,6 +158,7 @@ fn is_of_no_account(event: &UserEvent) -> bool {
             | UserEvent::UserRecoveryCodeUsed { .. }
             | UserEvent::UserApiTokenCreated { .. }
             | UserEvent::UserApiTokenRevoked { .. }
+            | UserEvent::UserImpersonated { .. }
     )
 }
 
@@ -166,7 +174,7 @@ pub struct UserFilter {
 }
 
 impl UserFilter {
-    fn narrow(&self, query: &mut QueryBuilder<'_, sqlx::Postgres>) {
+    fn narrow<'q, 'a>(&self, query: &'q mut QueryBuilder<'a, sqlx::Postgres>) -> Conditions<'q, 'a> {
         let mut conditions = Conditions::of(query);
         if !self.with_forgotten {
             conditions.and().push("NOT forgotten");
@@ -182,6 +190,7 @@ impl UserFilter {
             let place = conditions.and().push("(name ILIKE ").push_bind(pattern.clone());
             place.push(" OR email ILIKE ").push_bind(pattern).push(")");
         }
+        conditions
     }
 }
 
@@ -200,13 +209,18 @@ pub async fn find_many(pool: &PgPool, ids: &[String]) -> Result<Vec<UserRow>, Pr
 }
 
 /// One page of accounts, newest first.
-pub async fn page(pool: &PgPool, filter: &UserFilter, page: PageRequest) -> Result<Page<UserRow>, ProjectionError> {
+pub async fn page(
+    pool: &PgPool,
+    filter: &UserFilter,
+    asked: impl Into<Asked>,
+) -> Result<Page<UserRow>, ProjectionError> {
+    let asked = asked.into();
     let mut count = QueryBuilder::new("SELECT count(*) FROM read.users t");
     filter.narrow(&mut count);
     let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.users t");
-    filter.narrow(&mut query);
-    page.close(query.push(" ORDER BY created_at DESC, id DESC"));
-    Ok(Page::of(page, count_of(pool, "users", count).await?, rows_of(pool, "users", query).await?))
+    asked.seek(filter.narrow(&mut query));
+    asked.close(query.push(" ORDER BY created_at DESC, id DESC"));
+    Ok(Page::gathered(&asked, count_of(pool, "users", count).await?, rows_of(pool, "users", query).await?))
 }
 
 /// How many accounts there are, forgotten people left out.

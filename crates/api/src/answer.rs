@@ -1,14 +1,19 @@
 //! The envelope of everything that went well.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Responder,
+    HttpMessage, HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     http::{StatusCode, header},
     web,
 };
 use serde_json::{Value, json};
 
-use crate::{error::ApiError, state::AppState};
+use crate::{
+    edge::conditional::{VersionSeen, weak},
+    error::ApiError,
+    preference::Shown,
+    state::AppState,
+};
 
 /// What a handler gives back.
 pub type Result = std::result::Result<Answer, ApiError>;
@@ -21,13 +26,13 @@ pub struct Answer {
     data: Value,
     version: Option<i64>,
     replayed: bool,
-    shown: bool,
+    shown: Shown,
 }
 
 impl Answer {
     /// 200.
     pub fn ok(message: &'static str, data: Value) -> Self {
-        Self { status: StatusCode::OK, message, data, version: None, replayed: false, shown: false }
+        Self { status: StatusCode::OK, message, data, version: None, replayed: false, shown: Shown::NotYet }
     }
 
     /// 201.
@@ -45,9 +50,9 @@ impl Answer {
         Self { version: Some(version), ..self }
     }
 
-    /// `Preference-Applied: wait` when the read models already show what was written.
-    pub fn shown(self, shown: bool) -> Self {
-        Self { shown, ..self }
+    /// `Preference-Applied`: whether the read models already show what was written.
+    pub fn shown(self, shown: impl Into<Shown>) -> Self {
+        Self { shown: shown.into(), ..self }
     }
 
     /// `Idempotency-Replayed: true` when the receipt of an earlier request answered.
@@ -65,9 +70,12 @@ impl Responder for Answer {
         let mut response = HttpResponse::build(self.status);
         if let Some(version) = self.version {
             response.insert_header((header::ETAG, format!("\"{version}\"")));
+        } else if request.method().is_safe() && self.status == StatusCode::OK {
+            let version = request.extensions().get::<VersionSeen>().copied();
+            response.insert_header((header::ETAG, weak(version, self.data.to_string().as_bytes())));
         }
-        if self.shown {
-            response.insert_header(("Preference-Applied", "wait"));
+        if let Some(applied) = self.shown.applied() {
+            response.insert_header(("Preference-Applied", applied));
         }
         if self.replayed {
             response.insert_header(("Idempotency-Replayed", "true"));

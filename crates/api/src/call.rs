@@ -1,18 +1,30 @@
 //! One request as the rest of the system sees it: its id, its trace, its idempotency key, the version it expects.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    sync::OnceLock,
+};
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest, dev,
+    http::header::{self, HeaderName},
+    web,
+};
 use minispod_kernel::{Actor, ids::derived_id};
 use minispod_runtime::Cause;
 use minispod_store::{CommandContext, CommandKey, VaultWrite};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    edge::address::sender,
+    edge::{address::sender, conditional::version_of},
     error::{ApiError, FieldError, shown},
+    input::reason::{fault, is_good, said_in},
+    preference::Patience,
     state::AppState,
 };
+
+/// The header that says why, for requests without a form.
+const REASON: HeaderName = HeaderName::from_static("x-reason");
 
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -37,6 +49,10 @@ pub struct Call {
     target: String,
     idempotency_key: Option<String>,
     expected_version: Option<i64>,
+    /// How long its sender waits until reads show what it writes.
+    pub patience: Patience,
+    /// Why it is sent: of `X-Reason`, or of the form when that says it.
+    reason: OnceLock<String>,
 }
 
 impl Call {
@@ -50,8 +66,24 @@ impl Call {
         }
     }
 
-    /// The request's main command: keyed by the client when it sent a key, guarded by its `If-Match`.
+    /// Why it is sent, as far as it was said.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// Notes why it is sent, for every command from now on; what `X-Reason` says stands.
+    pub fn because(&self, reason: &str) {
+        if !reason.is_empty() {
+            self.reason.get_or_init(|| reason.to_owned());
+        }
+    }
+
+    /// The request's main command: keyed by the client when it sent a key, guarded by its `If-Match`. Of an
+    /// administrator's form its `reason` is kept with the event.
     pub fn command(&self, actor: Actor, scope: &str, body: &[u8]) -> CommandContext {
+        if matches!(actor, Actor::Administrator { .. }) && self.reason().is_none() {
+            self.because(&said_in(body));
+        }
         let key = match &self.idempotency_key {
             Some(key) => {
                 CommandKey::Client { scope: scope.to_owned(), key: key.clone(), fingerprint: self.fingerprint(body) }
@@ -83,6 +115,7 @@ impl Call {
             correlation_id: self.request_id.clone(),
             causation_id: None,
             traceparent: self.traceparent.clone(),
+            reason: self.reason().map(str::to_owned),
             expected_version: None,
             vault: Vec::new(),
         }
@@ -139,12 +172,22 @@ fn read(request: &HttpRequest) -> Result<Call, ApiError> {
         good.then(|| key.to_owned())
     });
     let expected_version = text(header::IF_MATCH.as_str()).filter(|tag| tag.trim() != "*").and_then(|tag| {
-        let version = unquoted(tag).parse::<i64>().ok().filter(|version| *version >= 0);
+        let version = version_of(tag);
         if version.is_none() {
             faults.push(FieldError::new("If-Match", "If-Match must be an ETag of this resource"));
         }
         version
     });
+    let reason = OnceLock::new();
+    if let Some(header) = request.headers().get(REASON) {
+        match std::str::from_utf8(header.as_bytes()).ok().map(str::trim).filter(|text| is_good(text)) {
+            Some("") => {}
+            Some(text) => {
+                reason.get_or_init(|| text.to_owned());
+            }
+            None => faults.push(FieldError::new("X-Reason", fault())),
+        }
+    }
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
@@ -158,6 +201,8 @@ fn read(request: &HttpRequest) -> Result<Call, ApiError> {
         target: format!("{} {}", request.method(), request.path()),
         idempotency_key,
         expected_version,
+        patience: Patience::of(request.headers()),
+        reason,
     })
 }
 
@@ -199,11 +244,36 @@ mod tests {
     #[test]
     fn versions_are_read_from_etags_and_nonsense_is_refused() {
         assert_eq!(call(&[("If-Match", "\"7\"")]).expect("reads").expected_version, Some(7));
+        assert_eq!(call(&[("If-Match", "W/\"7-0123456789abcdef\"")]).expect("reads").expected_version, Some(7));
         assert_eq!(call(&[("If-Match", "*")]).expect("reads").expected_version, None);
-        for bad in [("If-Match", "abc"), ("If-Match", "\"-1\""), ("Idempotency-Key", ""), ("Idempotency-Key", "a b")] {
+        for bad in [
+            ("If-Match", "abc"),
+            ("If-Match", "W/\"b-7\""),
+            ("If-Match", "\"7\", \"8\""),
+            ("If-Match", "\"-1\""),
+            ("Idempotency-Key", ""),
+            ("Idempotency-Key", "a b"),
+        ] {
             assert!(call(&[bad]).is_err(), "{bad:?}");
         }
         assert!(call(&[("Idempotency-Key", &"k".repeat(256))]).is_err());
+    }
+
+    #[test]
+    fn why_is_said_by_the_header_or_else_by_an_administrators_form() {
+        let administrator = || Actor::Administrator { id: "cadmin".to_owned() };
+        let form = br#"{"reason": " abuse "}"#;
+        let said = call(&[("X-Reason", "ticket 7")]).expect("reads");
+        assert_eq!(said.command(administrator(), "c", form).reason.as_deref(), Some("ticket 7"));
+        let silent = call(&[]).expect("reads");
+        assert_eq!(silent.command(Actor::Anonymous, "c", form).reason, None, "it is the customer's own word");
+        assert_eq!(silent.command(administrator(), "c", form).reason.as_deref(), Some("abuse"));
+        assert_eq!(silent.plain(administrator()).reason.as_deref(), Some("abuse"), "commands beside it too");
+        for nothing in [&b""[..], b"{}", b"[1]", br#"{"reason": 5}"#, br#"{"reason": "a\nb"}"#, b"nonsense"] {
+            assert_eq!(call(&[]).expect("reads").command(administrator(), "c", nothing).reason, None);
+        }
+        assert!(call(&[("X-Reason", &"x".repeat(501))]).is_err());
+        assert_eq!(call(&[("X-Reason", " ")]).expect("reads").reason(), None);
     }
 
     #[test]

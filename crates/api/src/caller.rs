@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, http::header, web};
-use minispod_auth::{Action, ApiToken, Deed, TokenError, may, scopes_allow};
+use minispod_auth::{Action, ApiToken, Claims, Deed, TokenError, may, scopes_allow};
 use minispod_events::Role;
 use minispod_kernel::Actor;
 use minispod_projections::{
@@ -15,6 +15,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 
 use crate::{
+    edge::allowances::of_account,
     error::{ApiError, RETRY_AFTER},
     refusals::read_failed,
     state::AppState,
@@ -80,40 +81,54 @@ enum By {
     Session(String),
     /// An API token.
     ApiToken(Arc<ApiTokenRow>),
+    /// A token that lets this administrator see what the person sees.
+    Impersonation { administrator_id: String },
 }
 
 impl Caller {
-    /// The session whose access token was shown. Refuses with 403 who shows an API token: what decides over the account
-    /// itself is done signed in.
+    /// The session whose access token was shown. Refuses with 403 who shows another token: what decides over the account
+    /// itself, and what shows its secrets, is done signed in.
     pub fn session(&self) -> Result<&str, ApiError> {
         match &self.by {
             By::Session(id) => Ok(id),
             By::ApiToken(_) => Err(ApiError::forbidden("An API token may not do this; please sign in")),
+            By::Impersonation { .. } => Err(ApiError::forbidden("Only the person himself may do this")),
         }
     }
 
-    /// Refuses with 403 what the scopes of an API token leave out.
+    /// Refuses with 403 what the token leaves out: the scopes of an API token, anything but reads of an impersonation.
     fn scopes_allow(&self, deed: Deed) -> Result<(), ApiError> {
         match &self.by {
+            By::Impersonation { .. } if deed != Deed::Read => {
+                Err(ApiError::forbidden("Who impersonates somebody may only look"))
+            }
             By::ApiToken(token) if !scopes_allow(&token.scopes, deed) => {
                 Err(ApiError::forbidden("The scopes of this API token do not allow this"))
             }
-            By::Session(_) | By::ApiToken(_) => Ok(()),
+            By::Session(_) | By::ApiToken(_) | By::Impersonation { .. } => Ok(()),
+        }
+    }
+
+    /// Whose doing it is.
+    fn acting_id(&self) -> &str {
+        match &self.by {
+            By::Impersonation { administrator_id } => administrator_id,
+            By::Session(_) | By::ApiToken(_) => &self.user.id,
         }
     }
 }
 
-/// Left in the request's extensions for the access log.
+/// Who acts, left in the request's extensions for the access log and the limits.
 #[derive(Debug, Clone)]
 pub struct CallerId(pub String);
 
 impl Caller {
     /// Who is stamped into events.
     pub fn actor(&self) -> Actor {
-        let id = self.user.id.clone();
-        match self.user.role {
-            Role::User => Actor::Customer { id },
-            Role::Administrator => Actor::Administrator { id },
+        let id = self.acting_id().to_owned();
+        match (&self.by, self.user.role) {
+            (By::Impersonation { .. }, _) | (_, Role::Administrator) => Actor::Administrator { id },
+            (By::Session(_) | By::ApiToken(_), Role::User) => Actor::Customer { id },
         }
     }
 
@@ -141,7 +156,8 @@ impl FromRequest for Caller {
                 None => by_session(state, &shown).await?,
             };
             caller.scopes_allow(if request.method().is_safe() { Deed::Read } else { Deed::Write })?;
-            request.extensions_mut().insert(CallerId(caller.user.id.clone()));
+            request.extensions_mut().insert(CallerId(caller.acting_id().to_owned()));
+            of_account(&request, state, caller.acting_id())?;
             Ok(caller)
         })
     }
@@ -152,11 +168,26 @@ async fn by_session(state: &AppState, token: &str) -> Result<Caller, ApiError> {
         TokenError::Expired => ApiError::unauthenticated("Token has expired"),
         TokenError::Invalid(_) | TokenError::Signing(_) => ApiError::unauthenticated("Invalid token"),
     })?;
+    if let Some(acting) = &claims.act {
+        return by_impersonation(state, &claims, &acting.sub).await;
+    }
     let user = active(state, &claims.user_id).await?;
     if !state.sessions.holds(&claims.sid, &user.id).await? {
         return Err(ApiError::unauthenticated("Session has ended"));
     }
     Ok(Caller { user, by: By::Session(claims.sid) })
+}
+
+/// It ends with the administrator's session, role or account, and when the person becomes an administrator.
+async fn by_impersonation(state: &AppState, claims: &Claims, administrator_id: &str) -> Result<Caller, ApiError> {
+    let over = || ApiError::unauthenticated("The impersonation is over");
+    let administrator = active(state, administrator_id).await?;
+    if !may(administrator.role, Action::Impersonate) || !state.sessions.holds(&claims.sid, administrator_id).await? {
+        return Err(over());
+    }
+    let user = state.accounts.find(&claims.user_id).await?;
+    let user = user.filter(|user| !user.forgotten && user.role == Role::User).ok_or_else(over)?;
+    Ok(Caller { user, by: By::Impersonation { administrator_id: administrator_id.to_owned() } })
 }
 
 async fn by_api_token(state: &AppState, token: &ApiToken) -> Result<Caller, ApiError> {

@@ -1,6 +1,7 @@
 //! What comes from outside, made into types or refused: bodies, fields, query strings, ids in paths.
 
 pub mod body;
+pub mod cursor;
 pub mod fields;
 pub mod path;
 pub mod query;

@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod orders;
 pub mod placed;
 pub mod ports;
+pub mod preference;
 pub mod refusals;
 pub mod routes;
 pub mod server;

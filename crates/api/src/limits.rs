@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos, state::keyed::DashMapStateStore};
+use governor::{
+    Quota, RateLimiter, clock, middleware::StateInformationMiddleware, nanos::Nanos, state::keyed::DashMapStateStore,
+};
 use minispod_kernel::Clock;
 
 use crate::error::ApiError;
@@ -64,7 +66,8 @@ impl clock::Clock for LimiterClock {
 /// a window that begins with such a burst can see up to twice the count. Good against floods; see [`Window`].
 pub struct Limit {
     name: &'static str,
-    limiter: RateLimiter<String, DashMapStateStore<String>, LimiterClock, NoOpMiddleware<Nanos>>,
+    allowance: Allowance,
+    limiter: RateLimiter<String, DashMapStateStore<String>, LimiterClock, StateInformationMiddleware>,
     clock: LimiterClock,
     calls: AtomicU64,
 }
@@ -77,19 +80,50 @@ impl Limit {
             .unwrap_or_else(|| Quota::per_minute(allowance.count))
             .allow_burst(allowance.count);
         let limiter = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
-        Self { name, limiter, clock, calls: AtomicU64::new(0) }
+        Self { name, allowance, limiter, clock, calls: AtomicU64::new(0) }
     }
 
     /// Counts one call of `key`; over the limit: 429 with the wait.
     pub fn check(&self, key: &str) -> Result<(), ApiError> {
+        self.count(key).1
+    }
+
+    /// Counts like [`Limit::check`] and says where `key` stands then; nowhere, when nothing is counted.
+    pub fn count(&self, key: &str) -> (Option<Standing>, Result<(), ApiError>) {
+        if self.allowance.is_unlimited() {
+            return (None, Ok(()));
+        }
+        let standing =
+            |remaining, reset| Some(Standing { policy: self.name, allowance: self.allowance, remaining, reset });
         if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&key.to_owned()).map_err(|not_until| {
-            metrics::counter!("minispod_http_limited_total", "limit" => self.name).increment(1);
-            ApiError::too_many(not_until.wait_time_from(clock::Clock::now(&self.clock)))
-        })
+        match self.limiter.check_key(&key.to_owned()) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                let used = self.allowance.count.get().saturating_sub(remaining);
+                let reset = (self.allowance.window / self.allowance.count.get()).saturating_mul(used);
+                (standing(remaining, reset), Ok(()))
+            }
+            Err(not_until) => {
+                metrics::counter!("minispod_http_limited_total", "limit" => self.name).increment(1);
+                let wait = not_until.wait_time_from(clock::Clock::now(&self.clock));
+                (standing(0, wait), Err(ApiError::too_many(wait)))
+            }
+        }
     }
+}
+
+/// Where somebody stands with one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit's name.
+    pub policy: &'static str,
+    pub allowance: Allowance,
+    /// Calls that would be let through now.
+    pub remaining: u32,
+    /// Until more are let through; until all are, while some are left.
+    pub reset: Duration,
 }
 
 /// Counts calls by key exactly: never more than the count in any stretch as long as the window. Remembers each call.
@@ -147,6 +181,26 @@ impl Window {
 }
 
 impl Window {
+    /// Where `key` stands, counting nothing.
+    pub fn standing(&self, key: &str) -> Option<Standing> {
+        if self.allowance.is_unlimited() {
+            return None;
+        }
+        let now = self.clock.now().unix_millis();
+        let window = i64::try_from(self.allowance.window.as_millis()).unwrap_or(i64::MAX);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = seen.by_key.get(key).into_iter().flatten().map(|call| (*call).min(now));
+        let counted: Vec<i64> = calls.filter(|call| now.saturating_sub(*call) < window).collect();
+        let used = u32::try_from(counted.len()).unwrap_or(u32::MAX);
+        let until = |call: &i64| Duration::from_millis((call + window - now).unsigned_abs());
+        Some(Standing {
+            policy: self.name,
+            allowance: self.allowance,
+            remaining: self.allowance.count.get().saturating_sub(used),
+            reset: counted.first().map(until).unwrap_or_default(),
+        })
+    }
+
     /// Takes the last call of `key` back: it was none of those that are to be few.
     pub fn forgive(&self, key: &str) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,6 +279,33 @@ mod tests {
         let unlimited = Window::new("payments", Allowance::unlimited(), clock);
         assert!((0..1_000).all(|_| unlimited.check("ani").is_ok()));
         assert!(unlimited.seen.lock().expect("not poisoned").by_key.is_empty());
+    }
+
+    #[test]
+    fn both_kinds_say_where_a_caller_stands() {
+        let clock = clock();
+        let limit = Limit::new("reads", Allowance::per_minute(3), clock.clone());
+        let stands =
+            |(standing, _): (Option<Standing>, _)| standing.map(|standing| (standing.remaining, standing.reset));
+        assert_eq!(stands(limit.count("ani")), Some((2, Duration::from_secs(20))));
+        assert_eq!(stands(limit.count("ani")), Some((1, Duration::from_secs(40))));
+        limit.check("ani").expect("the third");
+        let (standing, refused) = limit.count("ani");
+        let wait = refused.expect_err("the fourth").retry_after_seconds();
+        assert_eq!(standing.map(|standing| (standing.remaining, standing.reset.as_secs())), Some((0, 20)));
+        assert_eq!(wait, Some(20));
+        assert_eq!(Limit::new("reads", Allowance::unlimited(), clock.clone()).count("ani").0, None);
+
+        let window = Window::new("payments", Allowance::per_minute(2), clock.clone());
+        let stands = || window.standing("ani").map(|standing| (standing.remaining, standing.reset.as_secs()));
+        assert_eq!((stands(), stands()), (Some((2, 0)), Some((2, 0))), "looking counts nothing");
+        window.check("ani").expect("the first");
+        clock.advance(Duration::from_secs(10));
+        window.check("ani").expect("the second");
+        assert_eq!(stands(), Some((0, 50)));
+        clock.advance(Duration::from_secs(50));
+        assert_eq!(stands(), Some((1, 10)));
+        assert_eq!(Window::new("payments", Allowance::unlimited(), clock).standing("ani"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod schema;
 use minispod_kernel::Rupiah;
 use serde_json::{Value, json};
 
-use operation::Operation;
+use operation::{Access, Operation};
 
 /// Refusals by status, and what each means.
 const REFUSALS: [(u16, &str); 14] = [
@@ -22,7 +22,7 @@ const REFUSALS: [(u16, &str); 14] = [
     (413, "The body is too large"),
     (415, "The body is of another type"),
     (422, "The `Idempotency-Key` was used for another request"),
-    (429, "Too many requests; `Retry-After` says when to come back"),
+    (429, "Too many requests; `Retry-After` says when to come back, `RateLimit` what is left of which limit"),
     (501, "Not offered by this installation yet"),
     (503, "Something is not there for now; `Retry-After` says when to come back"),
 ];
@@ -69,19 +69,27 @@ pub(crate) fn amounts(least: Rupiah, most: Rupiah) -> Value {
 fn with_headers(operation: &Operation, tag: &str) -> Value {
     let mut described = operation.document(tag);
     if operation.method != "get" {
-        let key = json!({
-            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string" },
-            "description": "The same key and body again is answered without doing it again",
-        });
-        let version = json!({
-            "name": "If-Match", "in": "header", "schema": { "type": "string" },
-            "description": "The `ETag` of the version that the change is meant for",
-        });
-        if let Some(parameters) = described["parameters"].as_array_mut() {
-            parameters.extend([key, version]);
-        }
+        let key = header("Idempotency-Key", "The same key and body again is answered without doing it again");
+        let version = header("If-Match", "The `ETag` of the version that the change is meant for");
+        let wait = header("Prefer", "`wait=N` (seconds, at most 10) until reads show the change, or `respond-async`");
+        let why = header("X-Reason", "Why an administrator does it, kept sealed with the event");
+        let why = (operation.access == Access::Administrator).then_some(why);
+        add(&mut described, [key, version, wait].into_iter().chain(why));
+    } else if operation.full_path().starts_with("/api/") {
+        add(&mut described, [header("If-None-Match", "An `ETag` of an earlier answer: 304 while it holds")]);
+        described["responses"]["304"] = json!({ "description": "What `If-None-Match` names still holds" });
     }
     described
+}
+
+fn header(name: &str, description: &str) -> Value {
+    json!({ "name": name, "in": "header", "schema": { "type": "string" }, "description": description })
+}
+
+fn add(described: &mut Value, headers: impl IntoIterator<Item = Value>) {
+    if let Some(parameters) = described["parameters"].as_array_mut() {
+        parameters.extend(headers);
+    }
 }
 
 fn refusal(meaning: &str) -> Value {

@@ -1,5 +1,7 @@
 //! What the api needs from the rooms around it, as traits that the binary fills.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use minispod_billing::{NotificationVerifier, Verification};
 use minispod_kernel::InsSeq;
@@ -87,11 +89,20 @@ pub trait Probe: Send + Sync {
 pub trait ReadModels: Send + Sync {
     /// Whether all of `projections` show everything up to `ins_seq`; bounded, false when they do not in time.
     async fn show(&self, projections: &[&str], ins_seq: InsSeq) -> bool;
+
+    /// The same for at most `bound`, which the client named.
+    async fn show_within(&self, projections: &[&str], ins_seq: InsSeq, bound: Duration) -> bool {
+        tokio::time::timeout(bound, self.show(projections, ins_seq)).await.unwrap_or(false)
+    }
 }
 
 #[async_trait]
 impl ReadModels for Visibility {
     async fn show(&self, projections: &[&str], ins_seq: InsSeq) -> bool {
         self.wait(projections, ins_seq).await
+    }
+
+    async fn show_within(&self, projections: &[&str], ins_seq: InsSeq, bound: Duration) -> bool {
+        self.wait_within(projections, ins_seq, bound).await
     }
 }

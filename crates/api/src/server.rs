@@ -11,7 +11,7 @@ use actix_web::{
 };
 
 use crate::{
-    edge::{errors, headers, passage},
+    edge::{conditional, errors, headers, passage},
     routes,
     state::AppState,
 };
@@ -39,6 +39,7 @@ pub fn app(
     App::new()
         .app_data(state)
         .configure(routes::configure)
+        .wrap(from_fn(conditional::conditional))
         .wrap(from_fn(passage::limit))
         .wrap(from_fn(errors::envelope))
         .wrap(Compress::default())

@@ -56,6 +56,12 @@ pub struct ApiConfig {
     pub address_allowance: Allowance,
     /// Notifications of one address, which are not counted among its requests: the gateway sends all customers' from few.
     pub notification_allowance: Allowance,
+    /// Sign-ins, registrations and the like of one address, good or not.
+    pub sign_in_request_allowance: Allowance,
+    /// Reads of one account.
+    pub read_allowance: Allowance,
+    /// Writes of one account.
+    pub write_allowance: Allowance,
     /// Top-ups and payments of one customer.
     pub payment_allowance: Allowance,
     /// Refused sign-ins of one account from one address.
@@ -91,6 +97,9 @@ impl Default for ApiConfig {
             body_limit: DEFAULT_LIMIT,
             address_allowance: Allowance::per_minute(1200),
             notification_allowance: Allowance::per_minute(NOTIFICATIONS_PER_MINUTE),
+            sign_in_request_allowance: Allowance::per_minute(300),
+            read_allowance: Allowance::per_minute(1200),
+            write_allowance: Allowance::per_minute(600),
             payment_allowance: Allowance::per_minute(5),
             sign_in_allowance: Allowance::per_minute(10),
             second_factor_allowance: Allowance::within(SECOND_FACTORS, QUARTER_HOUR),
@@ -137,6 +146,12 @@ pub struct Parts {
 pub struct Limits {
     pub per_address: Limit,
     pub notifications: Limit,
+    /// By address.
+    pub sign_in_requests: Limit,
+    /// By account.
+    pub reads: Limit,
+    /// By account.
+    pub writes: Limit,
     pub payments: Window,
     /// Passwords that did not fit, by account and address.
     pub sign_ins: Window,
@@ -179,6 +194,9 @@ impl AppState {
         let limits = Limits {
             per_address: Limit::new("address", parts.config.address_allowance, Arc::clone(&clock)),
             notifications: Limit::new("notifications", parts.config.notification_allowance, Arc::clone(&clock)),
+            sign_in_requests: Limit::new("sign-in", parts.config.sign_in_request_allowance, Arc::clone(&clock)),
+            reads: Limit::new("reads", parts.config.read_allowance, Arc::clone(&clock)),
+            writes: Limit::new("writes", parts.config.write_allowance, Arc::clone(&clock)),
             payments: Window::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
             sign_ins: Window::new("sign_ins", parts.config.sign_in_allowance, Arc::clone(&clock)),
             second_factors: Window::new("second_factors", parts.config.second_factor_allowance, Arc::clone(&clock)),

@@ -10,22 +10,34 @@ use minispod_kernel::Timestamp;
 use minispod_projections::Page;
 use serde_json::{Value, json};
 
-use crate::input::Span;
+use crate::input::{Span, cursor};
 
-/// `{page, limit, total, totalPages}`.
+/// `{page, limit, total, totalPages}`; with `nextCursor` for who asked by cursor.
 pub fn pagination<T>(page: &Page<T>) -> Value {
-    json!({ "page": page.page, "limit": page.limit, "total": page.total, "totalPages": page.total_pages() })
+    let pages =
+        json!({ "page": page.page, "limit": page.limit, "total": page.total, "totalPages": page.total_pages() });
+    with_cursor(pages, page)
 }
 
 /// `{currentPage, totalPages, totalCount, hasNext, hasPrev}`: the catalogue's and the accounts' way to say the same.
 pub fn counted_pages<T>(page: &Page<T>) -> Value {
-    json!({
+    let goes_on = page.trail.as_ref().map_or(i64::from(page.page) < page.total_pages(), |trail| trail.next.is_some());
+    let pages = json!({
         "currentPage": page.page,
         "totalPages": page.total_pages(),
         "totalCount": page.total,
-        "hasNext": i64::from(page.page) < page.total_pages(),
+        "hasNext": goes_on,
         "hasPrev": page.page > 1,
-    })
+    });
+    with_cursor(pages, page)
+}
+
+/// Who asks by page number gets the contract's fields and no other.
+fn with_cursor<T>(mut pages: Value, page: &Page<T>) -> Value {
+    if let Some(trail) = &page.trail {
+        pages["nextCursor"] = trail.next.as_ref().map(cursor::write).into();
+    }
+    pages
 }
 
 /// `{currentPage, totalPages, totalCount, hasNextPage, hasPreviousPage}`: the plan changes' way to say the same.

@@ -28,6 +28,16 @@ pub struct Claims {
     pub exp: i64,
     pub iss: String,
     pub aud: String,
+    /// Who sees the product as `user_id` does; `sid` is that person's session then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<ActingFor>,
+}
+
+/// The acting party of a token (RFC 8693).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActingFor {
+    /// The administrator's user id.
+    pub sub: String,
 }
 
 /// Why a token is not accepted.
@@ -89,15 +99,39 @@ impl AccessTokens {
 
     /// A token for `user_id` in session `session_id`.
     pub fn issue(&self, user_id: &str, role: &str, session_id: &str) -> Result<String, TokenError> {
+        self.sign(user_id, role, session_id, self.lifetime, None)
+    }
+
+    /// A token that lets `administrator_id`, in his session `session_id`, see for `lifetime` what `user_id` sees.
+    pub fn issue_acting(
+        &self,
+        user_id: &str,
+        role: &str,
+        administrator_id: &str,
+        session_id: &str,
+        lifetime: Duration,
+    ) -> Result<String, TokenError> {
+        self.sign(user_id, role, session_id, lifetime, Some(ActingFor { sub: administrator_id.to_owned() }))
+    }
+
+    fn sign(
+        &self,
+        user_id: &str,
+        role: &str,
+        session_id: &str,
+        lifetime: Duration,
+        act: Option<ActingFor>,
+    ) -> Result<String, TokenError> {
         let now = self.clock.now();
         let claims = Claims {
             user_id: user_id.to_owned(),
             role: role.to_owned(),
             sid: session_id.to_owned(),
             iat: now.unix_millis() / 1000,
-            exp: now.plus(self.lifetime).unix_millis() / 1000,
+            exp: now.plus(lifetime).unix_millis() / 1000,
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
+            act,
         };
         encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(TokenError::Signing)
     }
@@ -113,12 +147,17 @@ impl AccessTokens {
 
     /// The lifetime as the contract shows it: `24h`, `90m`, `45s`.
     pub fn expires_in(&self) -> String {
-        let seconds = self.lifetime.as_secs();
-        match (seconds % 3600, seconds % 60) {
-            (0, _) => format!("{}h", seconds / 3600),
-            (_, 0) => format!("{}m", seconds / 60),
-            _ => format!("{seconds}s"),
-        }
+        lifetime_in_words(self.lifetime)
+    }
+}
+
+/// `24h`, `90m`, `45s`.
+pub fn lifetime_in_words(lifetime: Duration) -> String {
+    let seconds = lifetime.as_secs();
+    match (seconds % 3600, seconds % 60) {
+        (0, _) => format!("{}h", seconds / 3600),
+        (_, 0) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
     }
 }
 
@@ -147,6 +186,18 @@ mod tests {
         );
         clock.advance(Duration::from_secs(1));
         assert!(matches!(tokens.read(&token), Err(TokenError::Expired)));
+    }
+
+    #[test]
+    fn an_acting_token_names_both_and_lives_as_long_as_it_is_told_to() {
+        let (tokens, clock) = tokens(SECRET);
+        let token = tokens.issue_acting("cuser", "USER", "cadmin", "csession", Duration::from_mins(15)).expect("signs");
+        let claims = tokens.read(&token).expect("lives");
+        assert_eq!((claims.user_id.as_str(), claims.act), ("cuser", Some(ActingFor { sub: "cadmin".to_owned() })));
+        clock.advance(Duration::from_mins(15));
+        assert!(matches!(tokens.read(&token), Err(TokenError::Expired)));
+        let own = tokens.issue("cuser", "USER", "csession").expect("signs");
+        assert_eq!(tokens.read(&own).expect("lives").act, None);
     }
 
     #[test]

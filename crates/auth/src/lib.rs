@@ -12,7 +12,7 @@ pub mod permissions;
 pub mod refresh_token;
 pub mod second_factor;
 
-pub use access_token::{AccessTokens, Claims, SecretTooShort, TokenError};
+pub use access_token::{AccessTokens, ActingFor, Claims, SecretTooShort, TokenError, lifetime_in_words};
 pub use api_token::{API_TOKEN_PREFIX, ApiToken};
 pub use google::{GoogleError, GoogleKeys, GooglePerson, GoogleSignIn};
 pub use link_token::LinkToken;

@@ -101,6 +101,7 @@ pub fn context() -> CommandContext {
         correlation_id: "bench".into(),
         causation_id: None,
         traceparent: None,
+        reason: None,
         expected_version: None,
         vault: Vec::new(),
     }

@@ -1,5 +1,7 @@
 //! An account: who may sign in, and as what.
 
+use std::time::Duration;
+
 use minispod_events::{Role, SignUpMethod, UserEvent};
 use minispod_kernel::{Aggregate, Consequence, Moment, Sensitive, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,9 @@ mod access;
 pub use access::{
     API_TOKEN_LIFE_MAX, API_TOKENS_MAX, Access, AccessCommand, RECOVERY_CODES, RESET_LIFE, SecondFactor, VERIFY_LIFE,
 };
+
+/// Longest time that an administrator sees the product as somebody else does.
+pub const IMPERSONATION_LIFE: Duration = Duration::from_mins(15);
 
 /// State: only what refusals need; nothing personal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -95,6 +100,14 @@ pub enum UserCommand {
     },
     /// The person asked to be forgotten; the vault deletes the data key beside this command.
     Forget,
+    /// An administrator looks at the product as this person sees it.
+    Impersonate {
+        administrator_id: String,
+        /// The session it is done in and ends with.
+        session_id: String,
+        reason: Sensitive<String>,
+        expires_at: Timestamp,
+    },
     /// What the owner proves or sets up for proving it.
     Access(AccessCommand),
 }
@@ -132,6 +145,10 @@ pub enum UserRefusal {
     NoSuchToken,
     #[error("a deactivated account cannot be an administrator")]
     InactiveAdministrator,
+    #[error("an administrator cannot be impersonated")]
+    ImpersonatedAdministrator,
+    #[error("an impersonation ends within a quarter of an hour")]
+    ImpersonationLife,
 }
 
 refusals!(UserRefusal {
@@ -150,6 +167,8 @@ refusals!(UserRefusal {
     TooManyTokens => Conflict, "user-too-many-tokens";
     NoSuchToken => NotFound, "user-no-such-token";
     InactiveAdministrator => Conflict, "user-inactive-administrator";
+    ImpersonatedAdministrator => Forbidden, "user-impersonated-administrator";
+    ImpersonationLife => Invalid, "user-impersonation-life";
 });
 
 impl Aggregate for User {
@@ -199,6 +218,18 @@ impl Aggregate for User {
             (_, UserCommand::ChangeProfile { name, email, email_claim }) => {
                 self.change_profile(name, email, email_claim, occurred_at)
             }
+            (_, UserCommand::Impersonate { .. }) if self.role == Role::Administrator => {
+                Err(UserRefusal::ImpersonatedAdministrator)
+            }
+            (_, UserCommand::Impersonate { expires_at, .. })
+                if expires_at <= occurred_at || expires_at > occurred_at.plus(IMPERSONATION_LIFE) =>
+            {
+                Err(UserRefusal::ImpersonationLife)
+            }
+            // Also who is deactivated: that is what somebody may be asking about.
+            (_, UserCommand::Impersonate { administrator_id, session_id, reason, expires_at }) => {
+                Ok(vec![UserEvent::UserImpersonated { administrator_id, session_id, reason, expires_at, occurred_at }])
+            }
             (Phase::Deactivated, UserCommand::ChangePassword | UserCommand::Access(_)) => Err(UserRefusal::Deactivated),
             (Phase::Active, UserCommand::Access(command)) => self.access.decide(command, self.role, occurred_at),
             (Phase::Active, UserCommand::ChangePassword) => Ok(vec![UserEvent::UserPasswordChanged { occurred_at }]),
@@ -228,7 +259,8 @@ impl Aggregate for User {
             | UserEvent::UserOneTimeCodeAccepted { .. }
             | UserEvent::UserRecoveryCodeUsed { .. }
             | UserEvent::UserApiTokenCreated { .. }
-            | UserEvent::UserApiTokenRevoked { .. } => {}
+            | UserEvent::UserApiTokenRevoked { .. }
+            | UserEvent::UserImpersonated { .. } => {}
             UserEvent::UserProfileChanged { email_claim, .. } => {
                 if let Some(claim) = email_claim {
                     self.email_claim.clone_from(claim);
@@ -269,7 +301,8 @@ impl Aggregate for User {
             | UserEvent::UserOneTimeCodeAccepted { .. }
             | UserEvent::UserRecoveryCodeUsed { .. }
             | UserEvent::UserApiTokenCreated { .. }
-            | UserEvent::UserApiTokenRevoked { .. } => Vec::new(),
+            | UserEvent::UserApiTokenRevoked { .. }
+            | UserEvent::UserImpersonated { .. } => Vec::new(),
         }
     }
 }

@@ -190,6 +190,7 @@ mod tests {
                 command_key: "key".into(),
                 actor: Actor::system("billing"),
                 traceparent: None,
+                reason: None,
             },
             payload: json!({"WalletCredited": {"amount": 9_007_199_254_740_991_i64, "\u{1f600}": "x", "\u{fb33}": "y"}}),
             chain: [0; 32],

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Actor, InsSeq, LogPosition, Timestamp};
+use crate::{Actor, InsSeq, LogPosition, Sealed, Timestamp};
 
-/// Who, when and why: travels beside the payload, ids only.
+/// Who, when and why: travels beside the payload, ids only; what is free text is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The event's own id.
@@ -22,6 +22,9 @@ pub struct Metadata {
     /// W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Why an administrator did it, sealed with that administrator's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Sealed>,
 }
 
 /// A numbered event; its payload is as stored (personal fields sealed, before upcasting).

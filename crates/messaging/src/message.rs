@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use minispod_events::subject_name;
-use minispod_kernel::{Actor, InsSeq, LogPosition, Metadata, Recorded, Timestamp, chain};
+use minispod_kernel::{Actor, InsSeq, LogPosition, Metadata, Recorded, Sealed, Timestamp, chain};
 use serde_json::Value;
 
 use crate::subject;
@@ -34,6 +34,9 @@ pub const RECORDED_AT: &str = "Minispod-Recorded-At";
 pub const CHAIN: &str = "Minispod-Chain";
 /// W3C trace context; absent when there was none.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// Why an administrator did it: whose key seals it, a space, the sealed text; absent when nothing was said.
+pub const REASON: &str = "Minispod-Reason";
 
 /// An event that cannot become a message, or a message that is no event.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,9 @@ pub fn encode(recorded: &Recorded) -> Result<Encoded, MessageError> {
     if let Some(traceparent) = &metadata.traceparent {
         headers.insert(TRACEPARENT, escape(traceparent));
     }
+    if let Some(reason) = &metadata.reason {
+        headers.insert(REASON, format!("{} {}", escape(&reason.person), escape(&reason.sealed)));
+    }
     Ok(Encoded { subject, headers, body: chain::canonical_json(&recorded.payload).into() })
 }
 
@@ -122,10 +128,17 @@ pub fn decode_parts(subject: &str, headers: &HeaderMap, body: &[u8], sequence: u
             command_key: text(COMMAND_KEY)?,
             actor: actor(&text(ACTOR)?).ok_or(MessageError::Header { name: ACTOR, sequence })?,
             traceparent: optional(TRACEPARENT),
+            reason: reason(headers).map_err(|()| MessageError::Header { name: REASON, sequence })?,
         },
         payload: serde_json::from_slice(body).map_err(|source| MessageError::Payload { sequence, source })?,
         chain: chain_of(headers).ok_or(MessageError::Header { name: CHAIN, sequence })?,
     })
+}
+
+fn reason(headers: &HeaderMap) -> Result<Option<Sealed>, ()> {
+    let Some(value) = headers.get(REASON) else { return Ok(None) };
+    let (person, sealed) = value.as_str().split_once(' ').ok_or(())?;
+    Ok(Some(Sealed { person: unescape(person), sealed: unescape(sealed) }))
 }
 
 /// The chain value in the headers.
@@ -216,6 +229,7 @@ mod tests {
                 command_key: key.into(),
                 actor,
                 traceparent: causation.map(|_| "00-aa-bb-01".to_owned()),
+                reason: causation.map(|_| Sealed { person: "c1".to_owned(), sealed: "v1.AbC+/".to_owned() }),
             },
             payload: json!({ "z": 1, "a": { "y": "ü", "b": [1, 2] }, "amount": 150_000 }),
             chain: [0xab; 32],

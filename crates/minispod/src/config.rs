@@ -85,6 +85,12 @@ pub struct Http {
     pub rate_limit: u32,
     /// That window, milliseconds.
     pub rate_window_ms: u64,
+    /// Sign-ins, registrations and the like, a minute and address. This and the next two are off while `rate_limit` is.
+    pub sign_ins_per_minute: u32,
+    /// Reads, a minute and account.
+    pub reads_per_minute: u32,
+    /// Writes, a minute and account.
+    pub writes_per_minute: u32,
     /// Top-up and pay requests a minute and customer.
     pub payments_per_minute: u32,
     /// Passwords that do not fit, a minute, account and address.
@@ -102,6 +108,9 @@ impl Default for Http {
             body_limit: 1024 * 1024,
             rate_limit: 1200,
             rate_window_ms: 60_000,
+            sign_ins_per_minute: 300,
+            reads_per_minute: 1200,
+            writes_per_minute: 600,
             payments_per_minute: 5,
             failed_sign_ins_per_minute: 10,
             metrics_token: String::new(),

@@ -445,6 +445,9 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         trusted_proxies: config.http.trusted_proxies.clone(),
         body_limit: config.http.body_limit,
         address_allowance: allowance(config.http.rate_limit, Duration::from_millis(config.http.rate_window_ms)),
+        sign_in_request_allowance: of_class(config, config.http.sign_ins_per_minute),
+        read_allowance: of_class(config, config.http.reads_per_minute),
+        write_allowance: of_class(config, config.http.writes_per_minute),
         payment_allowance: allowance(config.http.payments_per_minute, Duration::from_mins(1)),
         sign_in_allowance: allowance(config.http.failed_sign_ins_per_minute, Duration::from_mins(1)),
         brand: config.smtp.from_name.clone(),
@@ -452,6 +455,12 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         drain: Duration::from_secs(config.limits.drain_seconds),
         ..ApiConfig::default()
     }
+}
+
+/// The limit of a class of requests; off with the limit of all requests.
+fn of_class(config: &Config, per_minute: u32) -> Allowance {
+    let count = if config.http.rate_limit == 0 { 0 } else { per_minute };
+    allowance(count, Duration::from_mins(1))
 }
 
 /// 0 switches a limit off.

@@ -161,6 +161,7 @@ pub async fn account(
         correlation_id: id.clone(),
         causation_id: None,
         traceparent: None,
+        reason: None,
         expected_version: None,
         vault: vec![VaultWrite::Put { owner: format!("user/{id}"), name: "password".into(), value: hash.into_bytes() }],
     };

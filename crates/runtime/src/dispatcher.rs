@@ -50,6 +50,7 @@ impl Cause {
             correlation_id: self.correlation_id.clone(),
             causation_id: self.causation_id.clone(),
             traceparent: self.traceparent.clone(),
+            reason: None,
             expected_version: None,
             vault: Vec::new(),
         }

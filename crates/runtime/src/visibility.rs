@@ -62,18 +62,23 @@ impl Visibility {
 
     /// Whether every one of `projections` has seen `ins_seq`, after at most [`WAIT_MAX`]; false at once when one lags anyway.
     pub async fn wait(&self, projections: &[&str], ins_seq: InsSeq) -> bool {
-        let outcome = self.waited(projections, ins_seq).await;
+        self.wait_within(projections, ins_seq, WAIT_MAX).await
+    }
+
+    /// Like [`Visibility::wait`], after at most `bound`: who names a long one also waits for a read model that lags.
+    pub async fn wait_within(&self, projections: &[&str], ins_seq: InsSeq, bound: Duration) -> bool {
+        let outcome = self.waited(projections, ins_seq, bound).await;
         metrics::counter!("minispod_visibility_waits_total", "outcome" => if outcome { "seen" } else { "gave_up" })
             .increment(1);
         outcome
     }
 
-    async fn waited(&self, projections: &[&str], ins_seq: InsSeq) -> bool {
+    async fn waited(&self, projections: &[&str], ins_seq: InsSeq, bound: Duration) -> bool {
         let mut progress = self.shared.progress.subscribe();
         if reached(&progress.borrow(), projections, ins_seq) {
             return true;
         }
-        match self.lags(projections, ins_seq).await {
+        match self.lags(projections, ins_seq, bound.max(LAG_MAX)).await {
             Ok(false) => {}
             Ok(true) => return false,
             Err(error) => {
@@ -83,11 +88,11 @@ impl Visibility {
         }
         let _waiting = Waiting::enter(&self.shared);
         let seen = progress.wait_for(|progress| reached(progress, projections, ins_seq));
-        matches!(tokio::time::timeout(WAIT_MAX, seen).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(bound, seen).await, Ok(Ok(_)))
     }
 
-    /// Whether one of `projections` has not seen an event that is older than [`LAG_MAX`]. Also refreshes the progress.
-    async fn lags(&self, projections: &[&str], ins_seq: InsSeq) -> Result<bool, StoreError> {
+    /// Whether one of `projections` has not seen an event that is older than `most`. Also refreshes the progress.
+    async fn lags(&self, projections: &[&str], ins_seq: InsSeq, most: Duration) -> Result<bool, StoreError> {
         let progress = refresh(&self.shared).await?;
         let behind = projections.iter().map(|name| progress.get(*name).copied().unwrap_or(0)).min().unwrap_or(i64::MAX);
         if behind >= ins_seq.0 {
@@ -101,7 +106,7 @@ impl Visibility {
         .fetch_optional(self.shared.store.pool())
         .await
         .map_err(|source| StoreError::Database { doing: "tell a read model's lag", source })?;
-        Ok(age.is_some_and(|seconds| seconds > LAG_MAX.as_secs_f64()))
+        Ok(age.is_some_and(|seconds| seconds > most.as_secs_f64()))
     }
 }
 

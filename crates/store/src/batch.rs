@@ -262,6 +262,7 @@ impl Engine {
         let mut persons = BTreeSet::new();
         for (index, planned) in plan.planned.iter_mut().enumerate() {
             planned.job.member.persons(saved.contains(&index), &mut persons);
+            persons.extend(planned.job.member.context().why().map(|(person, _)| person.to_owned()));
         }
         let (keys, new_keys) = self.keys_for(db, &persons).await?;
         for (_, key) in &new_keys {
@@ -316,6 +317,7 @@ impl Engine {
         let sealed = planned.job.member.seal(&self.sealer, keys)?;
         let member = &planned.job.member;
         let context = member.context();
+        let reason = context.why().map(|(person, text)| self.sealer.seal_reason(person, text, keys)).transpose()?;
         let first = planned.version - planned.count as i64 + 1;
         for ((event, event_id), sequence) in sealed.into_iter().zip(member.event_ids()).zip(first..) {
             let metadata = Metadata {
@@ -328,6 +330,7 @@ impl Engine {
                 },
                 actor: context.actor.clone(),
                 traceparent: context.traceparent.clone(),
+                reason: reason.clone().flatten(),
             };
             let metadata = serde_json::to_string(&metadata)
                 .map_err(|source| StoreError::Unwritable { what: "an event's metadata".to_owned(), source })?;

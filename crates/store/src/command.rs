@@ -15,6 +15,8 @@ pub struct CommandContext {
     pub correlation_id: String,
     pub causation_id: Option<String>,
     pub traceparent: Option<String>,
+    /// Why an administrator asks for it; sealed with that administrator's key. Of others it is not kept.
+    pub reason: Option<String>,
     /// The version the caller has seen (`If-Match`); another one is a mismatch, never a retry.
     pub expected_version: Option<i64>,
     /// Secrets that ride in the event's transaction.
@@ -22,6 +24,14 @@ pub struct CommandContext {
 }
 
 impl CommandContext {
+    /// Why it is done, and the administrator whose key seals that.
+    pub(crate) fn why(&self) -> Option<(&str, &str)> {
+        match (&self.reason, &self.actor) {
+            (Some(reason), Actor::Administrator { id }) => Some((id, reason)),
+            _ => None,
+        }
+    }
+
     /// A context without cause, trace, expectation and secrets.
     pub fn new(key: CommandKey, actor: Actor, correlation_id: impl Into<String>) -> Self {
         Self {
@@ -30,6 +40,7 @@ impl CommandContext {
             correlation_id: correlation_id.into(),
             causation_id: None,
             traceparent: None,
+            reason: None,
             expected_version: None,
             vault: Vec::new(),
         }

@@ -214,7 +214,9 @@ fn to_map(metadata: &Metadata) -> Result<HashMap<String, String>, StoreError> {
         ("command_key".to_owned(), metadata.command_key.clone()),
         ("actor".to_owned(), serde_json::to_string(&metadata.actor).map_err(unwritable)?),
     ]);
-    let optional = [("causation_id", &metadata.causation_id), ("traceparent", &metadata.traceparent)];
+    let reason = metadata.reason.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
+    let optional =
+        [("causation_id", &metadata.causation_id), ("traceparent", &metadata.traceparent), ("reason", &reason)];
     map.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
     Ok(map)
 }
@@ -227,6 +229,7 @@ fn from_map(map: &HashMap<String, String>, event_id: String, correlation_id: &st
         command_key: map.get("command_key").cloned().unwrap_or_else(|| event_id.clone()),
         actor: actor.unwrap_or_else(|| Actor::system("framework")),
         traceparent: map.get("traceparent").cloned(),
+        reason: map.get("reason").and_then(|text| serde_json::from_str(text).ok()),
         event_id,
     }
 }

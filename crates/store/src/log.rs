@@ -103,6 +103,25 @@ impl LogReader {
         rows.iter().map(recorded).collect()
     }
 
+    /// The version of an aggregate that `projection` shows at least; `None` when it shows none of it.
+    pub async fn version_seen(
+        &self,
+        aggregate_type: &str,
+        aggregate_id: &str,
+        projection: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT max(e.sequence) FROM log.events e WHERE e.aggregate_type = $1 AND e.aggregate_id = $2 AND
+             e.ins_seq <= (SELECT c.ins_seq FROM ops.checkpoints c WHERE c.name = $3)",
+        )
+        .bind(aggregate_type)
+        .bind(aggregate_id)
+        .bind(projection)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::database("look up the version that is shown"))
+    }
+
     /// The insertion number of one event of an aggregate; `None` when there is no such version.
     pub async fn ins_seq_of(
         &self,

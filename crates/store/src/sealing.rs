@@ -11,7 +11,7 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use minispod_kernel::{IdSource, Sealed, SensitiveSlot};
+use minispod_kernel::{IdSource, Sealed, Sensitive, SensitiveSlot, SensitiveValue};
 use sqlx::{PgExecutor, Row};
 
 use crate::StoreError;
@@ -160,6 +160,27 @@ impl Sealer {
         }
         Ok(())
     }
+}
+
+/// What the reason in an event's metadata is bound to, beside the person.
+const REASON: (&str, &str) = ("metadata", "reason");
+
+impl Sealer {
+    /// Seals why `person` did something; `None` when the person is forgotten.
+    pub(crate) fn seal_reason(&self, person: &str, text: &str, keys: &Keys) -> Result<Option<Sealed>, StoreError> {
+        let mut value = Sensitive::Open(text.to_owned());
+        let slot = SensitiveSlot { field: REASON.1, person: None, value: &mut value };
+        self.seal_fields(vec![slot], person, REASON.0, keys)?;
+        Ok(value.sealed().cloned())
+    }
+}
+
+/// Opens what [`Sealer::seal_reason`] made; `None` once the person is forgotten.
+pub(crate) fn open_reason(sealed: &Sealed, keys: &Keys) -> Result<Option<String>, StoreError> {
+    let mut value = Sensitive::<String>::Sealed(sealed.clone());
+    let slot = SensitiveSlot { field: REASON.1, person: None, value: &mut value };
+    open_fields(vec![slot], &sealed.person, REASON.0, keys)?;
+    Ok(value.open().cloned())
 }
 
 /// Whose keys the sealed fields need (`sealed`), or the open ones.

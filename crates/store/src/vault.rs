@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, slice, sync::Arc};
 
 use minispod_events::Fact;
+use minispod_kernel::Metadata;
 use sqlx::{PgPool, Row};
 
 use crate::{
     StoreError,
-    sealing::{Sealer, open_fields, persons},
+    sealing::{Sealer, open_fields, open_reason, persons},
 };
 
 /// Longest owner of a secret (`instance/<id>`).
@@ -135,6 +136,13 @@ impl Vault {
             open_fields(fact.event.sensitive(), &fact.recorded.aggregate_id, name, &keys)?;
         }
         Ok(())
+    }
+
+    /// Why the administrator did it who is named in `metadata`; `None` when nothing was said, or he is forgotten.
+    pub async fn open_reason(&self, metadata: &Metadata) -> Result<Option<String>, StoreError> {
+        let Some(sealed) = &metadata.reason else { return Ok(None) };
+        let keys = self.sealer.keys(&self.pool, &BTreeSet::from([sealed.person.clone()])).await?;
+        open_reason(sealed, &keys)
     }
 
     /// Destroys the person's data key: their fields stay sealed for ever, everywhere. False when they had none.

@@ -9,8 +9,8 @@ use super::rows::{
     WalletRow,
 };
 use crate::{
-    Page, PageRequest, ProjectionError,
-    page::MAX_LIMIT,
+    Asked, Page, PageRequest, ProjectionError,
+    page::{MAX_LIMIT, Place, Placed},
     rows::{Conditions, count_of, database, row_of, rows_of},
 };
 
@@ -36,6 +36,24 @@ pub struct TopUpView {
     #[serde(flatten)]
     pub row: TopUpRow,
     pub invoice: Option<InvoiceMini>,
+}
+
+impl Placed for TransactionView {
+    fn place(&self) -> Place {
+        Place { at: self.row.created_at, id: self.row.id.clone() }
+    }
+}
+
+impl Placed for TopUpView {
+    fn place(&self) -> Place {
+        Place { at: self.row.created_at, id: self.row.id.clone() }
+    }
+}
+
+impl Placed for InvoiceRow {
+    fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.clone() }
+    }
 }
 
 const TRANSACTION: &str = "SELECT to_jsonb(t) || jsonb_build_object('invoice', (\
@@ -73,7 +91,7 @@ pub struct TransactionFilter {
 }
 
 impl TransactionFilter {
-    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+    fn narrow<'q, 'a>(&self, query: &'q mut QueryBuilder<'a, Postgres>) -> Conditions<'q, 'a> {
         let mut conditions = Conditions::of(query);
         if let Some(user_id) = &self.user_id {
             conditions.and().push("t.user_id = ").push_bind(user_id.clone());
@@ -85,6 +103,7 @@ impl TransactionFilter {
             conditions.and().push("t.status = ").push_bind(status.as_str());
         }
         between(&mut conditions, self.from, self.until);
+        conditions
     }
 }
 
@@ -101,14 +120,19 @@ fn between(conditions: &mut Conditions<'_, '_>, from: Option<Timestamp>, until: 
 pub async fn transactions(
     pool: &PgPool,
     filter: &TransactionFilter,
-    page: PageRequest,
+    asked: impl Into<Asked>,
 ) -> Result<Page<TransactionView>, ProjectionError> {
+    let asked = asked.into();
     let mut count = QueryBuilder::new("SELECT count(*) FROM read.transactions t");
     filter.narrow(&mut count);
     let mut query = QueryBuilder::new(TRANSACTION);
-    filter.narrow(&mut query);
-    page.close(query.push(NEWEST));
-    Ok(Page::of(page, count_of(pool, "transactions", count).await?, rows_of(pool, "transactions", query).await?))
+    asked.seek(filter.narrow(&mut query));
+    asked.close(query.push(NEWEST));
+    Ok(Page::gathered(
+        &asked,
+        count_of(pool, "transactions", count).await?,
+        rows_of(pool, "transactions", query).await?,
+    ))
 }
 
 /// One line, of `owner` only when given.
@@ -173,7 +197,7 @@ pub struct TopUpFilter {
 }
 
 impl TopUpFilter {
-    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+    fn narrow<'q, 'a>(&self, query: &'q mut QueryBuilder<'a, Postgres>) -> Conditions<'q, 'a> {
         let mut conditions = Conditions::of(query);
         if let Some(user_id) = &self.user_id {
             conditions.and().push("t.user_id = ").push_bind(user_id.clone());
@@ -181,6 +205,7 @@ impl TopUpFilter {
         if let Some(status) = self.status {
             conditions.and().push("t.status = ").push_bind(status.as_str());
         }
+        conditions
     }
 }
 
@@ -188,14 +213,15 @@ impl TopUpFilter {
 pub async fn topups(
     pool: &PgPool,
     filter: &TopUpFilter,
-    page: PageRequest,
+    asked: impl Into<Asked>,
 ) -> Result<Page<TopUpView>, ProjectionError> {
+    let asked = asked.into();
     let mut count = QueryBuilder::new("SELECT count(*) FROM read.topups t");
     filter.narrow(&mut count);
     let mut query = QueryBuilder::new(TOPUP);
-    filter.narrow(&mut query);
-    page.close(query.push(NEWEST));
-    Ok(Page::of(page, count_of(pool, "topups", count).await?, rows_of(pool, "topups", query).await?))
+    asked.seek(filter.narrow(&mut query));
+    asked.close(query.push(NEWEST));
+    Ok(Page::gathered(&asked, count_of(pool, "topups", count).await?, rows_of(pool, "topups", query).await?))
 }
 
 /// One top-up, of `owner` only when given.
@@ -248,7 +274,7 @@ pub struct InvoiceFilter {
 }
 
 impl InvoiceFilter {
-    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+    fn narrow<'q, 'a>(&self, query: &'q mut QueryBuilder<'a, Postgres>) -> Conditions<'q, 'a> {
         let mut conditions = Conditions::of(query);
         conditions.and().push("t.number IS NOT NULL");
         if let Some(user_id) = &self.user_id {
@@ -261,6 +287,7 @@ impl InvoiceFilter {
             conditions.and().push("t.status = ").push_bind(status.as_str());
         }
         between(&mut conditions, self.from, self.until);
+        conditions
     }
 }
 
@@ -268,14 +295,15 @@ impl InvoiceFilter {
 pub async fn invoices(
     pool: &PgPool,
     filter: &InvoiceFilter,
-    page: PageRequest,
+    asked: impl Into<Asked>,
 ) -> Result<Page<InvoiceRow>, ProjectionError> {
+    let asked = asked.into();
     let mut count = QueryBuilder::new("SELECT count(*) FROM read.invoices t");
     filter.narrow(&mut count);
     let mut query = QueryBuilder::new(INVOICE);
-    filter.narrow(&mut query);
-    page.close(query.push(NEWEST));
-    Ok(Page::of(page, count_of(pool, "invoices", count).await?, rows_of(pool, "invoices", query).await?))
+    asked.seek(filter.narrow(&mut query));
+    asked.close(query.push(NEWEST));
+    Ok(Page::gathered(&asked, count_of(pool, "invoices", count).await?, rows_of(pool, "invoices", query).await?))
 }
 
 /// One numbered invoice with its lines, of `owner` only when given.

@@ -6,9 +6,10 @@ use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 
 use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 use crate::{
-    Page, PageRequest, ProjectionError,
+    Asked, Page, PageRequest, ProjectionError,
     billing::{self, InvoiceRow, TransactionView},
     catalogue::PlanRow,
+    page::{Place, Placed},
     rows::{Conditions, contains_pattern, count_of, database, row_of, rows_of},
 };
 
@@ -20,6 +21,12 @@ pub struct SubscriptionView {
     pub instance: Option<InstanceRow>,
     /// `None` only where the catalogue's read model is behind.
     pub plan: Option<PlanRow>,
+}
+
+impl Placed for SubscriptionView {
+    fn place(&self) -> Place {
+        Place { at: self.row.created_at, id: self.row.id.clone() }
+    }
 }
 
 /// A subscription with everything its page shows.
@@ -59,7 +66,7 @@ pub struct SubscriptionFilter {
 }
 
 impl SubscriptionFilter {
-    fn narrow(&self, query: &mut QueryBuilder<'_, Postgres>) {
+    fn narrow<'q, 'a>(&self, query: &'q mut QueryBuilder<'a, Postgres>) -> Conditions<'q, 'a> {
         let mut conditions = Conditions::of(query);
         conditions.and().push("t.charged");
         if let Some(user_id) = &self.user_id {
@@ -79,6 +86,7 @@ impl SubscriptionFilter {
             let place = place.push_bind(pattern.clone()).push(" OR u.email ILIKE ").push_bind(pattern);
             place.push("))");
         }
+        conditions
     }
 }
 
@@ -111,14 +119,24 @@ pub async fn page(
     filter: &SubscriptionFilter,
     sort: SubscriptionSort,
     ascending: bool,
-    page: PageRequest,
+    asked: impl Into<Asked>,
 ) -> Result<Page<SubscriptionView>, ProjectionError> {
+    let asked = asked.into();
+    // A place is one in the list of the newest.
+    let order = match asked {
+        Asked::Page(_) => sort.order(ascending),
+        Asked::Behind { .. } => SubscriptionSort::CreatedAt.order(false),
+    };
     let mut count = QueryBuilder::new("SELECT count(*) FROM read.subscriptions t");
     filter.narrow(&mut count);
     let mut query = QueryBuilder::new(VIEW);
-    filter.narrow(&mut query);
-    page.close(query.push(sort.order(ascending)));
-    Ok(Page::of(page, count_of(pool, "subscriptions", count).await?, rows_of(pool, "subscriptions", query).await?))
+    asked.seek(filter.narrow(&mut query));
+    asked.close(query.push(order));
+    Ok(Page::gathered(
+        &asked,
+        count_of(pool, "subscriptions", count).await?,
+        rows_of(pool, "subscriptions", query).await?,
+    ))
 }
 
 /// One charged subscription, of `owner` only when given.

@@ -49,6 +49,7 @@ impl Log {
                 command_key: format!("k{place}"),
                 actor: Actor::system("test"),
                 traceparent: None,
+                reason: None,
             },
             payload: Value::Null,
             chain: [0; 32],

@@ -30,12 +30,23 @@ pub fn cors(origins: &[String]) -> Cors {
             header::CONTENT_TYPE.as_str(),
             header::ACCEPT.as_str(),
             header::IF_MATCH.as_str(),
+            header::IF_NONE_MATCH.as_str(),
             "idempotency-key",
             "prefer",
             "x-request-id",
+            "x-reason",
             "traceparent",
         ])
-        .expose_headers(["etag", "retry-after", "x-request-id", "idempotency-replayed", "content-disposition"])
+        .expose_headers([
+            "etag",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "preference-applied",
+            "x-request-id",
+            "idempotency-replayed",
+            "content-disposition",
+        ])
         .max_age(PREFLIGHT_AGE);
     if origins.iter().any(|origin| origin == "*") {
         return rules.allow_any_origin().send_wildcard();

@@ -10,16 +10,12 @@ use actix_web::{
 };
 use tokio::time::Instant;
 
-use super::address::sender;
-use crate::{call::RequestId, caller::CallerId, error::ApiError, state::AppState};
+use super::allowances;
+use crate::{call::RequestId, caller::CallerId, state::AppState};
 
 /// Longest request id that a client may choose.
 const REQUEST_ID_MAX: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Paths that are not counted: probes and scrapes come often and from few addresses.
-const UNCOUNTED: [&str; 3] = ["/health", "/health/ready", "/metrics"];
-/// Where payment gateways send their notifications.
-const NOTIFICATIONS: &str = "/api/v1/billing/webhooks/";
 
 /// The middleware: id, log line, metrics. The line names the route's pattern and path, never query, headers or body.
 pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
@@ -35,6 +31,7 @@ pub async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> 
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    allowances::tell(&mut response);
     let status = response.status().as_u16();
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     metrics::counter!("minispod_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
@@ -73,30 +70,16 @@ impl Drop for InFlight {
     }
 }
 
-/// The middleware: no more calls from one address than its allowance. Probes and metrics are not counted, and payment
-/// notifications by themselves: they prove who sent them, and a flood from elsewhere must not keep them out.
+/// The middleware: no more calls from one address than its allowances.
 pub async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match within_allowance(&request) {
+    match allowances::of_address(&request) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         // Built by hand: `into_response` would lose the refusal behind the response.
         Err(refusal) => Ok(ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(refusal))),
     }
-}
-
-fn within_allowance(request: &ServiceRequest) -> Result<(), ApiError> {
-    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
-    if UNCOUNTED.contains(&request.path()) {
-        return Ok(());
-    }
-    let Some(sender) = sender(request.headers(), request.peer_addr(), &state.config.trusted_proxies) else {
-        return Ok(());
-    };
-    let limit =
-        if request.path().starts_with(NOTIFICATIONS) { &state.limits.notifications } else { &state.limits.per_address };
-    limit.check(&sender)
 }
 
 /// The client's id when it is harmless, else a new one.

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
 use minispod_kernel::{Timestamp, ids::is_aggregate_id};
-use minispod_projections::{PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
+use minispod_projections::{Asked, PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
+use super::cursor;
 use crate::error::{ApiError, FAULTS_MAX, FieldError};
 
 /// Years of the dates that are accepted: the log has none before, and the database's text form none after.
-const YEARS: RangeInclusive<i32> = 1970..=9999;
+pub(super) const YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// A stretch of time that somebody asks for; an end that is missing is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +59,21 @@ impl Query {
         let page = self.number("page", MAX_PAGE).unwrap_or(1);
         let limit = self.number("limit", MAX_LIMIT).unwrap_or(default_limit);
         PageRequest::new(page, limit)
+    }
+
+    /// [`Query::page`], or `cursor`: empty for the newest rows, else what the answer before gave. With a cursor there is no
+    /// number of a page.
+    pub fn asked(&mut self, default_limit: u32) -> Asked {
+        let page = self.page(default_limit);
+        let Some(text) = self.texts.get("cursor").cloned() else { return page.into() };
+        if self.given("page").is_some() {
+            self.fault("page", "page and cursor exclude each other");
+        }
+        let place = if text.is_empty() { None } else { cursor::read(&text) };
+        if place.is_none() && !text.is_empty() {
+            self.fault("cursor", "cursor must be a nextCursor of this list, or empty");
+        }
+        Asked::Behind { place, limit: page.limit() }
     }
 
     /// A word that `parse` knows, when given; `words` are shown when it does not.
@@ -180,6 +196,21 @@ mod tests {
         let refusal = bad.finish().expect_err("four faults");
         let names: Vec<_> = refusal.errors().iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(names, ["page", "limit", "status", "startDate"]);
+    }
+
+    #[test]
+    fn a_cursor_is_empty_or_one_of_ours_and_knows_no_page() {
+        let mut first = query("cursor=&limit=7");
+        assert_eq!(first.asked(20), Asked::Behind { place: None, limit: 7 });
+        assert!(first.finish().is_ok());
+        let mut numbered = query("page=2");
+        assert_eq!(numbered.asked(20), Asked::Page(PageRequest::new(2, 20)));
+        for (bad, field) in [("cursor=x", "cursor"), ("cursor=&page=1", "page"), ("cursor=&limit=101", "limit")] {
+            let mut query = query(bad);
+            query.asked(20);
+            let refusal = query.finish().expect_err(bad);
+            assert_eq!(refusal.errors().iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), [field]);
+        }
     }
 
     #[test]

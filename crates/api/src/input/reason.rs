@@ -1,4 +1,4 @@
-//! Why an administrator does something: optional in the body, bounded, kept in the event.
+//! Why an administrator does something: optional in the body or in `X-Reason`, bounded, kept with the event.
 
 use serde_json::Value;
 
@@ -19,10 +19,27 @@ pub fn reason(body: &Value, otherwise: &str) -> Result<String, ApiError> {
 /// The field `reason` among others.
 pub fn read_reason(fields: &mut Fields<'_>, otherwise: &str) -> String {
     let reason = fields.optional_text("reason", "Reason").map(str::trim).unwrap_or_default();
-    if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
-        fields.fault("reason", format!("Reason must be a line of at most {REASON_MAX} characters"));
+    if !is_good(reason) {
+        fields.fault("reason", fault());
     }
     if reason.is_empty() { otherwise.to_owned() } else { reason.to_owned() }
+}
+
+/// Whether a text can be a reason; the empty one says nothing.
+pub fn is_good(reason: &str) -> bool {
+    reason.chars().count() <= REASON_MAX && !reason.chars().any(char::is_control)
+}
+
+/// What is said of one that cannot.
+pub fn fault() -> String {
+    format!("Reason must be a line of at most {REASON_MAX} characters")
+}
+
+/// The reason in the bytes of a form, empty when there is none. Its route judges the form, so nothing is refused here.
+pub fn said_in(body: &[u8]) -> String {
+    let form: Option<Value> = serde_json::from_slice(body).ok();
+    let said = form.as_ref().and_then(|form| form.get("reason")?.as_str()).map(str::trim);
+    said.filter(|reason| is_good(reason)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -105,6 +105,16 @@ impl Operation {
             .query("limit", number(minispod_projections::page::MAX_LIMIT))
     }
 
+    /// [`Operation::paged`], or by `cursor`.
+    pub fn walked(self) -> Self {
+        let cursor = json!({
+            "type": "string", "maxLength": crate::input::cursor::CURSOR_MAX,
+            "description": "Instead of `page`: empty for the newest, then the `nextCursor` of the answer before, which \
+                            is null after the last row",
+        });
+        self.paged().query("cursor", cursor)
+    }
+
     /// A JSON body that must be sent.
     pub fn takes(self, schema: Value) -> Self {
         Self { body: Some(schema), ..self }

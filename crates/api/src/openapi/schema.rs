@@ -149,14 +149,17 @@ pub fn named() -> Value {
         ("createdAt", date()),
     ]);
     let tokens = object(&[("accessToken", text()), ("refreshToken", text()), ("expiresIn", text())]);
-    let pagination = object(&[("page", int()), ("limit", int()), ("total", int()), ("totalPages", int())]);
-    let counted_pages = object(&[
+    let by_cursor = [("nextCursor", nullable(text()))];
+    let counts = [("page", int()), ("limit", int()), ("total", int()), ("totalPages", int())];
+    let pagination = form(&counts, &by_cursor, false);
+    let counts = [
         ("currentPage", int()),
         ("totalPages", int()),
         ("totalCount", int()),
         ("hasNext", flag()),
         ("hasPrev", flag()),
-    ]);
+    ];
+    let counted_pages = form(&counts, &by_cursor, false);
     let invoice_mini = object(&[("id", id()), ("invoiceNumber", text()), ("status", text())]);
     let error = form(
         &[

@@ -28,6 +28,7 @@ use minispod_store::CommandError;
 use crate::{
     call::Call,
     error::{ApiError, RETRY_AFTER},
+    preference::Shown,
     refusals::read_failed,
     state::AppState,
 };
@@ -88,7 +89,7 @@ fn refusal(error: CommandError) -> ApiError {
 /// What a write left, and whether the read model shows it.
 struct Written {
     plan: PlanRow,
-    shown: bool,
+    shown: Shown,
 }
 
 /// Waits until the read model shows `done`; when it does not in time, the events say what became of `before`.
@@ -113,10 +114,10 @@ async fn settle(
             last = last.max(stand_alone(state, call, actor.clone(), &details.offering, &id).await?);
         }
     }
-    let shown = state.read_models.show(SHOWN_BY, last).await;
+    let shown = call.shown(state, SHOWN_BY, last).await;
     let read = catalogue::find(state.pool(), &id).await.map_err(read_failed)?;
     let told = if done.replayed { before } else { events.fold(before, |row, event| PlanRow::after(row, &id, event)) };
-    let plan = if shown { read.or(told) } else { told.or(read) };
+    let plan = if shown.is_shown() { read.or(told) } else { told.or(read) };
     Ok(Written { plan: plan.ok_or_else(|| ApiError::busy(RETRY_AFTER))?, shown })
 }
 

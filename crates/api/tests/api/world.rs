@@ -157,7 +157,7 @@ impl AtOnce {
         while self.store.numbering().catch_up().await.expect("numbers").is_none() {}
         let after = minispod_kernel::LogPosition(*seen);
         let recorded = self.store.log().read_after(after, 10_000).await.expect("reads the log");
-        let Some(last) = recorded.last().map(|last| last.position.0) else { return };
+        let Some((last, ins_seq)) = recorded.last().map(|last| (last.position, last.ins_seq)) else { return };
         let mut facts: Vec<Fact> =
             recorded.into_iter().map(|recorded| Fact::read(recorded).expect("a known event")).collect();
         self.store.vault().open_facts(&mut facts).await.expect("opens");
@@ -166,9 +166,11 @@ impl AtOnce {
             let mut tx = connection.begin().await.expect("a transaction");
             tx.execute("SET LOCAL search_path TO read").await.expect("a search path");
             projection.apply(&mut tx, &facts).await.expect("projects");
+            let checkpoints = self.store.checkpoints();
+            checkpoints.advance_in_tx(&mut tx, projection.name(), after, last, ins_seq, 1).await.expect("moves");
             tx.commit().await.expect("commits");
         }
-        *seen = last;
+        *seen = last.0;
     }
 }
 

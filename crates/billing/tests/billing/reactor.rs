@@ -141,6 +141,7 @@ fn fact(event: TopUpEvent) -> Fact {
             command_key: "k".into(),
             actor: Actor::Anonymous,
             traceparent: None,
+            reason: None,
         },
         payload: Value::Null,
         chain: [0; 32],

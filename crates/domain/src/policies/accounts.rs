@@ -36,7 +36,8 @@ pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
         | UserEvent::UserOneTimeCodeAccepted { .. }
         | UserEvent::UserRecoveryCodeUsed { .. }
         | UserEvent::UserApiTokenCreated { .. }
-        | UserEvent::UserApiTokenRevoked { .. } => Vec::new(),
+        | UserEvent::UserApiTokenRevoked { .. }
+        | UserEvent::UserImpersonated { .. } => Vec::new(),
     }
 }
 

@@ -221,3 +221,47 @@ pub fn change_email(claim: &str) -> UserCommand {
         email_claim: Some(claim.into()),
     }
 }
+
+fn impersonate(life: Duration) -> UserCommand {
+    UserCommand::Impersonate {
+        administrator_id: "budi".into(),
+        session_id: "s".into(),
+        reason: Sensitive::Open("ticket 7: cannot see the invoice".into()),
+        expires_at: noon().plus(life),
+    }
+}
+
+#[test]
+fn a_customer_active_or_not_may_be_looked_at_for_a_quarter_of_an_hour() {
+    let seen = UserEvent::UserImpersonated {
+        administrator_id: "budi".into(),
+        session_id: "s".into(),
+        reason: Sensitive::Open("ticket 7: cannot see the invoice".into()),
+        expires_at: noon().plus(IMPERSONATION_LIFE),
+        occurred_at: noon(),
+    };
+    for past in [vec![registered(Role::User)], vec![registered(Role::User), deactivated()]] {
+        given::<User>(past).when(impersonate(IMPERSONATION_LIFE)).then(vec![seen.clone()]);
+    }
+}
+
+#[test]
+fn an_impersonation_is_never_longer_and_never_over_before_it_begins() {
+    for life in [Duration::ZERO, IMPERSONATION_LIFE + Duration::from_micros(1)] {
+        given::<User>(vec![registered(Role::User)])
+            .when(impersonate(life))
+            .then_refused(UserRefusal::ImpersonationLife);
+    }
+}
+
+#[test]
+fn no_administrator_and_nobody_who_is_gone_is_impersonated() {
+    given::<User>(vec![registered(Role::Administrator)])
+        .when(impersonate(IMPERSONATION_LIFE))
+        .then_refused(UserRefusal::ImpersonatedAdministrator);
+    given_nothing::<User>().when(impersonate(IMPERSONATION_LIFE)).then_refused(UserRefusal::NotFound);
+    let forgotten = UserEvent::UserForgotten { email_claim: "a1".into(), occurred_at: noon() };
+    given::<User>(vec![registered(Role::User), forgotten])
+        .when(impersonate(IMPERSONATION_LIFE))
+        .then_refused(UserRefusal::NotFound);
+}

@@ -64,6 +64,7 @@ pub fn history(first: i64, count: i64, previous: [u8; 32], salt: &str) -> Vec<Re
                     command_key: format!(" {salt}\r\nkey "),
                     actor: Actor::system("billing"),
                     traceparent: None,
+                    reason: None,
                 },
                 payload: json!({ "salt": salt, "amount": position, "text": "é\u{1f600}\n\"" }),
                 chain: [0; 32],

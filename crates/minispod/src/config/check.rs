@@ -25,11 +25,14 @@ const MIB: u64 = 1024 * KIB;
 const DAY: u64 = 24 * 3600;
 
 /// Every number and its bounds.
-fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 10] {
+fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 13] {
     [
         ("http.body_limit", config.http.body_limit as u64, KIB..=64 * MIB),
         ("http.rate_limit", config.http.rate_limit.into(), 0..=1_000_000),
         ("http.rate_window_ms", config.http.rate_window_ms, 1_000..=DAY * 1_000),
+        ("http.sign_ins_per_minute", config.http.sign_ins_per_minute.into(), 0..=1_000_000),
+        ("http.reads_per_minute", config.http.reads_per_minute.into(), 0..=1_000_000),
+        ("http.writes_per_minute", config.http.writes_per_minute.into(), 0..=1_000_000),
         ("http.payments_per_minute", config.http.payments_per_minute.into(), 0..=10_000),
         ("http.failed_sign_ins_per_minute", config.http.failed_sign_ins_per_minute.into(), 0..=10_000),
         ("database.max_connections", config.database.max_connections.into(), 2..=1_000),

@@ -159,6 +159,7 @@ pub fn fact(instance_id: &str, event: InstanceEvent, at: Timestamp) -> Fact {
         command_key: "test".into(),
         actor: Actor::system("test"),
         traceparent: None,
+        reason: None,
     };
     let recorded = Recorded {
         position: LogPosition(7),

@@ -126,6 +126,7 @@ fn fact(event: InstanceEvent) -> Fact {
         command_key: "test".into(),
         actor: Actor::system("test"),
         traceparent: None,
+        reason: None,
     };
     let recorded = Recorded {
         position: LogPosition(1),

@@ -126,6 +126,7 @@ fn fact(event: MailEvent) -> Fact {
             command_key: "k".into(),
             actor: Actor::Anonymous,
             traceparent: None,
+            reason: None,
         },
         payload: Value::Null,
         chain: [0; 32],

@@ -13,7 +13,7 @@ pub fn operations() -> Vec<Operation> {
     let users = object(&[("users", list(account())), ("pagination", pages())]);
     let lines = object(&[("transactions", list(line())), ("pagination", pages())]);
     vec![
-        history(get("/admin/billing/transactions", "Everybody's history of money, newest first"))
+        history(get("/admin/billing/transactions", "Everybody's history of money, newest first").walked())
             .admin()
             .query("userId", id())
             .gives(lines),

@@ -13,7 +13,7 @@ pub fn operations() -> Vec<Operation> {
     let rows = || [("subscriptions", list(row())), ("pagination", pages())];
     let of_user = object(&[("user", user()), ("subscriptions", list(listed())), ("pagination", pages())]);
     vec![
-        sorted(get("/admin/subscriptions", "Everybody's subscriptions, newest first"))
+        sorted(get("/admin/subscriptions", "Everybody's subscriptions, newest first").walked())
             .admin()
             .query("status", statuses())
             .query("userId", id())

@@ -84,7 +84,10 @@ fn to_keep() -> Vec<Operation> {
             .admin()
             .takes(plan(&[]))
             .gives(of("Service")),
-        patch("/services/{id}/toggle-status", "Stops selling a plan, or sells it again").admin().gives(switched),
+        patch("/services/{id}/toggle-status", "Stops selling a plan, or sells it again")
+            .admin()
+            .may_take(reason.clone())
+            .gives(switched),
         delete("/services/{name}", "Takes the plan of this id out of the catalogue, when nobody uses it")
             .admin()
             .may_take(reason)
@@ -124,6 +127,7 @@ fn plan(required: &[&str]) -> Value {
         ("storageClass", line(63)),
         ("accessMode", line(20)),
         ("yearlyDiscountPercent", loose_int()),
+        ("reason", line(REASON_MAX)),
     ];
     let (must, may): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(name, _)| required.contains(name));
     form(&must, &may, true)

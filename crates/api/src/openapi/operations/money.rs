@@ -17,20 +17,20 @@ pub fn operations() -> Vec<Operation> {
         get("/billing/balance", "The wallet").gives(balance),
         post("/billing/topup", "Orders a top-up and its payment page").takes(amount).creates().gives(of("Payment")),
         get("/billing/topup", "Top-ups, newest first")
-            .paged()
+            .walked()
             .query("status", words(&["PENDING", "PAID", "EXPIRED", "CANCELLED", "FAILED"]))
             .gives(object(&[("transactions", list(of("TopUp"))), ("pagination", pages())])),
         get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
         get("/billing/dashboard/overview", "The wallet, what is still to be paid, the last lines").gives(overview()),
         period(get("/billing/dashboard/analytics", "What was paid in and spent")).gives(analytics()),
         get("/billing/health", "Whether these operations answer").public().gives_bare(healthy()),
-        history(get("/billing/transactions", "The history of money, newest first"))
+        history(get("/billing/transactions", "The history of money, newest first").walked())
             .gives(object(&[("transactions", list(of("Transaction"))), ("pagination", pages())])),
         get("/billing/transactions/{id}", "One line of the history").gives(of("Transaction")),
         post("/billing/transactions/{id}/pay", "The payment page of a top-up that is not paid yet")
             .gives(of("Payment")),
         period(get("/billing/invoices", "Invoices, newest first"))
-            .paged()
+            .walked()
             .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
             .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
             .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())])),
@@ -51,7 +51,7 @@ pub fn period(operation: Operation) -> Operation {
 
 /// What a page of the history can be narrowed by.
 pub fn history(operation: Operation) -> Operation {
-    period(operation.paged().query("type", kinds()).query("status", statuses()))
+    period(operation.query("type", kinds()).query("status", statuses()))
 }
 
 /// `{startDate, endDate}` of what was counted.

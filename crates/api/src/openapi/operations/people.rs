@@ -1,6 +1,6 @@
 //! Operations on everybody's accounts.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     input::reason::REASON_MAX,
@@ -11,6 +11,7 @@ use crate::{
             text, words,
         },
     },
+    routes::admin::users::impersonate::REASON_MIN,
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -45,7 +46,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         get("/admin/users", "All accounts, newest first")
             .admin()
-            .paged()
+            .walked()
             .query("role", role())
             .query("isActive", words(&["true", "false"]))
             .query("search", bounded(1, 100))
@@ -54,9 +55,20 @@ pub fn operations() -> Vec<Operation> {
         get("/admin/users/{id}", "One account and its newest subscriptions").admin().gives(detail),
         post("/admin/users", "Makes an account for somebody").admin().takes(new).creates().gives(user()),
         put("/admin/users/{id}", "Changes what was sent of an account").admin().takes(change).gives(user()),
+        post("/admin/users/{id}/impersonate", "A token to see for 15 minutes what a customer sees, for reading only")
+            .admin()
+            .takes(form(&[("reason", bounded(REASON_MIN, REASON_MAX))], &[], true))
+            .creates()
+            .gives(object(&[
+                ("accessToken", text()),
+                ("expiresIn", text()),
+                ("expiresAt", date()),
+                ("readOnly", json!({ "const": true })),
+                ("user", of("UserMini")),
+            ])),
         patch("/admin/users/{id}/password", "Sets another password for somebody")
             .admin()
-            .takes(form(&[("newPassword", password())], &[], true))
+            .takes(form(&[("newPassword", password())], &[reason()], true))
             .gives(changed()),
         patch("/admin/users/{id}/toggle-status", "Switches an account off, or on again")
             .admin()

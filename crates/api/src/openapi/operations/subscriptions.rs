@@ -22,7 +22,7 @@ pub fn operations() -> Vec<Operation> {
     );
     let with_service = || all(&[of("Subscription"), object(&[("service", any()), ("user", of("UserMini"))])]);
     vec![
-        sorted(get("/subscriptions", "One's own subscriptions, newest first"))
+        sorted(get("/subscriptions", "One's own subscriptions, newest first").walked())
             .query("status", statuses())
             .query("serviceId", id())
             .gives(object(&[("subscriptions", list(listed())), ("pagination", pages())])),
@@ -52,7 +52,7 @@ pub fn statuses() -> Value {
 /// A page in an order of one's choice.
 pub fn sorted(operation: Operation) -> Operation {
     let columns = words(&["createdAt", "updatedAt", "expiresAt", "status"]);
-    operation.paged().query("sortBy", columns).query("sortOrder", words(&["asc", "desc"]))
+    operation.query("sortBy", columns).query("sortOrder", words(&["asc", "desc"]))
 }
 
 fn numbers() -> Value {

@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod impersonate;
 pub mod list;
 pub mod password;
 pub mod read;
@@ -38,6 +39,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .route(put().to(update::handle))
                 .route(delete().to(delete::handle)),
         )
+        .service(resource("/admin/users/{id}/impersonate").route(post().to(impersonate::handle)))
         .service(resource("/admin/users/{id}/password").route(patch().to(password::handle)))
         .service(resource("/admin/users/{id}/toggle-status").route(patch().to(toggle::handle)));
 }

@@ -43,7 +43,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
         CommandError::ClaimTaken { .. } => ApiError::conflict("A user with this email already exists"),
         other => other.into(),
     })?;
-    let shown = state.read_models.show(&["users"], changed.ins_seq).await;
+    let shown = call.shown(&state, &["users"], changed.ins_seq).await;
     state.accounts.forget(&caller.user.id).await;
     let user = after(&caller.user, &changed.events);
     Ok(Answer::ok("Profile updated successfully", views::people::signed_in(&user))

@@ -17,7 +17,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> R
     let command = AnyCommand::User(UserCommand::Deactivate { reason: "closed by its owner".to_owned() });
     let context = call.command(caller.actor(), &caller.user.id, &[]);
     let closed = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;
-    let shown = state.read_models.show(&["users"], closed.ins_seq).await;
+    let shown = call.shown(&state, &["users"], closed.ins_seq).await;
     state.accounts.forget(&caller.user.id).await;
     session::revoke_all(&state, &call, &caller.actor(), &caller.user, None, "the account was closed", closed.ins_seq)
         .await?;

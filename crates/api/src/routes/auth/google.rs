@@ -63,7 +63,7 @@ async fn register(state: &AppState, call: &Call, person: GooglePerson, subject_c
         registered.events.first().map_or_else(|| state.clock.now(), |(_, event)| event.occurred_at()).to_contract();
     let driven = state.dispatcher.drive(registered, &call.cause(Actor::Customer { id: user_id.clone() })).await?;
     let opened = session::open(state, call, &user_id, Role::User).await?;
-    let shown = state.read_models.show(&["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
+    let shown = call.shown(state, &["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
     let user = json!({
         "id": user_id,
         "name": name,

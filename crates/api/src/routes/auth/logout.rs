@@ -13,6 +13,6 @@ use crate::{
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call) -> Result {
     let ended = session::revoke(&state, &call, caller.actor(), caller.session()?, "signed out").await?;
-    let shown = state.read_models.show(session::SHOWN_BY, ended).await;
+    let shown = call.shown(&state, session::SHOWN_BY, ended).await;
     Ok(Answer::ok("Logout successful", Value::Null).shown(shown))
 }

@@ -19,7 +19,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     call.refuse_key()?;
     let token = read(&body.form().await?.value)?;
     let opened = session::refresh(&state, &call, &token).await?;
-    let shown = state.read_models.show(session::SHOWN_BY, opened.ins_seq).await;
+    let shown = call.shown(&state, session::SHOWN_BY, opened.ins_seq).await;
     Ok(Answer::ok("Tokens refreshed successfully", json!({ "tokens": opened.tokens })).shown(shown))
 }
 

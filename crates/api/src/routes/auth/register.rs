@@ -58,7 +58,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
     let version = registered.version;
     let driven = state.dispatcher.drive(registered, &call.cause(Actor::Customer { id: user_id.clone() })).await?;
     let opened = session::open(&state, &call, &user_id, Role::User).await?;
-    let shown = state.read_models.show(&["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
+    let shown = call.shown(&state, &["users", "billing", "access"], driven.ins_seq.max(opened.ins_seq)).await;
     let user = json!({
         "id": user_id,
         "name": new.name,

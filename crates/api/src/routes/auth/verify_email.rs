@@ -26,7 +26,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, body: RequestBody) -
         CommandError::Refused(_) => dead_link(),
         other => other.into(),
     })?;
-    let shown = state.read_models.show(&["users"], verified.ins_seq).await;
+    let shown = call.shown(&state, &["users"], verified.ins_seq).await;
     state.accounts.forget(&user_id).await;
     Ok(Answer::ok("Email verified successfully", Value::Null).shown(shown))
 }

@@ -23,7 +23,7 @@ const DEFAULT_LIMIT: u32 = 20;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let span = query.span();
     let filter = InvoiceFilter {
         user_id: Some(caller.user.id.clone()),
@@ -33,7 +33,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         until: span.until,
     };
     query.finish()?;
-    let page = billing::invoices(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = billing::invoices(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let ids: Vec<String> = page.rows.iter().filter_map(|row| row.subscription_id.clone()).collect();
     let rows = subscriptions::find_many(state.pool(), &ids).await.map_err(read_failed)?;
     let of: BTreeMap<String, SubscriptionRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();

@@ -36,7 +36,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     query.word("changeType", one_of(&KINDS), &KINDS);
     query.finish()?;
     within_reach(&state, &caller, &id).await?;
-    let none = Page::<Value> { rows: Vec::new(), total: 0, page: page.page(), limit: page.limit() };
+    let none = Page::<Value> { rows: Vec::new(), total: 0, page: page.page(), limit: page.limit(), trail: None };
     let data = json!({ "planChanges": none.rows, "pagination": views::turned_pages(&none) });
     Ok(Answer::ok("Plan changes retrieved successfully", data))
 }

@@ -4,13 +4,18 @@ use minispod_domain::plan::{PlanChange, details::broken_rules};
 use minispod_events::{Capacity, PlanDetails};
 use minispod_kernel::Rupiah;
 
-use crate::{error::ApiError, input::Fields};
+use crate::{
+    error::ApiError,
+    input::{Fields, reason::read_reason},
+};
 
 /// Fields without which there is no plan.
 const REQUIRED: [&str; 4] = ["name", "displayName", "description", "dockerImage"];
 
 /// Reads every field; what does not fit its type is noted.
 pub fn change(fields: &mut Fields<'_>) -> PlanChange {
+    // Judged here, kept by the command: a plan itself has none.
+    read_reason(fields, "");
     PlanChange {
         offering: text(fields, "name"),
         variant: text(fields, "variant"),

@@ -10,12 +10,21 @@ use crate::{
     answer::{Answer, Result},
     call::Call,
     caller::Caller,
+    input::{RequestBody, reason::reason},
     state::AppState,
 };
 
-pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: web::Path<String>) -> Result {
+pub async fn handle(
+    state: web::Data<AppState>,
+    caller: Caller,
+    call: Call,
+    id: web::Path<String>,
+    body: RequestBody,
+) -> Result {
     caller.may(Action::ManageCatalogue)?;
-    let context = call.command(caller.actor(), &caller.user.id, &[]);
+    let body = body.form().await?;
+    reason(&body.value, "")?;
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let before = existing(&state, &id, call.is_repeat(&state, &context).await?).await?;
     let command = AnyCommand::Plan(PlanCommand::Toggle);
     let done = state.dispatcher.dispatch_as(&id, command, context).await.map_err(refusal)?;

@@ -38,7 +38,7 @@ pub async fn handle(
     let cancelled = state.dispatcher.dispatch_as(&id, command, context).await?;
     let replayed = cancelled.replayed;
     let driven = state.dispatcher.drive(cancelled, &call.cause(caller.actor())).await?;
-    let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     // The log is read last, so that it is never the older one.
     let after = owned(&state, &id, &caller).await?;
     let placed = Placed::load(&state, &id).await?;

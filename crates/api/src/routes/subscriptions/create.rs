@@ -85,7 +85,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     };
     let (id, replayed) = (requested.aggregate_id.clone(), requested.replayed);
     let driven = state.dispatcher.drive(requested, &call.cause(caller.actor())).await?;
-    let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     if let Some((_, refused)) = driven.refusals.first() {
         return Err(refusal_of(&state, &caller, refused, sold.price, false).await);
     }

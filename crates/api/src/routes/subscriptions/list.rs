@@ -1,7 +1,10 @@
 //! `GET /subscriptions`: the caller's subscriptions, newest first.
 
 use actix_web::{HttpRequest, web};
-use minispod_projections::subscriptions::{self, SubscriptionFilter, SubscriptionSort, SubscriptionStatus};
+use minispod_projections::{
+    Asked,
+    subscriptions::{self, SubscriptionFilter, SubscriptionSort, SubscriptionStatus},
+};
 use serde_json::json;
 
 use crate::{
@@ -20,11 +23,11 @@ const SORTS: [&str; 4] = ["createdAt", "updatedAt", "expiresAt", "status"];
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let filter = SubscriptionFilter { user_id: Some(caller.user.id.clone()), ..filter(&mut query) };
-    let (sort, ascending) = order(&mut query);
+    let (sort, ascending) = order(&mut query, &asked);
     query.finish()?;
-    let page = subscriptions::page(state.pool(), &filter, sort, ascending, page).await.map_err(read_failed)?;
+    let page = subscriptions::page(state.pool(), &filter, sort, ascending, asked).await.map_err(read_failed)?;
     let data = json!({
         "subscriptions": page.rows.iter().map(views::subscriptions::listed).collect::<Vec<_>>(),
         "pagination": views::pagination(&page),
@@ -42,10 +45,14 @@ pub fn filter(query: &mut Query) -> SubscriptionFilter {
     }
 }
 
-/// `sortBy` and `sortOrder`: the newest first when not given.
-pub fn order(query: &mut Query) -> (SubscriptionSort, bool) {
+/// `sortBy` and `sortOrder`: the newest first when not given, and the only order that a cursor walks.
+pub fn order(query: &mut Query, asked: &Asked) -> (SubscriptionSort, bool) {
     let sort = query.word("sortBy", sort_of, &SORTS).unwrap_or_default();
-    (sort, query.word("sortOrder", is_ascending, &["asc", "desc"]).unwrap_or(false))
+    let ascending = query.word("sortOrder", is_ascending, &["asc", "desc"]).unwrap_or(false);
+    if matches!(asked, Asked::Behind { .. }) && (ascending || sort != SubscriptionSort::CreatedAt) {
+        query.fault("cursor", "cursor walks the newest first; leave sortBy and sortOrder out");
+    }
+    (sort, ascending)
 }
 
 fn sort_of(word: &str) -> Option<SubscriptionSort> {

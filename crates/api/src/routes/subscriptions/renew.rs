@@ -36,7 +36,7 @@ pub async fn handle(
     let started = joined(&state, started).await?;
     let (version, replayed) = (started.version, started.replayed);
     let driven = state.dispatcher.drive(started, &call.cause(caller.actor())).await?;
-    let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     if let Some((_, refused)) = driven.refusals.first() {
         return Err(refusal_of(&state, &caller, refused, before.row.price, true).await);
     }

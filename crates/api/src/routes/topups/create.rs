@@ -34,7 +34,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let requested = state.dispatcher.dispatch_as(&id, command, context).await?;
     let payable = Order::load(&state, &requested.aggregate_id).await?.with_page(&state).await?;
     let after = Order::load(&state, &requested.aggregate_id).await?;
-    let shown = state.read_models.show(&["billing"], requested.ins_seq).await;
+    let shown = call.shown(&state, &["billing"], requested.ins_seq).await;
     Ok(Answer::created("Top-up created successfully", payable)
         .at_version(after.version)
         .replayed(requested.replayed)

@@ -18,13 +18,13 @@ const DEFAULT_LIMIT: u32 = 20;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let filter = TopUpFilter {
         user_id: Some(caller.user.id.clone()),
         status: query.word("status", TopUpStatus::parse, &words(TopUpStatus::ALL, TopUpStatus::as_str)),
     };
     query.finish()?;
-    let page = billing::topups(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = billing::topups(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let data = json!({
         "transactions": page.rows.iter().map(views::money::topup_row).collect::<Value>(),
         "pagination": views::pagination(&page),

@@ -17,10 +17,10 @@ const DEFAULT_LIMIT: u32 = 20;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let filter = TransactionFilter { user_id: Some(caller.user.id.clone()), ..filter(&mut query) };
     query.finish()?;
-    let page = billing::transactions(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = billing::transactions(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let data = json!({
         "transactions": page.rows.iter().map(views::money::transaction).collect::<Vec<_>>(),
         "pagination": views::pagination(&page),

@@ -37,7 +37,7 @@ pub async fn handle(
     let mut payable = Order::load(&state, &topup_id).await?.with_page(&state).await?;
     let after = Order::load(&state, &topup_id).await?;
     payable["message"] = "Payment page ready".into();
-    let shown = state.read_models.show(&["billing"], started.ins_seq).await;
+    let shown = call.shown(&state, &["billing"], started.ins_seq).await;
     Ok(Answer::ok("Payment initiated successfully", payable)
         .at_version(after.version)
         .replayed(started.replayed)

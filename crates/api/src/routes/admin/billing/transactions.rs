@@ -22,11 +22,11 @@ const DEFAULT_LIMIT: u32 = 50;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     caller.may(Action::ReadBilling)?;
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let user_id = query.id("userId");
     let filter = TransactionFilter { user_id, ..filter(&mut query) };
     query.finish()?;
-    let page = billing::transactions(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = billing::transactions(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let people = People::of(&state, page.rows.iter().map(|view| &view.row.user_id)).await?;
     let data = json!({
         "transactions": page.rows.iter().map(|view| line(view, &people)).collect::<Value>(),

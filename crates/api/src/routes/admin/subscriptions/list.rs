@@ -25,15 +25,15 @@ const SEARCH_MAX: usize = 100;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     caller.may(Action::ReadSubscriptions)?;
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
-    let (sort, ascending) = order(&mut query);
+    let asked = query.asked(DEFAULT_LIMIT);
+    let (sort, ascending) = order(&mut query, &asked);
     let (user_id, search) = (query.id("userId"), query.text("search", SEARCH_MAX));
     if search.as_ref().is_some_and(|search| search.chars().count() < SEARCH_MIN) {
         query.fault("search", format!("search must be {SEARCH_MIN} to {SEARCH_MAX} characters"));
     }
     let filter = SubscriptionFilter { user_id, search, ..filter(&mut query) };
     query.finish()?;
-    let page = subscriptions::page(state.pool(), &filter, sort, ascending, page).await.map_err(read_failed)?;
+    let page = subscriptions::page(state.pool(), &filter, sort, ascending, asked).await.map_err(read_failed)?;
     let people = People::of(&state, page.rows.iter().map(|view| &view.row.user_id)).await?;
     let listed = |view: &SubscriptionView| {
         let mut out = views::subscriptions::listed_for_administrators(view);

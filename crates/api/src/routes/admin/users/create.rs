@@ -52,7 +52,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     })?;
     let (id, version, replayed) = (done.aggregate_id.clone(), done.version, done.replayed);
     let driven = state.dispatcher.drive(done, &call.cause(caller.actor())).await?;
-    let shown = state.read_models.show(SHOWN_BY, driven.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     let account = Account::load(&state, &id).await?;
     Ok(Answer::created("User created successfully", views::people::signed_in(&account.row))
         .at_version(version)

@@ -58,7 +58,7 @@ pub async fn handle(
     let done = state.dispatcher.dispatch_as(&id, AnyCommand::User(UserCommand::Forget), context).await;
     let done = done.map_err(refusal)?;
     state.store.vault().forget_person(&id).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let row = account.row;
     let data = json!({ "id": row.id, "name": row.name, "email": row.email, "role": row.role.as_str() });
     Ok(Answer::ok("User deleted successfully", data).at_version(done.version).replayed(done.replayed).shown(shown))

@@ -26,7 +26,7 @@ const DEFAULT_LIMIT: u32 = 50;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     caller.may(Action::ReadUsers)?;
     let mut query = Query::of(&request);
-    let page = query.page(DEFAULT_LIMIT);
+    let asked = query.asked(DEFAULT_LIMIT);
     let filter = UserFilter {
         role: query.word("role", role_of, &ROLES),
         is_active: query.flag("isActive"),
@@ -34,7 +34,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         with_forgotten: false,
     };
     query.finish()?;
-    let page = users::page(state.pool(), &filter, page).await.map_err(read_failed)?;
+    let page = users::page(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let ids: Vec<String> = page.rows.iter().map(|user| user.id.clone()).collect();
     let counts: BTreeMap<String, i64> =
         subscriptions::count_by_user(state.pool(), &ids).await.map_err(read_failed)?.into_iter().collect();

@@ -12,7 +12,7 @@ use crate::{
     call::Call,
     caller::Caller,
     error::ApiError,
-    input::{Fields, RequestBody, Unknown},
+    input::{Fields, RequestBody, Unknown, reason::read_reason},
     routes::auth::{PASSWORD, password_owner},
     session,
     state::AppState,
@@ -29,7 +29,8 @@ pub async fn handle(
     caller.may(Action::ManageUsers)?;
     // What a request would be known by is made of its body, and this one is a password.
     call.refuse_key()?;
-    let password = read(&body.form().await?.value)?;
+    let (password, reason) = read(&body.form().await?.value)?;
+    call.because(&reason);
     Account::existing(&state, &id).await?;
     let hash = state.passwords.hash(password).await?;
     let secret = VaultWrite::Put { owner: password_owner(&id), name: PASSWORD.to_owned(), value: hash.into_bytes() };
@@ -37,7 +38,7 @@ pub async fn handle(
     let context = CommandContext { vault: vec![secret], ..context };
     let command = AnyCommand::User(UserCommand::ChangePassword);
     let done = state.dispatcher.dispatch_as(&id, command, context).await.map_err(refusal)?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let account = Account::load(&state, &id).await?;
     let reason = "an administrator set another password";
     session::revoke_all(&state, &call, &caller.actor(), &account.row, None, reason, done.ins_seq).await?;
@@ -46,12 +47,13 @@ pub async fn handle(
         .shown(shown))
 }
 
-fn read(body: &Value) -> std::result::Result<String, ApiError> {
+fn read(body: &Value) -> std::result::Result<(String, String), ApiError> {
     let mut fields = Fields::of(body)?;
     let password = fields.text("newPassword", "New password");
     for fault in password.map(password_faults).unwrap_or_default() {
         fields.fault("newPassword", fault);
     }
+    let reason = read_reason(&mut fields, "");
     fields.finish(Unknown::Refused)?;
-    Ok(password.unwrap_or_default().to_owned())
+    Ok((password.unwrap_or_default().to_owned(), reason))
 }

@@ -29,7 +29,7 @@ pub async fn handle(
         Wish { active: Some(!account.row.is_active), reason: reason(&body.value, otherwise)?, ..Wish::default() };
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let (account, done) = change(&state, &caller, &call, &account, &wish, context).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     Ok(Answer::ok("User status updated successfully", views::people::changed(&account.row))
         .at_version(account.version)
         .replayed(done.replayed)

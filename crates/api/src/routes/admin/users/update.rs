@@ -28,7 +28,7 @@ pub async fn handle(
     let account = Account::existing(&state, &id).await?;
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let (account, done) = change(&state, &caller, &call, &account, &wish, context).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     Ok(Answer::ok("User updated successfully", views::people::signed_in(&account.row))
         .at_version(account.version)
         .replayed(done.replayed)

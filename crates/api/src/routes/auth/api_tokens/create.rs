@@ -46,7 +46,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
         VaultWrite::Put { owner: owner(&token_id), name: API_TOKEN_HASH.to_owned(), value: token.hash().to_vec() };
     let context = call.with_secrets(caller.actor(), vec![hash]);
     let created = state.dispatcher.dispatch_as(&caller.user.id, command, context).await?;
-    let shown = state.read_models.show(session::SHOWN_BY, created.ins_seq).await;
+    let shown = call.shown(&state, session::SHOWN_BY, created.ins_seq).await;
     let row = ApiTokenRow {
         id: token_id,
         user_id: caller.user.id.clone(),

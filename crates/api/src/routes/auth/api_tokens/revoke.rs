@@ -29,6 +29,6 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: 
             other => other.into(),
         })?;
     state.api_tokens.forget(id).await;
-    let shown = state.read_models.show(session::SHOWN_BY, revoked.ins_seq).await;
+    let shown = call.shown(&state, session::SHOWN_BY, revoked.ins_seq).await;
     Ok(Answer::ok("API token revoked successfully", Value::Null).shown(shown))
 }

@@ -21,6 +21,6 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: 
         return Err(ApiError::not_found("Session"));
     }
     let ended = session::revoke(&state, &call, caller.actor(), id, "ended from another session").await?;
-    let shown = state.read_models.show(session::SHOWN_BY, ended).await;
+    let shown = call.shown(&state, session::SHOWN_BY, ended).await;
     Ok(Answer::ok("Session revoked successfully", Value::Null).shown(shown))
 }

@@ -42,7 +42,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     ];
     let command = AnyCommand::User(UserCommand::Access(AccessCommand::EnableTwoFactor { step }));
     let enabled = state.dispatcher.dispatch_as(user_id, command, call.with_secrets(caller.actor(), secrets)).await?;
-    let shown = state.read_models.show(&["users"], enabled.ins_seq).await;
+    let shown = call.shown(&state, &["users"], enabled.ins_seq).await;
     state.accounts.forget(user_id).await;
     let data = json!({ "recoveryCodes": codes.texts });
     Ok(Answer::ok("Two-factor sign-in is on. Keep the recovery codes: they are shown once", data).shown(shown))

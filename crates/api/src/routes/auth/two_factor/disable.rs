@@ -30,7 +30,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let command = |factor| AccessCommand::DisableTwoFactor { factor };
     let disabled = spend(&state, &call, &caller.user, &shown, command, removed.into()).await;
     let disabled = disabled.map_err(|error| error.unwrap_or_else(wrong_code))?;
-    let shown = state.read_models.show(&["users"], disabled.ins_seq).await;
+    let shown = call.shown(&state, &["users"], disabled.ins_seq).await;
     state.accounts.forget(&caller.user.id).await;
     Ok(Answer::ok("Two-factor sign-in is off", Value::Null).shown(shown))
 }
