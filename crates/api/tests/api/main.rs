@@ -7,6 +7,7 @@ mod api_tokens;
 mod catalogue;
 mod contract;
 mod credentials;
+mod defects;
 mod described;
 mod edge;
 mod google;
