@@ -1,16 +1,44 @@
 //! What customers of stories do before the story begins: pay at the stand-in, choose a plan, wait for their service.
 
-use std::time::Duration;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use minispod_testkit::wait_until;
 use serde_json::{Value, json};
 
-use crate::{Door, World};
+use crate::{Door, World, process::binary};
 
 /// Longest wait for what follows by itself: a credit, a running service.
 const READY: Duration = Duration::from_mins(2);
+/// Everybody's password.
+const PASSWORD: &str = "Rahasia-123!";
 
 impl World {
+    /// An administrator, made as an operator makes one, and signed in.
+    pub async fn administrator(&self, email: &str) -> Door {
+        let mut child = Command::new(binary())
+            .args(["admin", "create", "--name", "Siti Admin", "--email", email, "--config"])
+            .arg(self.directory().join("minispod.toml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary can be started");
+        let mut stdin = child.stdin.take().expect("it reads the password");
+        writeln!(stdin, "{PASSWORD}").expect("it takes the password");
+        drop(stdin);
+        assert!(child.wait().expect("it ends").success(), "no administrator was made");
+        self.door().with_token(&self.session(email).await)
+    }
+
+    /// The access token of a new sign-in.
+    pub async fn session(&self, email: &str) -> String {
+        let login = self.door().post("/auth/login", json!({"email": email, "password": PASSWORD})).await;
+        login.data()["tokens"]["accessToken"].as_str().expect("a token").to_owned()
+    }
+
     /// Pays a top-up at the stand-in and waits for the credit; gives back the top-up as it was answered.
     pub async fn fund(&self, customer: &Door, amount: i64) -> Value {
         let before = customer.balance().await;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chaos;
+mod client_flow;
 mod idempotency;
 mod journey;
 mod kubernetes;

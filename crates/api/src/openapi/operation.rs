@@ -22,6 +22,8 @@ pub struct Operation {
     /// Under `/api/v1` unless it begins there by itself.
     pub path: &'static str,
     pub access: Access,
+    /// Whether only a sign-in will do, and no API token.
+    signed_in: bool,
     summary: &'static str,
     query: Vec<(&'static str, Value)>,
     body: Option<Value>,
@@ -72,6 +74,7 @@ impl Operation {
             method,
             path,
             access: Access::Customer,
+            signed_in: false,
             summary,
             query: Vec::new(),
             body: None,
@@ -92,8 +95,20 @@ impl Operation {
         Self { access: Access::Administrator, ..self }
     }
 
-    /// An optional parameter of the query string.
-    pub fn query(mut self, name: &'static str, schema: Value) -> Self {
+    /// Not with an API token: it decides over the account itself.
+    pub fn signed_in(self) -> Self {
+        Self { signed_in: true, ..self }
+    }
+
+    /// An optional parameter of the query string. An empty one counts as not given: the empty text is a word of every
+    /// list, and none has a least length.
+    pub fn query(mut self, name: &'static str, mut schema: Value) -> Self {
+        if let Some(rules) = schema.as_object_mut() {
+            rules.remove("minLength");
+        }
+        if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+            words.push("".into());
+        }
         self.query.push((name, schema));
         self
     }
@@ -165,7 +180,7 @@ impl Operation {
             "operationId": self.operation_id(),
             "parameters": self.parameters(),
             "responses": self.responses(),
-            "security": if self.access == Access::Public { json!([]) } else { json!([{ "bearer": [] }]) },
+            "security": self.security(),
         });
         if self.access == Access::Administrator {
             operation["description"] = "For administrators.".into();
@@ -175,6 +190,18 @@ impl Operation {
                 json!({ "required": self.body_is_required, "content": { "application/json": { "schema": schema } } });
         }
         operation
+    }
+
+    /// Each way in: a sign-in, with the role that it needs, or an API token, with its scopes. The access test calls every
+    /// route by this word.
+    fn security(&self) -> Value {
+        let deed = if self.method == "get" { "read" } else { "write" };
+        let ways = match self.access {
+            Access::Public => return json!([]),
+            Access::Customer => [json!({ "bearer": [] }), json!({ "apiToken": [deed] })],
+            Access::Administrator => [json!({ "bearer": ["ADMINISTRATOR"] }), json!({ "apiToken": [deed, "admin"] })],
+        };
+        ways.into_iter().take(if self.signed_in { 1 } else { 2 }).collect()
     }
 
     /// `get-subscriptions-id`.
@@ -224,10 +251,8 @@ impl Operation {
         let mut statuses = self.refusals.clone();
         statuses.extend([400, 429, 503]);
         if self.access != Access::Public {
-            statuses.insert(401);
-        }
-        if self.access == Access::Administrator {
-            statuses.insert(403);
+            // The scopes of an API token may leave any deed out.
+            statuses.extend([401, 403]);
         }
         if self.path_names().next().is_some() {
             statuses.insert(404);

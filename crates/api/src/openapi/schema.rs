@@ -12,6 +12,13 @@ pub fn bounded(min: usize, max: usize) -> Value {
     json!({ "type": "string", "minLength": min, "maxLength": max })
 }
 
+/// A password to be set: 8 to 128 characters with a small and a large letter, a digit and one of `@$!%*?&`.
+pub fn new_password() -> Value {
+    let mut password = bounded(8, 128);
+    password["examples"] = json!(["Rahasia!1"]);
+    password
+}
+
 /// A text that follows a regular expression.
 pub fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })

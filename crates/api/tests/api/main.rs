@@ -1,5 +1,6 @@
 //! The customer's slice over a real database: every exchange of the contract, bad input, limits and failures.
 
+mod access;
 mod accounts;
 mod admin_billing;
 mod admin_subscriptions;
@@ -12,6 +13,8 @@ mod conditional;
 mod contract;
 mod credentials;
 mod cursors;
+mod defects;
+mod described;
 mod edge;
 mod google;
 mod impersonation;

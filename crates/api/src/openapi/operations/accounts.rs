@@ -2,7 +2,10 @@
 
 use crate::openapi::{
     operation::{Operation, delete, get, post, put},
-    schema::{all, bounded, date, email, flag, form, id, int, list, null, nullable, object, of, range, text, words},
+    schema::{
+        all, bounded, date, email, flag, form, id, int, list, new_password, null, nullable, object, of, range, text,
+        words,
+    },
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -17,7 +20,7 @@ fn second_factor() -> [(&'static str, serde_json::Value); 2] {
 fn signing_in() -> Vec<Operation> {
     let signed_in = || object(&[("user", of("User")), ("tokens", of("Tokens"))]);
     let new_account = form(
-        &[("name", bounded(2, 50)), ("email", email()), ("password", bounded(8, 128)), ("confirmPassword", text())],
+        &[("name", bounded(2, 50)), ("email", email()), ("password", new_password()), ("confirmPassword", text())],
         &[],
         true,
     );
@@ -47,10 +50,8 @@ fn signing_in() -> Vec<Operation> {
             .takes(form(&[("refreshToken", bounded(0, 200))], &[], false))
             .gives(object(&[("tokens", of("Tokens"))]))
             .refuses(&[401]),
-        post("/auth/logout", "Ends this session").gives(null()).refuses(&[403]),
-        get("/auth/me", "Who is signed in")
-            .gives(object(&[("user", of("User")), ("authenticated", flag())]))
-            .refuses(&[403]),
+        post("/auth/logout", "Ends this session").gives(null()).signed_in(),
+        get("/auth/me", "Who is signed in").gives(object(&[("user", of("User")), ("authenticated", flag())])),
     ]
 }
 
@@ -60,7 +61,7 @@ fn account() -> Vec<Operation> {
     let proven = object(&[("_count", counts), ("emailVerified", flag()), ("twoFactorEnabled", flag())]);
     let change = form(&[], &[("name", nullable(bounded(2, 50))), ("email", nullable(email()))], true);
     let new_password = form(
-        &[("currentPassword", bounded(1, 128)), ("newPassword", bounded(8, 128)), ("confirmNewPassword", text())],
+        &[("currentPassword", bounded(1, 128)), ("newPassword", new_password()), ("confirmNewPassword", text())],
         &[],
         true,
     );
@@ -73,26 +74,24 @@ fn account() -> Vec<Operation> {
         ("expiresAt", date()),
     ]);
     vec![
-        get("/auth/profile", "The caller's account").gives(all(&[with_change(), proven])).refuses(&[403]),
-        put("/auth/profile", "Changes name or address").may_take(change).gives(with_change()).refuses(&[403]),
+        get("/auth/profile", "The caller's account").gives(all(&[with_change(), proven])),
+        put("/auth/profile", "Changes name or address").may_take(change).gives(with_change()).signed_in(),
         post("/auth/change-password", "Sets a new password; every other session ends")
             .takes(new_password)
             .gives(null())
-            .refuses(&[403]),
-        delete("/auth/account", "Closes the account").gives(null()).refuses(&[403]),
+            .signed_in(),
+        delete("/auth/account", "Closes the account").gives(null()).signed_in(),
         get("/auth/sessions", "Where the caller is signed in")
             .gives(object(&[("sessions", list(session))]))
-            .refuses(&[403]),
-        delete("/auth/sessions", "Ends every session but this one")
-            .gives(object(&[("revoked", int())]))
-            .refuses(&[403]),
-        delete("/auth/sessions/{id}", "Ends one session").gives(null()).refuses(&[403]),
+            .signed_in(),
+        delete("/auth/sessions", "Ends every session but this one").gives(object(&[("revoked", int())])).signed_in(),
+        delete("/auth/sessions/{id}", "Ends one session").gives(null()).signed_in(),
     ]
 }
 
 fn proofs() -> Vec<Operation> {
     let link = || ("token", bounded(0, 200));
-    let reset = form(&[link(), ("newPassword", bounded(8, 128)), ("confirmNewPassword", text())], &[], true);
+    let reset = form(&[link(), ("newPassword", new_password()), ("confirmNewPassword", text())], &[], true);
     let set_up = object(&[("secret", text()), ("otpauthUrl", text())]);
     vec![
         post("/auth/forgot-password", "Mails a link to set a new password, where there is such an account")
@@ -107,16 +106,16 @@ fn proofs() -> Vec<Operation> {
             .public()
             .takes(form(&[link()], &[], true))
             .gives(null()),
-        post("/auth/resend-verification", "Mails another link that verifies the address").gives(null()).refuses(&[403]),
-        post("/auth/2fa/setup", "A secret for an authenticator app").gives(set_up).refuses(&[403]),
+        post("/auth/resend-verification", "Mails another link that verifies the address").gives(null()).signed_in(),
+        post("/auth/2fa/setup", "A secret for an authenticator app").gives(set_up).signed_in(),
         post("/auth/2fa/confirm", "Switches two-factor sign-in on")
             .takes(form(&[("otp", bounded(0, 64))], &[], true))
             .gives(object(&[("recoveryCodes", list(text()))]))
-            .refuses(&[403]),
+            .signed_in(),
         post("/auth/2fa/disable", "Switches two-factor sign-in off, with a code")
             .takes(form(&[], &second_factor(), true))
             .gives(null())
-            .refuses(&[403]),
+            .signed_in(),
     ]
 }
 
@@ -127,14 +126,12 @@ fn tokens() -> Vec<Operation> {
     };
     let wish = form(&[("name", bounded(1, 50)), ("scopes", scopes()), ("expiresInDays", range(1, 365))], &[], true);
     vec![
-        get("/auth/api-tokens", "The caller's API tokens")
-            .gives(object(&[("apiTokens", list(token()))]))
-            .refuses(&[403]),
+        get("/auth/api-tokens", "The caller's API tokens").gives(object(&[("apiTokens", list(token()))])).signed_in(),
         post("/auth/api-tokens", "Makes an API token, shown this once")
             .takes(wish)
             .creates()
             .gives(object(&[("apiToken", token()), ("token", text())]))
-            .refuses(&[403]),
-        delete("/auth/api-tokens/{id}", "Ends an API token").gives(null()).refuses(&[403]),
+            .signed_in(),
+        delete("/auth/api-tokens/{id}", "Ends an API token").gives(null()).signed_in(),
     ]
 }

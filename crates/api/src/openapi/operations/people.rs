@@ -7,8 +7,8 @@ use crate::{
     openapi::{
         operation::{Operation, delete, get, patch, post, put},
         schema::{
-            all, bounded, counted_pages, date, email, flag, form, id, int, list, loose_flag, nullable, object, of,
-            text, words,
+            all, bounded, counted_pages, date, email, flag, form, id, int, list, loose_flag, new_password, nullable,
+            object, of, text, words,
         },
     },
     routes::admin::users::impersonate::REASON_MIN,
@@ -26,13 +26,12 @@ pub fn operations() -> Vec<Operation> {
     let changed = || object(&[&named()[..], &[("isActive", flag()), ("updatedAt", date())]].concat());
     let reason = || ("reason", nullable(bounded(0, REASON_MAX)));
     let why = || form(&[], &[reason()], false);
-    let password = || bounded(8, 128);
     let new = form(
-        &[("name", bounded(2, 100)), ("email", email()), ("password", password())],
+        &[("name", bounded(2, 100)), ("email", email()), ("password", new_password())],
         &[("role", nullable(role())), ("isActive", loose_flag()), reason()],
         true,
     );
-    let change = form(
+    let mut change = form(
         &[],
         &[
             ("name", nullable(bounded(2, 100))),
@@ -43,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
         ],
         true,
     );
+    change["minProperties"] = 1.into();
     vec![
         get("/admin/users", "All accounts, newest first")
             .admin()
@@ -68,7 +68,7 @@ pub fn operations() -> Vec<Operation> {
             ])),
         patch("/admin/users/{id}/password", "Sets another password for somebody")
             .admin()
-            .takes(form(&[("newPassword", password())], &[reason()], true))
+            .takes(form(&[("newPassword", new_password())], &[reason()], true))
             .gives(changed()),
         patch("/admin/users/{id}/toggle-status", "Switches an account off, or on again")
             .admin()
