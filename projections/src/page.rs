@@ -55,6 +55,13 @@ impl<T> Page<T> {
         Self { rows, total, page: request.page, limit: request.limit }
     }
 
+    /// One page of rows that are all here already.
+    pub fn among(request: PageRequest, all: Vec<T>) -> Self {
+        let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+        let (before, limit) = (usize::try_from(request.offset()).unwrap_or(usize::MAX), request.limit as usize);
+        Self::of(request, total, all.into_iter().skip(before).take(limit).collect())
+    }
+
     /// Pages in all; 0 when there are no rows.
     pub fn total_pages(&self) -> i64 {
         let limit = i64::from(self.limit.max(1));
@@ -76,6 +83,13 @@ mod tests {
         let wild = PageRequest::new(0, 5000);
         assert_eq!((wild.page(), wild.limit(), wild.offset()), (1, MAX_LIMIT, 0));
         assert_eq!(PageRequest::new(3, 20).offset(), 40);
+    }
+
+    #[test]
+    fn a_page_of_what_is_here_has_its_own_rows_only() {
+        let page = Page::among(PageRequest::new(2, 2), vec!['a', 'b', 'c']);
+        assert_eq!((page.rows, page.total, page.page), (vec!['c'], 3, 2));
+        assert!(Page::among(PageRequest::new(9, 2), vec!['a']).rows.is_empty());
     }
 
     #[test]
