@@ -6,6 +6,7 @@ pub mod balance;
 pub mod health;
 pub mod invoices;
 pub mod metrics;
+pub mod missing;
 pub mod openapi;
 pub mod services;
 pub mod status;
@@ -26,9 +27,12 @@ pub fn configure(app: &mut ServiceConfig) {
             scope("/api/v1")
                 .service(resource("/status").route(get().to(status::read::handle)))
                 .configure(openapi::configure)
+                .configure(missing::configure)
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(admin::users::configure)
+                .configure(admin::pods::configure)
+                .configure(admin::workers::configure)
                 .configure(balance::configure)
                 .configure(topups::configure)
                 .configure(transactions::configure)

@@ -1,8 +1,10 @@
 //! How rows look to clients: the contract's names, money as texts, instants with milliseconds.
 
 pub mod money;
+pub mod nodes;
 pub mod people;
 pub mod plans;
+pub mod pods;
 pub mod subscriptions;
 
 use minispod_kernel::Timestamp;
@@ -23,6 +25,14 @@ pub fn counted_pages<T>(page: &Page<T>) -> Value {
         "hasNext": i64::from(page.page) < page.total_pages(),
         "hasPrev": page.page > 1,
     })
+}
+
+/// [`pagination`] with what is around it: the nodes' way to say the same.
+pub fn pages_around<T>(page: &Page<T>) -> Value {
+    let mut view = pagination(page);
+    view["hasNext"] = (i64::from(page.page) < page.total_pages()).into();
+    view["hasPrev"] = (page.page > 1).into();
+    view
 }
 
 /// An instant that may be missing.

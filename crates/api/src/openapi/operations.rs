@@ -2,10 +2,13 @@
 
 pub mod accounts;
 pub mod catalogue;
+pub mod missing;
 pub mod money;
 pub mod people;
+pub mod pods;
 pub mod subscriptions;
 pub mod system;
+pub mod workers;
 
 use super::operation::Operation;
 
@@ -19,7 +22,10 @@ pub fn all() -> Vec<Group> {
         ("Services", "The catalogue", catalogue::operations()),
         ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
+        ("Pods", "Everybody's instances", pods::operations()),
+        ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
+        ("Not there yet", "Routes of the contract that answer 501", missing::operations()),
     ]
 }

@@ -1,3 +1,5 @@
 //! What only administrators may ask for.
 
+pub mod pods;
 pub mod users;
+pub mod workers;
