@@ -136,6 +136,13 @@ impl<T> Page<T> {
         Self { trail, ..Self::of(page, total, rows) }
     }
 
+    /// One page of rows that are all here already.
+    pub fn among(request: PageRequest, all: Vec<T>) -> Self {
+        let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+        let (before, limit) = (usize::try_from(request.offset()).unwrap_or(usize::MAX), request.limit as usize);
+        Self::of(request, total, all.into_iter().skip(before).take(limit).collect())
+    }
+
     /// Pages in all; 0 when there are no rows.
     pub fn total_pages(&self) -> i64 {
         let limit = i64::from(self.limit.max(1));
@@ -175,6 +182,13 @@ mod tests {
         assert_eq!(walked(&[5, 4]).trail, Some(Trail { next: None }));
         let numbered = Page::gathered(&PageRequest::new(1, 2).into(), 9, vec![At(5), At(4)]);
         assert_eq!(numbered.trail, None);
+    }
+
+    #[test]
+    fn a_page_of_what_is_here_has_its_own_rows_only() {
+        let page = Page::among(PageRequest::new(2, 2), vec!['a', 'b', 'c']);
+        assert_eq!((page.rows, page.total, page.page), (vec!['c'], 3, 2));
+        assert!(Page::among(PageRequest::new(9, 2), vec!['a']).rows.is_empty());
     }
 
     #[test]

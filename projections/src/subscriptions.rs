@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 pub use questions::{
     InstanceFilter, InstanceView, SubscriptionCounts, SubscriptionDetail, SubscriptionFilter, SubscriptionSort,
     SubscriptionView, count_by_plan, count_by_user, count_since, counts, counts_of_user, detail, find, find_many,
-    instance, instance_counts, instances, live_of, page, users_with_subscriptions,
+    instance, instance_counts, instances, known_instances, live_of, page, users_with_subscriptions,
 };
 pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 

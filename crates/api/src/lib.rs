@@ -6,6 +6,7 @@ pub mod call;
 pub mod caller;
 pub mod edge;
 pub mod error;
+pub mod fleet;
 pub mod input;
 pub mod limits;
 pub mod openapi;

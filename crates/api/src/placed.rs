@@ -130,6 +130,11 @@ impl Placed {
         view
     }
 
+    /// How it stands.
+    pub const fn status(&self) -> SubscriptionStatus {
+        self.now.status
+    }
+
     /// Events so far.
     pub const fn version(&self) -> i64 {
         self.version

@@ -7,6 +7,7 @@ pub mod dashboard;
 pub mod health;
 pub mod invoices;
 pub mod metrics;
+pub mod missing;
 pub mod openapi;
 pub mod plan_changes;
 pub mod services;
@@ -28,12 +29,15 @@ pub fn configure(app: &mut ServiceConfig) {
             scope("/api/v1")
                 .service(resource("/status").route(get().to(status::read::handle)))
                 .configure(openapi::configure)
+                .configure(missing::configure)
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(admin::users::configure)
                 .configure(admin::subscriptions::configure)
                 .configure(admin::billing::configure)
                 .service(resource("/billing/health").route(get().to(health::billing::handle)))
+                .configure(admin::pods::configure)
+                .configure(admin::workers::configure)
                 .configure(balance::configure)
                 .configure(dashboard::configure)
                 .configure(topups::configure)

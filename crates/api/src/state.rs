@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_auth::{AccessTokens, GoogleSignIn, Passwords};
-use minispod_domain::ports::Documents;
+use minispod_domain::ports::{Documents, fleet::Fleet};
 use minispod_kernel::{Clock, IdSource, Timestamp};
 use minispod_runtime::Dispatcher;
 use minispod_store::Store;
@@ -135,6 +135,8 @@ pub struct Parts {
     pub overrides: Arc<dyn AllowedOverrides>,
     /// Who checks Google's word; `None`: it is not taken here.
     pub google: Option<Arc<GoogleSignIn>>,
+    /// The live cluster; `None`: this process has no way to it.
+    pub fleet: Option<Arc<dyn Fleet>>,
     /// Beside Postgres and the projections, which the api asks itself.
     pub probes: Vec<Arc<dyn Probe>>,
     pub metrics: PrometheusHandle,
@@ -180,6 +182,7 @@ pub struct AppState {
     pub documents: Arc<dyn Documents>,
     pub overrides: Arc<dyn AllowedOverrides>,
     pub google: Option<Arc<GoogleSignIn>>,
+    pub fleet: Option<Arc<dyn Fleet>>,
     pub probes: Vec<Arc<dyn Probe>>,
     pub metrics: PrometheusHandle,
     pub next_count: NextCount,
@@ -221,6 +224,7 @@ impl AppState {
             documents: parts.documents,
             overrides: parts.overrides,
             google: parts.google,
+            fleet: parts.fleet,
             probes: parts.probes,
             metrics: parts.metrics,
             next_count: NextCount::default(),

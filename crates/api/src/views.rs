@@ -1,9 +1,11 @@
 //! How rows look to clients: the contract's names, money as texts, instants with milliseconds.
 
 pub mod money;
+pub mod nodes;
 pub mod people;
 pub mod plan_changes;
 pub mod plans;
+pub mod pods;
 pub mod subscriptions;
 
 use minispod_kernel::Timestamp;
@@ -54,6 +56,14 @@ pub fn turned_pages<T>(page: &Page<T>) -> Value {
 /// `{startDate, endDate}` of what was counted; null where it is open.
 pub fn period(span: &Span) -> Value {
     json!({ "startDate": instant(span.from), "endDate": instant(span.last()) })
+}
+
+/// [`pagination`] with what is around it: the nodes' way to say the same.
+pub fn pages_around<T>(page: &Page<T>) -> Value {
+    let mut view = pagination(page);
+    view["hasNext"] = (i64::from(page.page) < page.total_pages()).into();
+    view["hasPrev"] = (page.page > 1).into();
+    view
 }
 
 /// An instant that may be missing.

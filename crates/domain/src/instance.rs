@@ -83,6 +83,8 @@ pub enum InstanceCommand {
     },
     Start,
     Restart,
+    /// Deploys again, over the volume that was kept, what was deleted.
+    Redeploy,
     Delete {
         purge_volume: bool,
     },
@@ -137,6 +139,7 @@ impl Aggregate for Instance {
             InstanceCommand::Stop => asked.stop(occurred_at),
             InstanceCommand::Start => asked.start(occurred_at),
             InstanceCommand::Restart => asked.restart(occurred_at),
+            InstanceCommand::Redeploy => asked.redeploy(occurred_at),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordApplied { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
@@ -204,6 +207,19 @@ impl Asked {
                 let (spec, generation) = (self.spec.clone(), self.next());
                 Ok(vec![InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }])
             }
+        }
+    }
+
+    /// Only what is gone, and only while there is its volume: what still goes is waited for, and without its data it
+    /// would be another instance. Starting never does this by itself, so nothing comes back unasked.
+    fn redeploy(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        match self.phase {
+            Phase::Deleted { purged: false } => {
+                let (spec, generation) = (self.spec.clone(), self.next());
+                Ok(vec![InstanceEvent::InstanceStartRequested { spec, generation, occurred_at }])
+            }
+            _ if self.is_gone() => Err(InstanceRefusal::Deleted),
+            _ => Err(InstanceRefusal::WrongState),
         }
     }
 
@@ -383,6 +399,21 @@ pub(crate) mod tests {
             given::<Instance>(past.clone()).when(command).then_refused(InstanceRefusal::Deleted);
         }
         given::<Instance>(past).when(report_ready(1)).then_refused(InstanceRefusal::Stale);
+    }
+
+    #[test]
+    fn a_deleted_instance_is_deployed_again_only_over_its_kept_volume() {
+        let gone = |purged| vec![provisioned(), ready(1), deletion_requested(2, purged), deleted(2, purged)];
+        let started = InstanceEvent::InstanceStartRequested { spec: spec("s"), generation: 3, occurred_at: noon() };
+        given::<Instance>(gone(false)).when(InstanceCommand::Redeploy).then(vec![started.clone()]);
+        given::<Instance>([gone(false), vec![started]].concat())
+            .when(InstanceCommand::Redeploy)
+            .then_refused(InstanceRefusal::WrongState);
+        given::<Instance>(gone(true)).when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::Deleted);
+        given::<Instance>(vec![provisioned(), ready(1), deletion_requested(2, false)])
+            .when(InstanceCommand::Redeploy)
+            .then_refused(InstanceRefusal::Deleted);
+        given_nothing::<Instance>().when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::NotFound);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the domain's reactors need from the world, as traits that the outer rooms implement.
 
+pub mod fleet;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

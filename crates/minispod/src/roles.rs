@@ -6,14 +6,16 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_api::{Allowance, ApiConfig, AppState};
 use minispod_auth::{AccessTokens, Passwords};
 use minispod_billing::{NotificationVerifier, PaymentPages, ServerKey};
+use minispod_domain::ports::fleet::Fleet;
 use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use minispod_messaging::{ConnectError, Nats, NatsConfig, TopologyError, topology};
-use minispod_provisioner::{Cluster, catalog};
+use minispod_provisioner::catalog;
 use minispod_runtime::{
     Dispatcher, PolicyReactor, ReactorOptions, Visibility,
     hints::{Hints, NatsHints, SilentHints},
     projector, reactors, relay, timers,
 };
+use minispod_standins::cluster::SimulatedCluster;
 use minispod_store::{Store, StoreConfig, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -247,7 +249,7 @@ pub async fn start_all(
     parts: &Parts,
     listener: TcpListener,
     status: doors::StandIns,
-    simulated: Option<Arc<dyn Cluster>>,
+    simulated: Option<Arc<SimulatedCluster>>,
     shutdown: CancellationToken,
 ) -> Result<RunningRoles, RoleError> {
     let mut running = RunningRoles { tasks: JoinSet::new(), stop: shutdown.child_token() };
@@ -297,7 +299,7 @@ async fn start(
     role: Role,
     listener: Option<TcpListener>,
     status: &doors::StandIns,
-    simulated: Option<Arc<dyn Cluster>>,
+    simulated: Option<Arc<SimulatedCluster>>,
 ) -> Result<(), RoleError> {
     let (name, stop) = (role.name(), running.stop.clone());
     let nats = parts.nats(name).await?;
@@ -347,7 +349,8 @@ async fn start(
                 Some(listener) => listener,
                 None => listen(&parts.config)?,
             };
-            let state = api_state(parts, nats, status, stop)?;
+            let fleet = wiring::fleet(&parts.config, simulated).await;
+            let state = api_state(parts, nats, status, fleet, stop)?;
             let server = minispod_api::serve(state, listener).map_err(RoleError::Serve)?;
             running.tasks.spawn(async move { (name, server.await.map_err(RoleError::Serve)) });
         }
@@ -399,6 +402,7 @@ fn api_state(
     parts: &Parts,
     nats: Nats,
     status: &doors::StandIns,
+    fleet: Option<Arc<dyn Fleet>>,
     stop: CancellationToken,
 ) -> Result<AppState, RoleError> {
     let config = &parts.config;
@@ -423,6 +427,7 @@ fn api_state(
         documents: wiring::documents(config, &parts.store),
         overrides: Arc::new(wiring::CatalogOverrides),
         google: wiring::google(config, &parts.clock)?,
+        fleet,
         probes: vec![Arc::new(wiring::NatsProbe(nats))],
         metrics: parts.metrics.clone(),
         shutdown: stop,

@@ -9,13 +9,14 @@ use minispod_billing::{
     Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
     midtrans::ReturnUrls, reactor::SNAP_CREATE,
 };
-use minispod_domain::ports::{Documents, People, Reactor, Secrets};
+use minispod_domain::ports::{Documents, People, Reactor, Secrets, fleet::Fleet};
 use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
 use minispod_provisioner::{Cluster, KubeCluster, KubeConnection, ProvisionerReactor, ReactorSettings, catalog};
 use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
+use minispod_standins::cluster::SimulatedCluster;
 use minispod_store::Store;
 
 use crate::{
@@ -128,21 +129,40 @@ pub fn google(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Goog
 }
 
 /// The configured cluster; `simulated` is used when there is none.
-pub async fn cluster(config: &Config, simulated: Option<Arc<dyn Cluster>>) -> Result<Arc<dyn Cluster>, RoleError> {
+pub async fn cluster(config: &Config, simulated: Option<Arc<SimulatedCluster>>) -> Result<Arc<dyn Cluster>, RoleError> {
     match (config.cluster.kind, simulated) {
-        (ClusterKind::Kubernetes, _) => {
-            let file = (!config.cluster.kubeconfig.is_empty()).then(|| config.cluster.kubeconfig.clone().into());
-            let cluster = KubeCluster::connect(&KubeConnection::new(file))
-                .await
-                .map_err(|source| RoleError::Part { what: "the cluster", source: Box::new(source) })?;
-            Ok(Arc::new(cluster))
-        }
+        (ClusterKind::Kubernetes, _) => Ok(Arc::new(kubernetes(config).await?)),
         (ClusterKind::Simulated, Some(cluster)) => Ok(cluster),
         (ClusterKind::Simulated, None) => {
             tracing::warn!("the cluster is SIMULATED: no container runs");
-            Ok(Arc::new(minispod_standins::cluster::SimulatedCluster::new(Arc::new(minispod_kernel::SystemClock))))
+            Ok(Arc::new(SimulatedCluster::new(Arc::new(minispod_kernel::SystemClock))))
         }
     }
+}
+
+/// The live cluster as the api asks it; `None` when this process has no way to it. A simulated one is there only for the
+/// process that runs it, and an api without rights in the cluster serves everything else.
+pub async fn fleet(config: &Config, simulated: Option<Arc<SimulatedCluster>>) -> Option<Arc<dyn Fleet>> {
+    match config.cluster.kind {
+        ClusterKind::Simulated => simulated.map(|cluster| cluster as Arc<dyn Fleet>),
+        ClusterKind::Kubernetes => match kubernetes(config).await {
+            Ok(cluster) => Some(Arc::new(cluster)),
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::operations::chain(&error),
+                    "the api has no connection to the cluster: live views of it are refused"
+                );
+                None
+            }
+        },
+    }
+}
+
+async fn kubernetes(config: &Config) -> Result<KubeCluster, RoleError> {
+    let file = (!config.cluster.kubeconfig.is_empty()).then(|| config.cluster.kubeconfig.clone().into());
+    KubeCluster::connect(&KubeConnection::new(file))
+        .await
+        .map_err(|source| RoleError::Part { what: "the cluster", source: Box::new(source) })
 }
 
 /// The provisioner reactor.

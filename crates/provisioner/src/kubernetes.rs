@@ -1,8 +1,11 @@
 //! A real cluster through the Kubernetes API.
 
 mod apply;
+mod drain;
 mod failures;
+mod fleet;
 mod look;
+mod nodes;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
@@ -20,6 +23,7 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use metrics::counter;
+use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -276,6 +280,12 @@ impl Cluster for KubeCluster {
             Ok(None) | Err(_) => Ok(false),
         }
     }
+}
+
+/// When an object was made.
+fn instant(object: &impl ResourceExt) -> Timestamp {
+    let made = object.creation_timestamp().map_or(0, |time| time.0.as_millisecond());
+    Timestamp::from_unix_millis(made)
 }
 
 /// Selects everything of ours.

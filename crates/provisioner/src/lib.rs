@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod contract;
 pub mod credentials;
 pub mod kubernetes;
+pub mod log_lines;
 pub mod names;
 pub mod options;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod watch;
 
 pub use cluster::{Cluster, ClusterError};
 pub use kubernetes::{KubeCluster, KubeConnection};
+pub use minispod_domain::ports::fleet;
 pub use options::{PlanOptions, Tls};
 pub use plan::{Plan, PlanError, plan};
 pub use reactor::{ProvisionerReactor, ReactorSettings};

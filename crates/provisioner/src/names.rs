@@ -62,6 +62,11 @@ pub fn customer_labels(customer: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(MANAGED_BY.to_owned(), MANAGED_BY_US.to_owned()), (CUSTOMER.to_owned(), customer.to_owned())])
 }
 
+/// Whether a namespace of these labels is one of a customer's.
+pub fn is_customers(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(MANAGED_BY).is_some_and(|by| by == MANAGED_BY_US) && labels.contains_key(CUSTOMER)
+}
+
 /// Labels of what belongs to one instance.
 pub fn instance_labels(spec: &InstanceSpec) -> BTreeMap<String, String> {
     let mut labels = customer_labels(&spec.user_id);
@@ -100,6 +105,14 @@ pub fn is_variable(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_namespaces_with_a_customer_are_a_customers() {
+        assert!(is_customers(&customer_labels("ani")));
+        let ours = BTreeMap::from([(MANAGED_BY.to_owned(), MANAGED_BY_US.to_owned())]);
+        let theirs = BTreeMap::from([(CUSTOMER.to_owned(), "ani".to_owned())]);
+        assert!(!is_customers(&ours) && !is_customers(&theirs) && !is_customers(&BTreeMap::new()));
+    }
 
     #[test]
     fn labels_and_variables_are_checked() {

@@ -4,9 +4,11 @@
 //! as the real one (`minispod_provisioner::contract`).
 
 mod control;
+mod fleet;
 #[cfg(test)]
 mod life;
 mod objects;
+mod sights;
 
 use std::{
     net::SocketAddr,

@@ -134,12 +134,25 @@ fn reason_text(reason: &CancelReason) -> String {
 }
 
 fn fold_instance(rows: &mut Rows<InstanceRow>, id: &str, event: &InstanceEvent) {
-    let at = minispod_kernel::Event::occurred_at(event);
-    if let InstanceEvent::InstanceProvisionRequested { spec, generation, .. } = event {
-        rows.put(provisioned(id, spec, *generation, at));
-        return;
+    if let Some(row) = InstanceRow::after(rows.get(id).cloned(), id, event) {
+        rows.put(row);
     }
-    let Some(row) = rows.edit(id) else { return };
+}
+
+impl InstanceRow {
+    /// The row after `event`: `row` is the one before it, `None` before the instance was asked for.
+    pub fn after(row: Option<Self>, id: &str, event: &InstanceEvent) -> Option<Self> {
+        let at = minispod_kernel::Event::occurred_at(event);
+        if let InstanceEvent::InstanceProvisionRequested { spec, generation, .. } = event {
+            return Some(provisioned(id, spec, *generation, at));
+        }
+        let mut row = row?;
+        follow(&mut row, event, at);
+        Some(row)
+    }
+}
+
+fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
     match event {
         InstanceEvent::InstanceObjectsApplied { .. } => applied(row, event),
         InstanceEvent::InstanceReady { external_url, .. } => {

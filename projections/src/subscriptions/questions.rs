@@ -268,6 +268,8 @@ pub struct InstanceFilter {
     pub status: Option<InstanceStatus>,
     pub offering: Option<String>,
     pub user_id: Option<String>,
+    /// Only these.
+    pub ids: Option<Vec<String>>,
 }
 
 impl InstanceFilter {
@@ -282,6 +284,9 @@ impl InstanceFilter {
         }
         if let Some(user_id) = &self.user_id {
             conditions.and().push("t.user_id = ").push_bind(user_id.clone());
+        }
+        if let Some(ids) = &self.ids {
+            conditions.and().push("t.id = ANY(").push_bind(ids.clone()).push(")");
         }
     }
 }
@@ -307,9 +312,18 @@ pub async fn instance(pool: &PgPool, id: &str) -> Result<Option<InstanceView>, P
     row_of(pool, "instances", query).await
 }
 
-/// How many instances stand in each state.
-pub async fn instance_counts(pool: &PgPool) -> Result<Vec<(String, i64)>, ProjectionError> {
-    sqlx::query_as("SELECT status, count(*) FROM read.instances GROUP BY status ORDER BY status")
+/// How many of the instances asked for stand in each state.
+pub async fn instance_counts(pool: &PgPool, filter: &InstanceFilter) -> Result<Vec<(String, i64)>, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT t.status, count(*) FROM read.instances t");
+    filter.narrow(&mut query);
+    query.push(" GROUP BY t.status ORDER BY t.status");
+    query.build_query_as().fetch_all(pool).await.map_err(database("instances"))
+}
+
+/// Which of `ids` are instances, deleted ones too.
+pub async fn known_instances(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, ProjectionError> {
+    sqlx::query_scalar("SELECT id FROM read.instances WHERE id = ANY($1)")
+        .bind(ids)
         .fetch_all(pool)
         .await
         .map_err(database("instances"))

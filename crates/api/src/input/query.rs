@@ -160,7 +160,8 @@ impl Query {
         if self.faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.faults)) }
     }
 
-    fn number(&mut self, name: &str, max: u32) -> Option<u32> {
+    /// A whole number from 1 to `max`, when given.
+    pub fn number(&mut self, name: &str, max: u32) -> Option<u32> {
         let text = self.given(name)?;
         let number = text.parse::<u32>().ok().filter(|number| (1..=max).contains(number));
         if number.is_none() {

@@ -31,6 +31,8 @@ pub struct Operation {
     status: u16,
     data: Data,
     refusals: BTreeSet<u16>,
+    /// There is no success yet.
+    missing: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +84,7 @@ impl Operation {
             status: 200,
             data: Data::Json(json!({})),
             refusals: BTreeSet::new(),
+            missing: false,
         }
     }
 
@@ -166,6 +169,16 @@ impl Operation {
         self
     }
 
+    /// Every answer is a refusal: it is not built yet.
+    pub fn missing(self) -> Self {
+        Self { missing: true, ..self }.refuses(&[501])
+    }
+
+    /// Whether it is not built yet.
+    pub const fn is_missing(&self) -> bool {
+        self.missing
+    }
+
     /// The whole path.
     pub fn full_path(&self) -> String {
         let is_elsewhere = self.path.starts_with("/health") || self.path == "/metrics";
@@ -239,7 +252,7 @@ impl Operation {
                 json!({ "description": "Done", "content": { "application/json": { "schema": envelope } } })
             }
         };
-        let mut responses = json!({ self.status.to_string(): success });
+        let mut responses = if self.missing { json!({}) } else { json!({ self.status.to_string(): success }) };
         for status in self.every_refusal() {
             responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
         }

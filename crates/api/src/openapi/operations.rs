@@ -4,11 +4,14 @@ pub mod accounts;
 pub mod admin_billing;
 pub mod admin_subscriptions;
 pub mod catalogue;
+pub mod missing;
 pub mod money;
 pub mod people;
 pub mod plan_changes;
+pub mod pods;
 pub mod subscriptions;
 pub mod system;
+pub mod workers;
 
 use super::operation::Operation;
 
@@ -24,8 +27,11 @@ pub fn all() -> Vec<Group> {
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
         ("Plan changes", "Moving a subscription to another plan", plan_changes::operations()),
         ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),
+        ("Pods", "Everybody's instances", pods::operations()),
+        ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("Billing of all", "Everybody's money", admin_billing::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
+        ("Not there yet", "Routes of the contract that answer 501", missing::operations()),
     ]
 }

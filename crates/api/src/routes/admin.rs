@@ -1,8 +1,10 @@
 //! What only administrators may ask for.
 
 pub mod billing;
+pub mod pods;
 pub mod subscriptions;
 pub mod users;
+pub mod workers;
 
 use std::collections::BTreeMap;
 

@@ -100,7 +100,7 @@ fn custom_config(overrides: &[String]) -> Value {
 }
 
 /// One instance (`Inst`). `credentials` names cluster objects, as it always has; secrets are elsewhere.
-fn instance(row: &InstanceRow) -> Value {
+pub(super) fn instance(row: &InstanceRow) -> Value {
     json!({
         "id": row.id,
         "subscriptionId": row.subscription_id,

@@ -26,7 +26,7 @@ use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords
 use minispod_billing::{NotificationVerifier, ServerKey};
 use minispod_domain::{
     AnyCommand, CommandRequest, PlanCommand, TopUpCommand, UserCommand, policies,
-    ports::{Documents, LinkKind, PortError},
+    ports::{Documents, LinkKind, PortError, fleet::Fleet},
 };
 use minispod_events::{Capacity, Event, Fact, PlanDetails, Role};
 use minispod_kernel::{Actor, InsSeq, ManualClock, Rupiah, SystemIds, Timestamp};
@@ -222,6 +222,17 @@ pub async fn open_with_google(
     over(state, world).await
 }
 
+/// Opens a world with a cluster behind it.
+pub async fn open_with_fleet(
+    fleet: Arc<dyn Fleet>,
+) -> World<
+    impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
+> {
+    let (mut state, world) = ground(|_| {}).await;
+    state.fleet = Some(fleet);
+    over(state, world).await
+}
+
 async fn over(
     state: AppState,
     world: World<()>,
@@ -272,6 +283,7 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
         documents: Arc::new(Papers),
         overrides: Arc::new(Overrides),
         google: None,
+        fleet: None,
         probes: Vec::new(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         shutdown: shutdown.clone(),

@@ -8,7 +8,6 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use minispod_localservers::{Nats as NatsServer, NatsOptions, Places, Postgres, PostgresOptions};
-use minispod_provisioner::Cluster;
 use minispod_standins::{
     cluster::{ClusterControl, SimulatedCluster},
     midtrans, smtp,
@@ -72,8 +71,8 @@ impl Local {
     }
 
     /// The simulated cluster behind the port, when there is no real one.
-    pub(super) fn cluster(&self) -> Option<Arc<dyn Cluster>> {
-        self.simulated.clone().map(|cluster| cluster as Arc<dyn Cluster>)
+    pub(super) fn cluster(&self) -> Option<Arc<SimulatedCluster>> {
+        self.simulated.clone()
     }
 
     /// Ends the stand-ins.

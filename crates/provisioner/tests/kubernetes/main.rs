@@ -1,6 +1,8 @@
 //! The provisioner against a real control plane; one for the run, one customer per test.
 
 mod bench;
+mod fleet;
 mod guards;
+mod kubelet;
 mod life;
 mod objects;

@@ -10,22 +10,26 @@ use minispod_provisioner::{
 use serde_json::{Value, json};
 
 /// Kind, namespace (empty for cluster-wide ones) and name.
-type Key = (String, String, String);
+pub(super) type Key = (String, String, String);
 
 /// More than any demonstration needs; keeps a runaway client from filling the memory.
 const OBJECTS_MAX: usize = 100_000;
-const WORKLOAD: &str = "Deployment";
+pub(super) const WORKLOAD: &str = "Deployment";
 const CLAIM: &str = "PersistentVolumeClaim";
 
 #[derive(Default)]
 pub(super) struct Objects {
-    kept: BTreeMap<Key, Value>,
+    pub(super) kept: BTreeMap<Key, Value>,
     /// When a workload's pods were made.
-    since: BTreeMap<Key, Timestamp>,
+    pub(super) since: BTreeMap<Key, Timestamp>,
+    /// When an object was first taken.
+    pub(super) born: BTreeMap<Key, Timestamp>,
     /// Workloads whose image is not to be had, with the generation that fails.
     failing: BTreeSet<(Key, u32)>,
     pub(super) fail_next: u32,
     pub(super) unreachable: bool,
+    /// The node takes no new pods.
+    pub(super) closed: bool,
 }
 
 impl Objects {
@@ -42,6 +46,7 @@ impl Objects {
                 self.start(&key, object, now);
             }
         }
+        self.born.entry(key.clone()).or_insert(now);
         self.kept.insert(key, object.clone());
         Ok(())
     }
@@ -71,10 +76,15 @@ impl Objects {
         let keys: Vec<Key> =
             self.of(target).map(|(key, _)| key.clone()).filter(|key| purge || key.0 != CLAIM).collect();
         for key in keys {
-            self.kept.remove(&key);
-            self.since.remove(&key);
-            self.failing.retain(|(failing, _)| *failing != key);
+            self.forget(&key);
         }
+    }
+
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.kept.remove(key);
+        self.since.remove(key);
+        self.born.remove(key);
+        self.failing.retain(|(failing, _)| failing != key);
     }
 
     /// Workloads whose pods were made before `ready_before` (Unix milliseconds) are ready.
@@ -161,15 +171,15 @@ fn key_of(object: &Value) -> Result<Key, ClusterError> {
     Ok((kind, text(&object["metadata"]["namespace"]).unwrap_or_default(), name))
 }
 
-fn replicas(workload: &Value) -> u32 {
+pub(super) fn replicas(workload: &Value) -> u32 {
     workload["spec"]["replicas"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }
 
-fn generation(workload: &Value) -> u32 {
+pub(super) fn generation(workload: &Value) -> u32 {
     let annotation = workload["metadata"]["annotations"][names::GENERATION].as_str();
     annotation.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-fn component(workload: &Value) -> &str {
+pub(super) fn component(workload: &Value) -> &str {
     workload["spec"]["selector"]["matchLabels"][names::COMPONENT].as_str().unwrap_or_default()
 }

@@ -16,8 +16,8 @@ const SECRETS_FROM_OUTSIDE: &[&str] = &[
     "minispod-owner",
     "minispod-nats",
 ];
-/// The one identity that may hold a token.
-const KNOWN_TO_CLUSTER: &str = "minispod-provisioner";
+/// The identities that may hold a token.
+const KNOWN_TO_CLUSTER: &[&str] = &["minispod-api", "minispod-provisioner"];
 
 /// Everything that is not as promised.
 pub fn complaints(folder: &str, documents: &[Value]) -> Vec<String> {
@@ -66,7 +66,10 @@ impl Pods<'_> {
         let account = text(self.spec, &["serviceAccountName"]);
         demand(exists(documents, "ServiceAccount", account), "runs as an identity that is not here");
         let has_token = at(self.spec, &["automountServiceAccountToken"]) != Some(&false.into());
-        demand(has_token == (account == KNOWN_TO_CLUSTER), "holds a token it needs not, or lacks the one it needs");
+        demand(
+            has_token == KNOWN_TO_CLUSTER.contains(&account),
+            "holds a token it needs not, or lacks the one it needs",
+        );
         for container in at(self.spec, &["containers"]).and_then(Value::as_sequence).into_iter().flatten() {
             let closed = |path: &[&str], value: bool| at(container, path) == Some(&value.into());
             demand(closed(&["securityContext", "allowPrivilegeEscalation"], false), "may gain privileges");

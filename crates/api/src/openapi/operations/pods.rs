@@ -1,0 +1,162 @@
+//! Operations on everybody's instances.
+
+use serde_json::Value;
+
+use crate::{
+    openapi::{
+        operation::{Operation, delete, get, post},
+        schema::{
+            all, any, bounded, date, flag, form, id, int, list, loose_flag, nullable, object, of, pages, range, text,
+            texts, words,
+        },
+    },
+    routes::admin::pods::action::ACTIONS,
+};
+
+pub fn operations() -> Vec<Operation> {
+    let owner = || nullable(of("UserMini"));
+    vec![
+        get("/admin/pods", "All instances, newest first; deleted ones only when asked for")
+            .admin()
+            .paged()
+            .query("status", statuses())
+            .query("serviceName", bounded(1, 64))
+            .query("userId", bounded(1, 64))
+            .query("workerNode", bounded(1, 253))
+            .gives(object(&[("pods", list(pod())), ("statistics", statistics()), ("pagination", pages())])),
+        get("/admin/pods/stats", "The instances in numbers").admin().gives(object(&[
+            ("total", int()),
+            ("byStatus", any()),
+            ("summary", summary()),
+            ("timestamp", date()),
+        ])),
+        get("/admin/pods/debug", "The cluster beside the read models").admin().gives(object(&[
+            ("kubernetesConnection", any()),
+            ("namespaces", any()),
+            ("deployments", any()),
+            ("databasePods", any()),
+        ])),
+        get("/admin/pods/orphaned", "Workloads in customers' namespaces that belong to no instance")
+            .admin()
+            .gives(object(&[("orphanedPods", list(orphan())), ("summary", any()), ("simulated", flag())])),
+        delete("/admin/pods/orphaned", "Deletes workloads that belong to no instance; volumes are kept")
+            .admin()
+            .takes(form(
+                &[("confirm", loose_flag())],
+                &[("namespaces", nullable(list(text()))), ("deployments", nullable(list(any())))],
+                false,
+            ))
+            .gives(object(&[
+                ("cleanupResults", any()),
+                ("summary", any()),
+                ("remaining", int()),
+                ("simulated", flag()),
+            ])),
+        delete("/admin/pods/orphaned/{deploymentName}/{namespace}", "Deletes one workload that belongs to no instance")
+            .admin()
+            .takes(form(&[("confirm", loose_flag())], &[], false))
+            .gives(object(&[
+                ("deploymentName", text()),
+                ("namespace", text()),
+                ("cleanupResults", any()),
+                ("summary", any()),
+                ("message", text()),
+                ("simulated", flag()),
+            ])),
+        get("/admin/pods/{id}/logs", "What the program of one instance printed last")
+            .admin()
+            .query("lines", range(1, 1_000))
+            .query("since", date())
+            .query("timestamps", words(&["true", "false"]))
+            .gives(object(&[
+                ("logs", text()),
+                ("podName", text()),
+                ("timestamp", date()),
+                ("owner", owner()),
+                ("service", object(&[("name", text()), ("displayName", text())])),
+                ("simulated", flag()),
+            ])),
+        get("/admin/pods/{id}", "One instance with all about it").admin().gives(pod()),
+        post("/admin/pods/{id}/restart", "A new pod over the same data; what was stopped stays stopped")
+            .admin()
+            .may_take(form(&[], &[], false))
+            .gives(object(&[
+                ("id", id()),
+                ("podName", text()),
+                ("status", statuses()),
+                ("message", text()),
+                ("restartedAt", date()),
+                ("owner", owner()),
+                ("service", nullable(of("Service"))),
+                ("restartDetails", any()),
+            ])),
+        delete("/admin/pods/{id}", "Deletes the workload and keeps the volume; the action `start` brings it back")
+            .admin()
+            .may_take(form(&[], &[], false))
+            .gives(object(&[
+                ("id", id()),
+                ("podName", text()),
+                ("message", text()),
+                ("deletedAt", date()),
+                ("owner", owner()),
+                ("service", nullable(of("Service"))),
+            ])),
+        post("/admin/pods/{id}/action", "Restarts, stops, starts or deletes one instance")
+            .admin()
+            .takes(form(&[("action", words(&ACTIONS))], &[], false))
+            .gives(object(&[
+                ("podId", id()),
+                ("podName", text()),
+                ("owner", owner()),
+                ("result", object(&[("action", text()), ("message", text()), ("timestamp", date())])),
+                ("status", real_time()),
+            ]))
+            .refuses(&[501]),
+    ]
+}
+
+fn orphan() -> Value {
+    object(&[
+        ("deploymentName", text()),
+        ("namespace", text()),
+        ("labels", texts()),
+        ("createdAt", date()),
+        ("replicas", int()),
+        ("readyReplicas", int()),
+        ("reason", text()),
+    ])
+}
+
+fn statuses() -> Value {
+    words(&["PENDING", "RUNNING", "FAILED", "UNKNOWN", "RESTARTING", "STOPPED", "RESETTING", "DELETED"])
+}
+
+fn summary() -> Value {
+    object(&["running", "pending", "failed", "stopped"].map(|name| (name, int())))
+}
+
+fn statistics() -> Value {
+    all(&[summary(), object(&[("total", int())])])
+}
+
+fn real_time() -> Value {
+    object(&[
+        ("status", statuses()),
+        ("replicas", object(&["desired", "ready", "available"].map(|name| (name, int())))),
+        ("pods", list(any())),
+        ("lastUpdated", date()),
+    ])
+}
+
+fn pod() -> Value {
+    let more = object(&[
+        ("podName", text()),
+        ("namespace", text()),
+        ("simulated", flag()),
+        ("realTimeStatus", real_time()),
+        ("workerNode", nullable(any())),
+        ("metrics", nullable(any())),
+        ("localAccess", nullable(any())),
+    ]);
+    all(&[of("Instance"), more])
+}

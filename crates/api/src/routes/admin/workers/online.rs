@@ -1,0 +1,12 @@
+//! `GET /admin/workers/online`: nodes that run and take new pods.
+
+use actix_web::web;
+use minispod_domain::ports::fleet::NodeStanding;
+
+use super::some;
+use crate::{answer::Result, caller::Caller, state::AppState};
+
+pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
+    let message = "Online workers retrieved successfully";
+    some(&state, &caller, message, |node| node.standing() == NodeStanding::Active).await
+}

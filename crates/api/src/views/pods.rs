@@ -1,0 +1,262 @@
+//! How instances look to administrators. Clients know no null in a pod's names and addresses: what there is not yet is
+//! the empty text.
+
+use minispod_kernel::Timestamp;
+use minispod_projections::{
+    catalogue::PlanRow,
+    subscriptions::{InstanceRow, InstanceStatus, InstanceView},
+    users::UserRow,
+};
+use serde_json::{Value, json};
+
+use super::{people, plans, subscriptions};
+
+/// An instance with who owns it and what was sold.
+#[derive(Debug, Clone)]
+pub struct Owned {
+    pub instance: InstanceView,
+    /// As the catalogue has it now.
+    pub plan: Option<PlanRow>,
+    pub owner: Option<UserRow>,
+}
+
+impl Owned {
+    /// `{id, name, email}`.
+    pub fn owner_view(&self) -> Value {
+        self.owner.as_ref().map_or(Value::Null, people::mini)
+    }
+
+    /// The whole plan (`SvcFull`).
+    pub fn service_view(&self) -> Value {
+        self.plan.as_ref().map_or(Value::Null, plans::full)
+    }
+
+    fn with_role(&self) -> Value {
+        let Some(owner) = &self.owner else { return Value::Null };
+        let mut view = people::mini(owner);
+        view["role"] = owner.role.as_str().into();
+        view
+    }
+
+    /// [`Self::with_role`] and `createdAt`.
+    fn since(&self) -> Value {
+        let mut view = self.with_role();
+        if let Some(owner) = &self.owner {
+            view["createdAt"] = owner.created_at.to_contract().into();
+        }
+        view
+    }
+}
+
+/// The name of the workload; empty before the cluster has it.
+pub fn name(row: &InstanceRow) -> &str {
+    row.pod_name.as_deref().unwrap_or_default()
+}
+
+/// One row of the list; `local`: with how a developer reaches it.
+pub fn listed(owned: &Owned, local: bool) -> Value {
+    let mut out = instance(&owned.instance.row, local);
+    let Some(row) = &owned.instance.subscription else { return out };
+    let mut subscription = subscriptions::bare(row);
+    let plan = owned.plan.as_ref();
+    subscription["service"] = json!({
+        "id": row.plan_id,
+        "name": row.offering,
+        "displayName": row.display_name,
+        "dockerImage": owned.instance.row.docker_image,
+        "containerPort": owned.instance.row.container_port,
+        "category": plan.map_or("", |plan| plan.details.category.as_str()),
+        "monthlyPrice": plan.map_or(row.price, |plan| plan.monthly_price).to_string(),
+        "variant": row.variant,
+        "variantDisplayName": plan.map_or("", |plan| plan.details.variant_display_name.as_str()),
+    });
+    subscription["user"] = owned.with_role();
+    out["subscription"] = subscription;
+    out
+}
+
+/// Everything about one instance.
+pub fn detail(owned: &Owned, local: bool) -> Value {
+    let mut out = instance(&owned.instance.row, local);
+    out["usageMetrics"] = json!([]);
+    let Some(row) = &owned.instance.subscription else { return out };
+    let mut subscription = subscriptions::bare(row);
+    subscription["service"] = owned.service_view();
+    subscription["user"] = owned.since();
+    subscription["usageMetrics"] = json!([]);
+    out["subscription"] = subscription;
+    out["adminInfo"] = json!({
+        "owner": owned.since(),
+        "subscription": {
+            "id": row.id,
+            "status": row.status.as_str(),
+            "expiresAt": row.expires_at.to_contract(),
+            "createdAt": row.created_at.to_contract(),
+        },
+    });
+    out
+}
+
+fn instance(row: &InstanceRow, local: bool) -> Value {
+    let mut out = subscriptions::instance(row);
+    let said = |value: &mut Value| {
+        if value.is_null() {
+            *value = "".into();
+        }
+    };
+    for field in
+        ["podName", "namespace", "internalUrl", "externalUrl", "volumeClaimName", "volumeSize", "volumeMountPath"]
+    {
+        said(&mut out[field]);
+    }
+    for object in ["deployment", "service", "ingress"] {
+        said(&mut out["credentials"][object]);
+    }
+    out["deploymentConfig"] = json!({});
+    out["simulated"] = row.simulated.into();
+    out["realTimeStatus"] = real_time(row);
+    // Where it runs and what it uses only the cluster knows; a list of all of them does not ask it for each.
+    out["workerNode"] = Value::Null;
+    out["metrics"] = Value::Null;
+    out["localAccess"] = if local { local_access(row) } else { Value::Null };
+    out
+}
+
+/// The status with the keys of a look at the cluster (`PodStatusLive`), from what the cluster reported last.
+pub fn real_time(row: &InstanceRow) -> Value {
+    let runs = row.status == InstanceStatus::Running;
+    let wanted = !matches!(row.status, InstanceStatus::Stopped | InstanceStatus::Deleted);
+    let pods: Vec<Value> = row
+        .pod_name
+        .iter()
+        .filter(|_| wanted)
+        .map(|name| json!({ "name": name, "phase": phase(row.status), "ready": runs, "restartCount": row.restart_count }))
+        .collect();
+    json!({
+        "status": row.status.as_str(),
+        "replicas": { "desired": u8::from(wanted), "ready": u8::from(runs), "available": u8::from(runs) },
+        "pods": pods,
+        "lastUpdated": row.last_status_sync.unwrap_or(row.updated_at).to_contract(),
+    })
+}
+
+/// Kubernetes' word for it.
+const fn phase(status: InstanceStatus) -> &'static str {
+    match status {
+        InstanceStatus::Running => "Running",
+        InstanceStatus::Failed => "Failed",
+        InstanceStatus::Unknown => "Unknown",
+        InstanceStatus::Pending
+        | InstanceStatus::Restarting
+        | InstanceStatus::Resetting
+        | InstanceStatus::Stopped
+        | InstanceStatus::Deleted => "Pending",
+    }
+}
+
+/// What a restart began with and what it asks for.
+pub fn restart_details(before: &InstanceRow, after: &InstanceRow, at: Timestamp) -> Value {
+    json!({
+        "statusBefore": before.status.as_str(),
+        "statusAfter": after.status.as_str(),
+        "restartEvidence": {
+            "podName": name(after),
+            "creationTimestamp": after.created_at.to_contract(),
+            "restartCount": after.restart_count,
+            "phase": phase(after.status),
+            "restartPolicy": "Always",
+            "lastRestartTime": at.to_contract(),
+        },
+        "restartAnnotation": after.generation.to_string(),
+    })
+}
+
+/// How a developer on this machine reaches it; a simulated cluster has nothing to reach.
+fn local_access(row: &InstanceRow) -> Value {
+    let (Some(name), Some(namespace)) = (&row.pod_name, &row.namespace) else { return Value::Null };
+    if row.simulated {
+        return Value::Null;
+    }
+    let port = row.container_port;
+    let forward = |what: &str| format!("kubectl port-forward --namespace {namespace} {what}/{name} {port}:{port}");
+    json!({
+        "portForwardCommand": forward("service"),
+        "localUrl": format!("http://localhost:{port}"),
+        "podPortForwardCommand": forward("deployment"),
+        "instructions": "Run the command and open the address",
+        "namespace": namespace,
+        "serviceName": name,
+        "containerPort": port,
+        "note": "For development only",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(status: InstanceStatus, simulated: bool) -> InstanceRow {
+        let at = Timestamp::from_unix_millis(0);
+        InstanceRow {
+            id: "i".into(),
+            subscription_id: "s".into(),
+            user_id: "u".into(),
+            offering: "n8n".into(),
+            variant: "basic".into(),
+            display_name: "N8N".into(),
+            docker_image: "n8n:1".into(),
+            container_port: 5678,
+            status,
+            generation: 1,
+            pod_name: Some("n8n-s".into()),
+            namespace: Some("customer-u".into()),
+            internal_url: None,
+            external_url: None,
+            simulated,
+            cpu_request: "0.25".into(),
+            cpu_limit: "1".into(),
+            mem_request: "512Mi".into(),
+            mem_limit: "1Gi".into(),
+            overrides: Vec::new(),
+            subdomain: "ani".into(),
+            volume_claim_name: None,
+            volume_status: "None".into(),
+            volume_size: None,
+            volume_mount_path: None,
+            last_error: None,
+            last_status_sync: None,
+            ready_at: None,
+            restart_count: 2,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn only_what_runs_is_ready_and_what_is_stopped_wants_no_copy() {
+        for status in InstanceStatus::ALL {
+            let seen = real_time(&row(*status, false));
+            let ready = *status == InstanceStatus::Running;
+            let wanted = !matches!(status, InstanceStatus::Stopped | InstanceStatus::Deleted);
+            let count = |name: &str| seen["replicas"][name].as_u64();
+            assert_eq!(count("ready"), Some(u64::from(ready)), "{seen}");
+            assert_eq!(count("desired"), Some(u64::from(wanted)), "{seen}");
+            assert_eq!(seen["pods"].as_array().map(Vec::len), Some(usize::from(wanted)), "{seen}");
+        }
+    }
+
+    #[test]
+    fn a_simulated_instance_cannot_be_reached_and_a_real_one_only_from_development() {
+        let reach = |simulated, local| instance(&row(InstanceStatus::Running, simulated), local)["localAccess"].clone();
+        assert!(reach(true, true).is_null() && reach(false, false).is_null());
+        assert_eq!(reach(false, true)["containerPort"], 5678);
+    }
+
+    #[test]
+    fn names_and_addresses_that_are_not_there_yet_are_empty_texts() {
+        let view = instance(&InstanceRow { pod_name: None, ..row(InstanceStatus::Pending, false) }, true);
+        for pointer in ["/podName", "/internalUrl", "/volumeClaimName", "/credentials/ingress"] {
+            assert_eq!(view.pointer(pointer), Some(&json!("")), "{pointer}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A cluster that says what a test lays into it, and remembers what it was asked to do.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use minispod_domain::ports::fleet::{
+    Condition, DrainWish, Drained, Eviction, Fleet, FleetError, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place,
+    Removed, Resources, Taint, Usage, WorkloadSeen,
+};
+use minispod_kernel::Timestamp;
+
+/// What there is.
+#[derive(Default)]
+pub struct Laid {
+    pub nodes: Vec<NodeSeen>,
+    pub workloads: Vec<WorkloadSeen>,
+    pub on_nodes: BTreeMap<String, Vec<String>>,
+    pub log: Option<LogSeen>,
+    /// Nobody answers.
+    pub away: bool,
+    /// What it was asked to do, in words.
+    pub asked: Vec<String>,
+}
+
+/// The cluster.
+#[derive(Default)]
+pub struct PlayedFleet(Mutex<Laid>);
+
+impl PlayedFleet {
+    /// To lay something into it, or to see what was asked.
+    pub fn laid(&self) -> MutexGuard<'_, Laid> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self) -> Result<MutexGuard<'_, Laid>, FleetError> {
+        let laid = self.laid();
+        if laid.away {
+            return Err(FleetError::Unreachable { what: "look".into(), source: Some("connect 10.1.2.3".into()) });
+        }
+        Ok(laid)
+    }
+}
+
+/// A node that is ready and measured.
+pub fn node(name: &str) -> NodeSeen {
+    let at = Timestamp::from_unix_millis(1_790_000_000_000);
+    let text = |text: &str| text.to_owned();
+    let amounts = [("cpu", "4"), ("memory", "8Gi"), ("ephemeral-storage", "10Gi"), ("pods", "110")];
+    let amounts: BTreeMap<String, String> = amounts.map(|(name, amount)| (text(name), text(amount))).into();
+    let info = [
+        "architecture",
+        "bootID",
+        "containerRuntimeVersion",
+        "kernelVersion",
+        "kubeProxyVersion",
+        "kubeletVersion",
+        "machineID",
+        "operatingSystem",
+        "osImage",
+        "systemUUID",
+    ];
+    NodeSeen {
+        name: text(name),
+        labels: BTreeMap::from([(text("zone"), text("a"))]),
+        taints: vec![Taint { key: text("k"), value: String::new(), effect: text("NoSchedule") }],
+        created_at: at,
+        schedulable: true,
+        conditions: vec![Condition {
+            kind: text("Ready"),
+            status: text("True"),
+            heartbeat_at: Some(at),
+            changed_at: Some(at),
+            ..Condition::default()
+        }],
+        allocatable: amounts.clone(),
+        capacity: amounts,
+        info: info.map(|name| (text(name), format!("its {name}"))).into(),
+        addresses: vec![(text("InternalIP"), text("10.0.0.1")), (text("Hostname"), format!("{name}.local"))],
+        heartbeat: at,
+        room: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, storage_bytes: 10 << 30 },
+        pods_max: 110,
+        pods: 3,
+        requested: Resources { cpu_millis: 1_500, memory_bytes: 2 << 30, storage_bytes: 0 },
+        usage: Some(Usage { cpu_millis: 400, memory_bytes: 1 << 30, at }),
+    }
+}
+
+/// A workload of `instance_id` in a customer's namespace.
+pub fn workload(namespace: &str, name: &str, instance_id: Option<&str>) -> WorkloadSeen {
+    WorkloadSeen {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: format!("{namespace}-{name}"),
+        instance_id: instance_id.map(str::to_owned),
+        labels: BTreeMap::new(),
+        created_at: Timestamp::from_unix_millis(1_790_000_000_000),
+        replicas: 1,
+        ready_replicas: 1,
+    }
+}
+
+#[async_trait]
+impl Fleet for PlayedFleet {
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
+    async fn log_of(&self, place: &Place, wish: &LogWish) -> Result<Option<LogSeen>, FleetError> {
+        let mut laid = self.reach()?;
+        let since = wish.since.map(Timestamp::to_contract);
+        laid.asked.push(format!("log {} {} {since:?} {}", place.instance_id, wish.lines, wish.timestamps));
+        Ok(laid.log.clone())
+    }
+
+    async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {
+        Ok(self.reach()?.on_nodes.get(node).cloned().unwrap_or_default())
+    }
+
+    async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {
+        let laid = self.reach()?;
+        let mut names: Vec<String> = laid.workloads.iter().map(|one| one.namespace.clone()).collect();
+        names.dedup();
+        let seen = |name: String| NamespaceSeen {
+            name,
+            labels: BTreeMap::from([("minispod.dev/customer".to_owned(), "x".to_owned())]),
+            created_at: Timestamp::from_unix_millis(0),
+            managed: true,
+        };
+        Ok(names.into_iter().map(seen).collect())
+    }
+
+    async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError> {
+        Ok(self.reach()?.workloads.clone())
+    }
+
+    async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
+        let mut laid = self.reach()?;
+        laid.workloads.retain(|one| one.uid != workload.uid);
+        Ok(Removed { services: vec![workload.name.clone()], ..Removed::default() })
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {
+        Ok(self.reach()?.nodes.clone())
+    }
+
+    async fn set_schedulable(&self, node: &str, schedulable: bool) -> Result<Option<NodeSeen>, FleetError> {
+        let mut laid = self.reach()?;
+        Ok(laid.nodes.iter_mut().find(|one| one.name == node).map(|one| {
+            one.schedulable = schedulable;
+            one.clone()
+        }))
+    }
+
+    async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError> {
+        let Some(node) = self.set_schedulable(node, false).await? else { return Ok(None) };
+        let seconds = |time: Duration| time.as_secs();
+        let words = format!(
+            "drain {} {} {} {}",
+            seconds(wish.grace),
+            seconds(wish.timeout),
+            wish.force,
+            wish.delete_local_data
+        );
+        self.laid().asked.push(words);
+        let gone = |name: &str, fault: Option<&str>| Eviction {
+            namespace: "customer-x".to_owned(),
+            name: name.to_owned(),
+            fault: fault.map(str::to_owned),
+        };
+        Ok(Some(Drained { node, evictions: vec![gone("a", None), gone("b", Some("a disruption budget"))] }))
+    }
+}

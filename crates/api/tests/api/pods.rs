@@ -1,0 +1,314 @@
+//! Everybody's instances in the hands of administrators.
+
+use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
+use minispod_domain::{AnyCommand, InstanceCommand, SubscriptionCommand};
+use minispod_events::CancelReason;
+use minispod_kernel::Sensitive;
+use minispod_testkit::require;
+use serde_json::{Value, json};
+
+use crate::{
+    shapes::assert_shape,
+    world::{World, open, request},
+};
+
+pub const FREE: &str = "cplanfree0000000000000000";
+const PAID: &str = "cplanpaid0000000000000000";
+const NOBODY: &str = "c000000000000000000000000";
+
+/// A subscription of a running instance.
+pub struct Running {
+    pub subscription: String,
+    pub instance: String,
+    pub owner: String,
+}
+
+/// Registers somebody who subscribes to `plan`; the cluster has not been heard of yet.
+pub async fn subscribed<S, B>(world: &World<S>, email: &str, plan: &str) -> Running
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let (token, owner) = world.register(email).await;
+    ordered(world, &token, owner, plan).await
+}
+
+/// An order for `plan` of who is registered already.
+pub async fn ordered<S, B>(world: &World<S>, token: &str, owner: String, plan: &str) -> Running
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let bought = world.post("/subscriptions", token, json!({ "serviceId": plan })).await;
+    assert_eq!(bought.status, 200, "{:#}", bought.body);
+    world.settle_reactions().await;
+    let subscription = bought.data()["id"].as_str().expect("an id").to_owned();
+    let (_, _, started) = world
+        .events("subscription", &subscription)
+        .await
+        .into_iter()
+        .find(|(name, _, _)| name == "SubscriptionProvisioningStarted")
+        .expect("provisioning has started");
+    let instance = started["instance_id"].as_str().expect("an id").to_owned();
+    Running { subscription, instance, owner }
+}
+
+/// What the provisioner reports of a start: taken, and ready.
+pub async fn report_ready<S, B>(world: &World<S>, pod: &Running, generation: u32)
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let applied = InstanceCommand::RecordApplied {
+        generation,
+        namespace: format!("customer-{}", pod.owner),
+        workload: format!("n8n-{}", pod.subscription),
+        internal_url: "http://n8n".to_owned(),
+        external_url: "https://ani.n8n.example".to_owned(),
+        volume_claim: Some(format!("n8n-{}-data", pod.subscription)),
+        simulated: true,
+    };
+    let ready = InstanceCommand::RecordReady { generation, external_url: "https://ani.n8n.example".to_owned() };
+    for (what, command) in [("applied", applied), ("ready", ready)] {
+        world
+            .command(&pod.instance, AnyCommand::Instance(command), &format!("{}-{generation}-{what}", pod.instance))
+            .await;
+    }
+}
+
+/// [`subscribed`] and [`report_ready`].
+pub async fn running<S, B>(world: &World<S>, email: &str, plan: &str) -> Running
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let pod = subscribed(world, email, plan).await;
+    report_ready(world, &pod, 1).await;
+    pod
+}
+
+async fn report<S, B>(world: &World<S>, pod: &Running, command: InstanceCommand)
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let key = format!("{}-{command:?}", pod.instance);
+    world.command(&pod.instance, AnyCommand::Instance(command), &key).await;
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["pods"].as_array().into_iter().flatten().filter_map(|pod| pod["id"].as_str()).collect()
+}
+
+#[actix_web::test]
+async fn every_filter_of_the_list_narrows_page_total_and_statistics_together_w67_w68() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let ani = running(&world, "ani@example.com", FREE).await;
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let budi = subscribed(&world, "budi@example.com", FREE).await;
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let citra = running(&world, "citra@example.com", FREE).await;
+
+    let list = world.get("/admin/pods", &admin).await;
+    assert_shape("GET /api/v1/admin/pods", "ok", &list.body);
+    assert_eq!(ids(list.data()), [&citra.instance, &budi.instance, &ani.instance], "newest first");
+    let first = &list.data()["pods"][0];
+    assert_eq!(first["subscription"]["user"]["email"], "citra@example.com");
+    assert_eq!(first["subscription"]["service"]["monthlyPrice"], "0");
+    assert_eq!(first["realTimeStatus"]["replicas"], json!({"desired": 1, "ready": 1, "available": 1}));
+    assert_eq!(list.data()["pods"][1]["podName"], "", "the client knows no null there");
+
+    let small = world.get("/admin/pods?limit=1&page=2", &admin).await;
+    assert_eq!(ids(small.data()), [&budi.instance]);
+    assert_eq!(
+        small.data()["statistics"],
+        json!({"total": 3, "running": 2, "pending": 1, "failed": 0, "stopped": 0}),
+        "of all that was asked for, not of the page"
+    );
+    let of = |query: String| {
+        let (world, admin) = (&world, &admin);
+        async move { world.get(&format!("/admin/pods?{query}"), admin).await }
+    };
+    for (query, expected) in [
+        (format!("userId={}", ani.owner), vec![&ani.instance]),
+        (format!("userId={}&serviceName=n8n&status=RUNNING", ani.owner), vec![&ani.instance]),
+        (format!("userId={}&serviceName=ghost", ani.owner), vec![]),
+        (format!("userId={}&status=PENDING", ani.owner), vec![]),
+        ("status=RUNNING&serviceName=n8n".to_owned(), vec![&citra.instance, &ani.instance]),
+        ("status=DELETED".to_owned(), vec![]),
+    ] {
+        let answer = of(query.clone()).await;
+        assert_eq!(ids(answer.data()), expected, "{query}");
+        let count = json!(expected.len());
+        assert_eq!(
+            (&answer.data()["pagination"]["total"], &answer.data()["statistics"]["total"]),
+            (&count, &count),
+            "{query}"
+        );
+    }
+    let bad = of("page=0&limit=101&status=GONE".to_owned()).await;
+    assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["page", "limit", "status"]));
+    assert_eq!(bad.body["code"], "VALIDATION_ERROR");
+    let stats = world.get("/admin/pods/stats", &admin).await;
+    assert_eq!((&stats.data()["total"], &stats.data()["byStatus"]), (&json!(3), &json!({"PENDING": 1, "RUNNING": 2})));
+    assert_eq!(stats.data()["summary"], json!({"running": 2, "pending": 1, "failed": 0, "stopped": 0}));
+}
+
+#[actix_web::test]
+async fn one_instance_is_shown_whole_and_a_look_writes_nothing_w69() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let events = world.events("instance", &pod.instance).await.len();
+    let shown = world.get(&format!("/admin/pods/{}", pod.instance), &admin).await;
+    assert_shape("GET /api/v1/admin/pods/:id", "ok", &shown.body);
+    assert_eq!(shown.data()["adminInfo"]["owner"]["email"], "ani@example.com");
+    assert_eq!((&shown.data()["status"], &shown.data()["simulated"]), (&json!("RUNNING"), &json!(true)));
+    world.get("/admin/pods", &admin).await;
+    assert_eq!(world.events("instance", &pod.instance).await.len(), events);
+    for nobody in [NOBODY, "%00", "x'--"] {
+        let none = world.get(&format!("/admin/pods/{nobody}"), &admin).await;
+        assert_eq!((none.status.as_u16(), &none.body["code"]), (404, &json!("NOT_FOUND_ERROR")), "{nobody}");
+        assert_shape("GET /api/v1/admin/pods/:id", "refused", &none.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_restart_keeps_the_data_and_names_who_asked_w73() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, admin_id) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let path = format!("/admin/pods/{}/restart", pod.instance);
+    let again = || request("POST", &path, Some(&admin), None).insert_header(("idempotency-key", "restart-1"));
+    let (first, second) = (world.send(again()).await, world.send(again()).await);
+    assert_eq!((first.status.as_u16(), second.header("idempotency-replayed")), (200, Some("true")), "{:#}", first.body);
+    assert_eq!(first.data()["status"], "RESTARTING");
+    assert_eq!(first.data()["restartDetails"]["statusBefore"], "RUNNING");
+    assert_eq!(first.data()["restartDetails"]["restartEvidence"]["restartCount"], 1);
+    assert_eq!(first.data()["service"]["id"], FREE);
+    let (name, actor, payload) = world.events("instance", &pod.instance).await.pop().expect("events");
+    assert_eq!((name.as_str(), &actor["id"]), ("InstanceRestartRequested", &json!(admin_id)));
+    assert_eq!(payload["generation"], 2, "once for both requests");
+    assert_eq!(
+        world.events("subscription", &pod.subscription).await.last().expect("events").0,
+        "SubscriptionActivated"
+    );
+}
+
+#[actix_web::test]
+async fn what_is_stopped_stays_stopped_until_it_is_started_w64() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let path = format!("/admin/pods/{}/action", pod.instance);
+    let act = |action: &'static str| {
+        let (world, admin, path) = (&world, &admin, &path);
+        async move { world.post(path, admin, json!({ "action": action })).await }
+    };
+    let stopped = act("stop").await;
+    assert_eq!(
+        (stopped.status.as_u16(), &stopped.data()["result"]["action"]),
+        (200, &json!("stop")),
+        "{:#}",
+        stopped.body
+    );
+    report(&world, &pod, InstanceCommand::RecordStopped { generation: 2 }).await;
+    assert_eq!(act("stop").await.data()["status"]["replicas"]["desired"], 0, "twice is fine");
+    let refused = act("restart").await;
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (409, &json!("CONFLICT_ERROR")));
+    let started = act("start").await;
+    assert_eq!((started.status.as_u16(), &started.data()["status"]["status"]), (200, &json!("PENDING")));
+    assert_eq!(world.events("instance", &pod.instance).await.last().expect("events").0, "InstanceStartRequested");
+    let reset = act("reset").await;
+    assert_eq!((reset.status.as_u16(), &reset.body["code"]), (501, &json!("NOT_IMPLEMENTED")));
+    let bad = act("explode").await;
+    assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["action"]));
+    assert_eq!(
+        world.post(&format!("/admin/pods/{NOBODY}/action"), &admin, json!({"action": "stop"})).await.status,
+        404
+    );
+}
+
+#[actix_web::test]
+async fn deleting_a_pod_keeps_volume_and_subscription_and_a_start_brings_it_back_w48() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let path = format!("/admin/pods/{}", pod.instance);
+    let deleted = world.call("DELETE", &path, Some(&admin), None).await;
+    assert_eq!((deleted.status.as_u16(), &deleted.data()["id"]), (200, &json!(pod.instance)), "{:#}", deleted.body);
+    let (name, _, payload) = world.events("instance", &pod.instance).await.pop().expect("events");
+    assert_eq!((name.as_str(), &payload["purge_volume"]), ("InstanceDeletionRequested", &json!(false)));
+    let start = json!({"action": "start"});
+    assert_eq!(world.post(&format!("{path}/action"), &admin, start.clone()).await.status, 409, "it still goes");
+    report(&world, &pod, InstanceCommand::RecordDeleted { generation: 2, volume_purged: false }).await;
+    let shown = world.get(&path, &admin).await;
+    assert_eq!((&shown.data()["status"], &shown.data()["volumeStatus"]), (&json!("DELETED"), &json!("Bound")));
+    assert_eq!(shown.data()["subscription"]["status"], "ACTIVE");
+    assert_eq!(world.get("/admin/pods?status=DELETED", &admin).await.data()["pagination"]["total"], 1);
+    let again = world.call("DELETE", &path, Some(&admin), None).await;
+    assert_eq!((again.status.as_u16(), world.count("InstanceDeletionRequested").await), (200, 1), "twice is fine");
+
+    let back = world.post(&format!("{path}/action"), &admin, start).await;
+    assert_eq!((back.status.as_u16(), &back.data()["status"]["status"]), (200, &json!("PENDING")), "{:#}", back.body);
+    report_ready(&world, &pod, 3).await;
+    let shown = world.get(&path, &admin).await;
+    assert_eq!(
+        (&shown.data()["status"], &shown.data()["subscription"]["status"]),
+        (&json!("RUNNING"), &json!("ACTIVE"))
+    );
+}
+
+#[actix_web::test]
+async fn nothing_is_started_that_nobody_pays_for_and_nothing_stopped_before_it_was_deployed() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    let (customer, _) = world.register("somebody@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    world.publish(PAID, "pro", 35_000, 3).await;
+    let fresh = subscribed(&world, "budi@example.com", FREE).await;
+    let path = format!("/admin/pods/{}", fresh.instance);
+    for action in ["stop", "delete"] {
+        let early = world.post(&format!("{path}/action"), &admin, json!({ "action": action })).await;
+        assert_eq!((early.status.as_u16(), &early.body["code"]), (409, &json!("CONFLICT_ERROR")), "{action}");
+    }
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let reason = CancelReason::Administrator { text: Sensitive::Open("abuse".to_owned()) };
+    let cancel = AnyCommand::Subscription(SubscriptionCommand::Cancel { reason });
+    world.command(&pod.subscription, cancel, "cancel").await;
+    report(&world, &pod, InstanceCommand::RecordDeleted { generation: 2, volume_purged: false }).await;
+    let path = format!("/admin/pods/{}", pod.instance);
+    for action in ["start", "restart"] {
+        let unpaid = world.post(&format!("{path}/action"), &admin, json!({ "action": action })).await;
+        assert_eq!(unpaid.status, 409, "{action} {:#}", unpaid.body);
+    }
+    assert_eq!(world.count("InstanceStartRequested").await, 0);
+    for (method, path) in [("GET", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/restart"))] {
+        assert_eq!(world.call(method, &path, None, None).await.status, 401, "{method}");
+        assert_eq!(world.call(method, &path, Some(&customer), None).await.status, 403, "{method}");
+    }
+}

@@ -1,0 +1,302 @@
+//! The cluster as administrators look at it and keep it: nodes, what instances print, and workloads of nobody.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use minispod_kernel::Timestamp;
+
+/// The live cluster. Everything is asked anew at every call; nothing of it is a fact of the log.
+#[async_trait]
+pub trait Fleet: Send + Sync {
+    /// Whether no real cluster answers; said in every answer.
+    fn is_simulated(&self) -> bool;
+
+    /// The newest lines that an instance's program printed; `None` when it has no pod.
+    async fn log_of(&self, place: &Place, wish: &LogWish) -> Result<Option<LogSeen>, FleetError>;
+
+    /// Ids of the instances that have a pod on a node.
+    async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError>;
+
+    /// All namespaces, by name.
+    async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError>;
+
+    /// The workloads in the namespaces of customers, by namespace and name; whoever made them.
+    async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError>;
+
+    /// Deletes exactly this workload, and the services and ingresses of its instance; volumes stay.
+    async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError>;
+
+    /// All nodes, by name.
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError>;
+
+    /// Opens a node to new pods, or closes it; `None` when there is no such node.
+    async fn set_schedulable(&self, node: &str, schedulable: bool) -> Result<Option<NodeSeen>, FleetError>;
+
+    /// Closes a node and moves its pods away, within the wish's time; `None` when there is no such node.
+    async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError>;
+}
+
+/// Why the cluster did not answer, or not with yes.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// Passes by itself.
+    #[error("{what}: the cluster could not be reached")]
+    Unreachable {
+        what: String,
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// An operator must grant it to this process.
+    #[error("{what}: this process may not do this in the cluster: {reason}")]
+    NotPermitted { what: String, reason: String },
+    /// The cluster says no.
+    #[error("{what}: {reason}")]
+    Refused { what: String, reason: String },
+}
+
+/// Where an instance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub namespace: String,
+    pub instance_id: String,
+}
+
+/// Which lines are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogWish {
+    /// At most so many, the newest.
+    pub lines: u32,
+    /// None older.
+    pub since: Option<Timestamp>,
+    /// Each line begins with its instant.
+    pub timestamps: bool,
+}
+
+/// What a pod printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSeen {
+    pub pod: String,
+    pub text: String,
+}
+
+/// A namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceSeen {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    /// It is one of a customer's.
+    pub managed: bool,
+}
+
+/// A workload in a customer's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadSeen {
+    pub namespace: String,
+    pub name: String,
+    /// The cluster's own id of it: another one of the same name is another workload.
+    pub uid: String,
+    /// The instance that it says to be of.
+    pub instance_id: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    pub replicas: u32,
+    pub ready_replicas: u32,
+}
+
+/// What went with a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Removed {
+    pub services: Vec<String>,
+    pub ingresses: Vec<String>,
+    /// What did not go: its name, and why.
+    pub failures: Vec<(String, String)>,
+}
+
+/// How a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeStanding {
+    /// It has not said anything yet.
+    Pending,
+    Active,
+    /// Closed to new pods.
+    Maintenance,
+    /// It says itself that it is not ready.
+    NotReady,
+    /// Nobody has heard of it for too long.
+    Inactive,
+}
+
+impl NodeStanding {
+    /// Every value.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Active, Self::Inactive, Self::Maintenance, Self::NotReady];
+
+    /// The contract's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Active => "ACTIVE",
+            Self::Maintenance => "MAINTENANCE",
+            Self::NotReady => "NOT_READY",
+            Self::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSeen {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub taints: Vec<Taint>,
+    pub created_at: Timestamp,
+    /// It takes new pods.
+    pub schedulable: bool,
+    pub conditions: Vec<Condition>,
+    /// In the cluster's own quantities.
+    pub capacity: BTreeMap<String, String>,
+    pub allocatable: BTreeMap<String, String>,
+    /// Architecture, versions and the like, by the cluster's names.
+    pub info: BTreeMap<String, String>,
+    /// Kind (`InternalIP`, `Hostname`) and address.
+    pub addresses: Vec<(String, String)>,
+    /// Its last sign of life.
+    pub heartbeat: Timestamp,
+    /// What it has.
+    pub room: Resources,
+    pub pods_max: u32,
+    /// Pods that have not ended.
+    pub pods: u32,
+    /// What those asked for.
+    pub requested: Resources,
+    /// What they use; `None` when nobody measures.
+    pub usage: Option<Usage>,
+}
+
+impl NodeSeen {
+    /// Its own word on whether it is ready: `True`, `False` or `Unknown`.
+    fn ready(&self) -> Option<&str> {
+        self.conditions.iter().find(|one| one.kind == "Ready").map(|one| one.status.as_str())
+    }
+
+    /// Whether it runs what it has.
+    pub fn is_ready(&self) -> bool {
+        self.ready() == Some("True")
+    }
+
+    /// How it stands: what does not run counts before what is closed.
+    pub fn standing(&self) -> NodeStanding {
+        match self.ready() {
+            None => NodeStanding::Pending,
+            Some("True") if self.schedulable => NodeStanding::Active,
+            Some("True") => NodeStanding::Maintenance,
+            Some("False") => NodeStanding::NotReady,
+            Some(_) => NodeStanding::Inactive,
+        }
+    }
+}
+
+/// Keeps pods away that do not tolerate it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taint {
+    pub key: String,
+    pub value: String,
+    pub effect: String,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Condition {
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+    pub heartbeat_at: Option<Timestamp>,
+    pub changed_at: Option<Timestamp>,
+}
+
+/// Amounts of what pods share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    pub memory_bytes: u64,
+    /// Of the node's own disk.
+    pub storage_bytes: u64,
+}
+
+/// A measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_millis: u64,
+    pub memory_bytes: u64,
+    pub at: Timestamp,
+}
+
+/// How to empty a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainWish {
+    /// How long a pod may take to stop.
+    pub grace: Duration,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// Also pods that nothing would bring back.
+    pub force: bool,
+    /// Also pods that keep data on the node itself.
+    pub delete_local_data: bool,
+}
+
+/// A node after draining.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drained {
+    pub node: NodeSeen,
+    pub evictions: Vec<Eviction>,
+}
+
+/// What became of a pod that was to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eviction {
+    pub namespace: String,
+    pub name: String,
+    /// Why it is still there.
+    pub fault: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_active_only_when_it_says_so_itself_and_is_open() {
+        let standing = |ready: Option<&str>, schedulable| {
+            let at = Timestamp::from_unix_millis(0);
+            let condition =
+                |status: &str| Condition { kind: "Ready".into(), status: status.into(), ..Condition::default() };
+            let node = NodeSeen {
+                name: "n".into(),
+                labels: BTreeMap::new(),
+                taints: Vec::new(),
+                created_at: at,
+                schedulable,
+                conditions: ready.map(condition).into_iter().collect(),
+                capacity: BTreeMap::new(),
+                allocatable: BTreeMap::new(),
+                info: BTreeMap::new(),
+                addresses: Vec::new(),
+                heartbeat: at,
+                room: Resources::default(),
+                pods_max: 0,
+                pods: 0,
+                requested: Resources::default(),
+                usage: None,
+            };
+            (node.standing(), node.is_ready())
+        };
+        assert_eq!(standing(Some("True"), true), (NodeStanding::Active, true));
+        assert_eq!(standing(Some("True"), false), (NodeStanding::Maintenance, true));
+        assert_eq!(standing(Some("False"), true), (NodeStanding::NotReady, false));
+        assert_eq!(standing(Some("Unknown"), false), (NodeStanding::Inactive, false));
+        assert_eq!(standing(None, true), (NodeStanding::Pending, false));
+    }
+}

@@ -1,0 +1,304 @@
+//! The real cluster as administrators look at it and keep it.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use async_trait::async_trait;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    coordination::v1::Lease,
+    core::v1::{Namespace, Node, Pod, Service},
+    networking::v1::Ingress,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams,
+        Preconditions,
+    },
+    core::NamespaceResourceScope,
+};
+use minispod_domain::ports::fleet::{
+    DrainWish, Drained, Fleet, FleetError, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, WorkloadSeen,
+};
+use minispod_kernel::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{KubeCluster, PAGE, PAGES, instant, nodes, of_instance};
+use crate::{
+    cluster::{ClusterError, Target},
+    log_lines, names,
+};
+
+/// Most bytes of one pod's log; the cluster cuts there.
+const LOG_BYTES: i64 = 2 << 20;
+/// Where nodes renew their leases.
+const LEASES: &str = "kube-node-lease";
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    Now,
+    /// It was not there.
+    Before,
+    /// Another one of the same name is there.
+    Changed,
+}
+
+impl KubeCluster {
+    /// Everything that `params` select, a page at a time.
+    pub(super) async fn all_of<K>(&self, what: &str, api: &Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync,
+    {
+        let mut params = params.limit(PAGE);
+        let mut items = Vec::new();
+        for _ in 0..PAGES {
+            let page = self.call(what, || api.list(&params)).await?;
+            items.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => break,
+            }
+        }
+        Ok(items)
+    }
+
+    /// Deletes one object of a name, if it is still the one of the preconditions.
+    async fn delete_one<K>(&self, namespace: &str, name: &str, params: &DeleteParams) -> Result<Gone, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = self.api(namespace);
+        self.call(&format!("delete {name}"), || async {
+            match api.delete(name, params).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Gone::Before),
+                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Gone::Changed),
+                other => other.map(|_| Gone::Now),
+            }
+        })
+        .await
+    }
+
+    /// Deletes what belongs to a workload's instance by the instance's label, one by one; gives the names that went.
+    async fn delete_beside<K>(&self, workload: &WorkloadSeen, failures: &mut Vec<(String, String)>) -> Vec<String>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let Some(instance_id) = workload.instance_id.clone() else { return Vec::new() };
+        let target = Target { namespace: workload.namespace.clone(), instance_id };
+        let found = match self.list::<K>(&target).await {
+            Ok(found) => found,
+            Err(error) => {
+                failures.push((workload.name.clone(), error.to_string()));
+                return Vec::new();
+            }
+        };
+        let mut gone = Vec::new();
+        for one in found {
+            let name = one.name_any();
+            match self.delete_one::<K>(&target.namespace, &name, &DeleteParams::background()).await {
+                Ok(_) => gone.push(name),
+                Err(error) => failures.push((name, error.to_string())),
+            }
+        }
+        gone
+    }
+
+    /// Measurements by node; none where nobody measures.
+    async fn measured(&self) -> BTreeMap<String, DynamicObject> {
+        let kind = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "NodeMetrics");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "nodes");
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let params = ListParams::default();
+        match tokio::time::timeout(self.deadline, api.list(&params)).await {
+            Ok(Ok(list)) => list.items.into_iter().map(|one| (one.name_any(), one)).collect(),
+            Ok(Err(_)) | Err(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Signs of life by node, which its conditions show only every few minutes.
+    async fn renewed(&self) -> BTreeMap<String, Timestamp> {
+        let api: Api<Lease> = self.api(LEASES);
+        let params = ListParams::default();
+        let Ok(Ok(list)) = tokio::time::timeout(self.deadline, api.list(&params)).await else {
+            return BTreeMap::new();
+        };
+        let renewed = list.items.into_iter().filter_map(|lease| {
+            let at = lease.spec.as_ref()?.renew_time.as_ref()?.0;
+            Some((lease.name_any(), Timestamp::from_unix_millis(at.as_millisecond())))
+        });
+        renewed.collect()
+    }
+
+    async fn node(&self, name: &str) -> Result<Option<NodeSeen>, ClusterError> {
+        Ok(self.look_at_nodes().await?.into_iter().find(|node| node.name == name))
+    }
+
+    /// One look at everything, however many nodes there are.
+    async fn look_at_nodes(&self) -> Result<Vec<NodeSeen>, ClusterError> {
+        let found: Api<Node> = Api::all(self.client.clone());
+        let found = self.all_of("look at the nodes", &found, ListParams::default()).await?;
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let pods = self.all_of("look at the nodes' pods", &pods, ListParams::default()).await?;
+        let (renewed, measured) = (self.renewed().await, self.measured().await);
+        let mut loads = nodes::loads(&pods);
+        let mut seen: Vec<NodeSeen> = found
+            .iter()
+            .map(|node| {
+                let name = node.name_any();
+                let load = loads.remove(&name).unwrap_or_default();
+                nodes::seen(node, load, renewed.get(&name).copied(), measured.get(&name))
+            })
+            .collect();
+        seen.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(seen)
+    }
+
+    /// Opens or closes a node; `false` when there is none of this name.
+    pub(super) async fn patch_schedulable(&self, node: &str, schedulable: bool) -> Result<bool, ClusterError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let patch = Patch::Merge(json!({ "spec": { "unschedulable": !schedulable } }));
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        self.call(&format!("change node {node}"), || async {
+            match api.patch(node, &params, &patch).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+                other => other.map(|_| true),
+            }
+        })
+        .await
+    }
+
+    /// The pod of the instance's program that was made last.
+    async fn program_pod(&self, place: &Place) -> Result<Option<Pod>, ClusterError> {
+        let target = Target { namespace: place.namespace.clone(), instance_id: place.instance_id.clone() };
+        let api: Api<Pod> = self.api(&target.namespace);
+        let selector = format!("{},{}={}", of_instance(&target), names::COMPONENT, names::APP);
+        let pods = self.all_of("find the pod", &api, ListParams::default().labels(&selector)).await?;
+        Ok(pods.into_iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0)))
+    }
+}
+
+#[async_trait]
+impl Fleet for KubeCluster {
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
+    async fn log_of(&self, place: &Place, wish: &LogWish) -> Result<Option<LogSeen>, FleetError> {
+        let Some(pod) = self.program_pod(place).await? else { return Ok(None) };
+        let (name, api) = (pod.name_any(), self.api::<Pod>(&place.namespace));
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|one| one.name.clone());
+        // Always with instants, and from the second before: the cluster knows whole seconds only, we cut exactly.
+        let since =
+            wish.since.and_then(|at| k8s_openapi::jiff::Timestamp::from_second(at.unix_millis().div_euclid(1000)).ok());
+        let params = LogParams {
+            container,
+            limit_bytes: Some(LOG_BYTES),
+            since_time: since,
+            tail_lines: Some(i64::from(wish.lines)),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let text = self.call(&format!("read the log of {name}"), || api.logs(&name, &params)).await;
+        let text = match text {
+            Ok(text) => text,
+            // A container that has not started yet has printed nothing.
+            Err(ClusterError::Invalid { reason, .. }) if reason.contains("waiting to start") => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(LogSeen { pod: name, text: log_lines::wanted(&text, wish) }))
+    }
+
+    async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {
+        let (pods, _) = self.everywhere::<Pod>().await?;
+        let on_it =
+            pods.iter().filter(|pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node));
+        let mut ids: Vec<String> = on_it.filter_map(|pod| pod.labels().get(names::INSTANCE).cloned()).collect();
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let found = self.all_of("list the namespaces", &api, ListParams::default()).await?;
+        let seen = found.iter().map(|one| NamespaceSeen {
+            name: one.name_any(),
+            labels: one.labels().clone(),
+            created_at: instant(one),
+            managed: names::is_customers(one.labels()),
+        });
+        Ok(seen.collect())
+    }
+
+    async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError> {
+        let managed: Vec<String> =
+            self.namespaces().await?.into_iter().filter(|one| one.managed).map(|one| one.name).collect();
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let found = self.all_of("list the workloads", &api, ListParams::default()).await?;
+        let count = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
+        let seen = found.iter().filter_map(|one| {
+            let namespace = one.namespace().filter(|namespace| managed.contains(namespace))?;
+            Some(WorkloadSeen {
+                namespace,
+                name: one.name_any(),
+                uid: one.uid().unwrap_or_default(),
+                instance_id: one.labels().get(names::INSTANCE).cloned(),
+                labels: one.labels().clone(),
+                created_at: instant(one),
+                replicas: count(one.spec.as_ref().and_then(|spec| spec.replicas).or(Some(1))),
+                ready_replicas: count(one.status.as_ref().and_then(|status| status.ready_replicas)),
+            })
+        });
+        Ok(seen.collect())
+    }
+
+    async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
+        let exactly = Preconditions { uid: Some(workload.uid.clone()), ..Preconditions::default() };
+        let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
+        if self.delete_one::<Deployment>(&workload.namespace, &workload.name, &params).await? == Gone::Changed {
+            let what = format!("delete {}", workload.name);
+            return Err(FleetError::Refused { what, reason: "it is another one by now".to_owned() });
+        }
+        let mut removed = Removed::default();
+        removed.services = self.delete_beside::<Service>(workload, &mut removed.failures).await;
+        removed.ingresses = self.delete_beside::<Ingress>(workload, &mut removed.failures).await;
+        Ok(removed)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {
+        Ok(self.look_at_nodes().await?)
+    }
+
+    async fn set_schedulable(&self, node: &str, schedulable: bool) -> Result<Option<NodeSeen>, FleetError> {
+        if !self.patch_schedulable(node, schedulable).await? {
+            return Ok(None);
+        }
+        Ok(self.node(node).await?)
+    }
+
+    async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError> {
+        let end = tokio::time::Instant::now() + wish.timeout;
+        if !self.patch_schedulable(node, false).await? {
+            return Ok(None);
+        }
+        let evictions = self.evict_all(node, wish, end).await?;
+        Ok(self.node(node).await?.map(|node| Drained { node, evictions }))
+    }
+}
+
+impl From<ClusterError> for FleetError {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Unreachable { what, source } => Self::Unreachable { what, source },
+            ClusterError::NotPermitted { what, reason } => Self::NotPermitted { what, reason },
+            ClusterError::Forbidden { what, reason }
+            | ClusterError::Invalid { what, reason }
+            | ClusterError::QuotaExceeded { what, reason } => Self::Refused { what, reason },
+            ClusterError::Conflict { what, manager } => Self::Refused { what, reason: format!("belongs to {manager}") },
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What administrators see of what the simulated cluster remembers.
+
+use std::collections::BTreeMap;
+
+use minispod_kernel::Timestamp;
+use minispod_provisioner::{
+    fleet::{NamespaceSeen, Removed, Resources, WorkloadSeen},
+    names,
+    quantity::Quantity,
+};
+use serde_json::Value;
+
+use super::objects::{Key, Objects, WORKLOAD, component, generation, replicas};
+
+impl Objects {
+    pub(super) fn namespaces(&self) -> Vec<NamespaceSeen> {
+        let found = self.kept.iter().filter(|(key, _)| key.0 == "Namespace");
+        let seen = found.map(|(key, object)| {
+            let labels = labels(object);
+            NamespaceSeen {
+                name: key.2.clone(),
+                created_at: self.made(key),
+                managed: names::is_customers(&labels),
+                labels,
+            }
+        });
+        seen.collect()
+    }
+
+    /// Workloads in customers' namespaces; ready are those whose pods were made before `ready_before`.
+    pub(super) fn workloads(&self, ready_before: i64) -> Vec<WorkloadSeen> {
+        let managed: Vec<String> =
+            self.namespaces().into_iter().filter(|one| one.managed).map(|one| one.name).collect();
+        let found = self.of_kind(WORKLOAD).filter(|(key, _)| managed.contains(&key.1));
+        let seen = found.map(|(key, object)| {
+            let is_ready = self.since.get(key).is_some_and(|since| since.unix_millis() <= ready_before);
+            WorkloadSeen {
+                namespace: key.1.clone(),
+                name: key.2.clone(),
+                uid: self.uid(key),
+                instance_id: labels(object).get(names::INSTANCE).cloned(),
+                labels: labels(object),
+                created_at: self.made(key),
+                replicas: replicas(object),
+                ready_replicas: if is_ready { replicas(object) } else { 0 },
+            }
+        });
+        seen.collect()
+    }
+
+    /// The workload, if it is still the same, and the services and ingresses of its instance.
+    pub(super) fn remove(&mut self, workload: &WorkloadSeen) -> Removed {
+        let mut removed = Removed::default();
+        let key = (WORKLOAD.to_owned(), workload.namespace.clone(), workload.name.clone());
+        if !self.kept.contains_key(&key) || self.uid(&key) != workload.uid {
+            return removed;
+        }
+        self.forget(&key);
+        for (kind, gone) in [("Service", &mut removed.services), ("Ingress", &mut removed.ingresses)] {
+            let beside: Vec<Key> = self
+                .of_kind(kind)
+                .filter(|(key, object)| {
+                    let instance = labels(object).remove(names::INSTANCE);
+                    key.1 == workload.namespace && instance.is_some() && instance == workload.instance_id
+                })
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in beside {
+                self.forget(&key);
+                gone.push(key.2);
+            }
+        }
+        removed
+    }
+
+    /// Pod, image and start of an instance's program.
+    pub(super) fn program(&self, namespace: &str, instance_id: &str) -> Option<(String, String, Timestamp)> {
+        let (key, object) = self.of_kind(WORKLOAD).find(|(key, object)| {
+            key.1 == namespace
+                && component(object) == names::APP
+                && labels(object).get(names::INSTANCE).is_some_and(|id| id == instance_id)
+                && replicas(object) > 0
+        })?;
+        let image = object["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+        Some((format!("{}-{}-0", key.2, generation(object)), image.to_owned(), *self.since.get(key)?))
+    }
+
+    /// Instances that have a pod.
+    pub(super) fn instances_with_pods(&self) -> Vec<String> {
+        let running = self.of_kind(WORKLOAD).filter(|(_, object)| replicas(object) > 0);
+        let mut ids: Vec<String> = running.filter_map(|(_, object)| labels(object).remove(names::INSTANCE)).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// How many pods there are, and what they asked for.
+    pub(super) fn load(&self) -> (u32, Resources) {
+        let (mut pods, mut load) = (0, Resources::default());
+        for (_, object) in self.of_kind(WORKLOAD) {
+            let copies = replicas(object);
+            pods += copies;
+            for container in object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten() {
+                let asked = |what: &str| {
+                    let text = container["resources"]["requests"][what].as_str();
+                    let quantity = text.and_then(|text| Quantity::parse(text).ok());
+                    quantity.and_then(|quantity| u64::try_from(quantity.0).ok()).unwrap_or(0) * u64::from(copies)
+                };
+                load.cpu_millis += asked("cpu");
+                load.memory_bytes += asked("memory") / 1000;
+            }
+        }
+        (pods, load)
+    }
+
+    /// Every pod is replaced; gives namespace and name of those that went.
+    pub(super) fn begin_anew(&mut self, now: Timestamp) -> Vec<(String, String)> {
+        let running: Vec<Key> =
+            self.of_kind(WORKLOAD).filter(|(_, object)| replicas(object) > 0).map(|(key, _)| key.clone()).collect();
+        for key in &running {
+            self.since.insert(key.clone(), now);
+        }
+        running.into_iter().map(|(_, namespace, name)| (namespace, name)).collect()
+    }
+
+    fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+        self.kept.iter().filter(move |(key, _)| key.0 == kind)
+    }
+
+    fn made(&self, key: &Key) -> Timestamp {
+        self.born.get(key).copied().unwrap_or_else(|| Timestamp::from_unix_millis(0))
+    }
+
+    fn uid(&self, key: &Key) -> String {
+        format!("{}/{}@{}", key.1, key.2, self.made(key).unix_millis())
+    }
+}
+
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    let found = object["metadata"]["labels"].as_object().into_iter().flatten();
+    found.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
