@@ -4,6 +4,7 @@ mod accounts;
 mod admin_users;
 mod allowances;
 mod api_tokens;
+mod browser;
 mod catalogue;
 mod conditional;
 mod contract;
