@@ -84,7 +84,8 @@ pub fn complaints(deploy: &Path, compose: &Value) -> Result<Vec<String>, Failure
     let lines = example.lines().filter(|line| !line.starts_with('#'));
     let set: BTreeSet<String> =
         lines.filter_map(|line| line.split_once('=')).map(|(name, _)| name.to_owned()).collect();
-    let ours = set.iter().filter(|name| name.starts_with("MINISPOD_") || name.starts_with("K8S_")).cloned().collect();
+    let is_ours = |name: &&String| ["MINISPOD_", "K8S_", "GOOGLE_"].iter().any(|begin| name.starts_with(begin));
+    let ours = set.iter().filter(is_ours).cloned().collect();
     found.extend(judge("env.example", &ours, &known, OFFERED));
     Ok(found)
 }
@@ -124,8 +125,11 @@ fn keys(mapping: Option<&Value>) -> BTreeSet<String> {
 /// The quoted names in the file that reads the environment.
 fn known() -> Result<BTreeSet<String>, Failure> {
     let text = read(&root().join("crates/minispod/src/config/environment.rs"))?;
-    let is_name =
-        |word: &&str| word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let is_name = |word: &&str| {
+        word.len() > 3
+            && word.starts_with(|first: char| first.is_ascii_uppercase())
+            && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     Ok(code.split('"').filter(is_name).map(str::to_owned).collect())
 }
