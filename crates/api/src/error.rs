@@ -44,6 +44,7 @@ pub struct ApiError {
     code: Value,
     message: Cow<'static, str>,
     errors: Vec<FieldError>,
+    data: Option<Value>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -54,7 +55,15 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 impl ApiError {
     /// A refusal with its own status and code.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), message: message.into(), errors: Vec::new(), retry_after: None, cause: None }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            errors: Vec::new(),
+            data: None,
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// 400: these fields broke rules. The first [`FAULTS_MAX`] are named; that there are more is said.
@@ -140,6 +149,11 @@ impl ApiError {
         Self { code, ..self }
     }
 
+    /// The same refusal with what was found out on the way to it.
+    pub fn with_data(self, data: Value) -> Self {
+        Self { data: Some(data), ..self }
+    }
+
     /// The same failure with another sentence.
     pub fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), ..self }
@@ -176,6 +190,7 @@ impl ApiError {
         if !self.errors.is_empty() {
             body["errors"] = json!(self.errors);
         }
+        self.say_found(&mut body);
         body
     }
 
@@ -194,7 +209,14 @@ impl ApiError {
             let named = |fault: &FieldError| json!({ "pointer": pointer(&fault.field), "detail": fault.message });
             body["errors"] = self.errors.iter().map(named).collect();
         }
+        self.say_found(&mut body);
         body
+    }
+
+    fn say_found(&self, body: &mut Value) {
+        if let Some(data) = &self.data {
+            body["data"] = data.clone();
+        }
     }
 
     /// The sentence for the client.

@@ -8,4 +8,4 @@ pub mod reason;
 
 pub use body::{JsonBody, RequestBody};
 pub use fields::{Fields, Unknown};
-pub use query::Query;
+pub use query::{Query, Span};

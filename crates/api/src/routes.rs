@@ -3,10 +3,12 @@
 pub mod admin;
 pub mod auth;
 pub mod balance;
+pub mod dashboard;
 pub mod health;
 pub mod invoices;
 pub mod metrics;
 pub mod openapi;
+pub mod plan_changes;
 pub mod services;
 pub mod status;
 pub mod subscriptions;
@@ -31,11 +33,14 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(admin::users::configure)
                 .configure(admin::subscriptions::configure)
                 .configure(admin::billing::configure)
+                .service(resource("/billing/health").route(get().to(health::billing::handle)))
                 .configure(balance::configure)
+                .configure(dashboard::configure)
                 .configure(topups::configure)
                 .configure(transactions::configure)
                 .configure(invoices::configure)
                 .configure(webhooks::configure)
+                .configure(plan_changes::configure)
                 .configure(subscriptions::configure),
         );
 }

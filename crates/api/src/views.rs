@@ -2,12 +2,15 @@
 
 pub mod money;
 pub mod people;
+pub mod plan_changes;
 pub mod plans;
 pub mod subscriptions;
 
 use minispod_kernel::Timestamp;
 use minispod_projections::Page;
 use serde_json::{Value, json};
+
+use crate::input::Span;
 
 /// `{page, limit, total, totalPages}`.
 pub fn pagination<T>(page: &Page<T>) -> Value {
@@ -23,6 +26,22 @@ pub fn counted_pages<T>(page: &Page<T>) -> Value {
         "hasNext": i64::from(page.page) < page.total_pages(),
         "hasPrev": page.page > 1,
     })
+}
+
+/// `{currentPage, totalPages, totalCount, hasNextPage, hasPreviousPage}`: the plan changes' way to say the same.
+pub fn turned_pages<T>(page: &Page<T>) -> Value {
+    json!({
+        "currentPage": page.page,
+        "totalPages": page.total_pages(),
+        "totalCount": page.total,
+        "hasNextPage": i64::from(page.page) < page.total_pages(),
+        "hasPreviousPage": page.page > 1,
+    })
+}
+
+/// `{startDate, endDate}` of what was counted; null where it is open.
+pub fn period(span: &Span) -> Value {
+    json!({ "startDate": instant(span.from), "endDate": instant(span.last()) })
 }
 
 /// An instant that may be missing.

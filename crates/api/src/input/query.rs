@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Timestamp, ids::is_aggregate_id};
 use minispod_projections::{PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
@@ -11,6 +11,23 @@ use crate::error::{ApiError, FAULTS_MAX, FieldError};
 
 /// Years of the dates that are accepted: the log has none before, and the database's text form none after.
 const YEARS: RangeInclusive<i32> = 1970..=9999;
+
+/// A stretch of time that somebody asks for; an end that is missing is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// The first instant asked for.
+    pub from: Option<Timestamp>,
+    /// The first instant no longer asked for.
+    pub until: Option<Timestamp>,
+}
+
+impl Span {
+    /// The last instant asked for.
+    pub fn last(&self) -> Option<Timestamp> {
+        let last = |until: Timestamp| until.to_utc().checked_sub(time::Duration::MICROSECOND).map(Timestamp::new);
+        self.until.and_then(last)
+    }
+}
 
 /// A query string being read.
 #[derive(Debug)]
@@ -76,6 +93,25 @@ impl Query {
     /// The first instant no longer asked for, when given: a bare date and an instant are themselves still included.
     pub fn until(&mut self, name: &str) -> Option<Timestamp> {
         self.instant(name, Duration::from_hours(24), Duration::from_micros(1))
+    }
+
+    /// `startDate` to `endDate`, each open when not given.
+    pub fn span(&mut self) -> Span {
+        let span = Span { from: self.from("startDate"), until: self.until("endDate") };
+        if span.from.zip(span.until).is_some_and(|(from, until)| until <= from) {
+            self.fault("endDate", "endDate must not be before startDate");
+        }
+        span
+    }
+
+    /// An id, when given.
+    pub fn id(&mut self, name: &str) -> Option<String> {
+        let text = self.given(name)?;
+        if !is_aggregate_id(&text) {
+            self.fault(name, format!("{name} is not an id"));
+            return None;
+        }
+        Some(text)
     }
 
     fn instant(&mut self, name: &str, after_date: Duration, after_instant: Duration) -> Option<Timestamp> {
@@ -153,6 +189,27 @@ mod tests {
         assert_eq!(dates.until("to").map(Timestamp::to_contract).as_deref(), Some("2026-11-23T00:00:00.000Z"));
         assert_eq!(dates.from("at").map(Timestamp::to_contract).as_deref(), Some("2026-11-22T03:00:00.000Z"));
         assert!(dates.finish().is_ok());
+    }
+
+    #[test]
+    fn a_span_may_be_open_but_not_backwards() {
+        let mut day = query("startDate=2026-11-22&endDate=2026-11-22");
+        let span = day.span();
+        assert_eq!(span.from.map(Timestamp::to_contract).as_deref(), Some("2026-11-22T00:00:00.000Z"));
+        assert_eq!(span.last().map(Timestamp::to_contract).as_deref(), Some("2026-11-22T23:59:59.999Z"));
+        assert!(day.finish().is_ok());
+        assert_eq!((query("").span(), query("").span().last()), (Span::default(), None));
+        let mut backwards = query("startDate=2026-11-22&endDate=2026-11-21");
+        backwards.span();
+        assert_eq!(backwards.finish().expect_err("backwards").errors()[0].field, "endDate");
+    }
+
+    #[test]
+    fn an_id_that_nothing_can_have_is_refused() {
+        assert_eq!(query("userId=cabc").id("userId").as_deref(), Some("cabc"));
+        let mut bad = query("userId=%27%20OR%201%3D1");
+        assert_eq!(bad.id("userId"), None);
+        assert_eq!(bad.finish().expect_err("bad").errors()[0].field, "userId");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Every operation, by resource; a test compares them with the routes.
 
 pub mod accounts;
+pub mod admin_billing;
+pub mod admin_subscriptions;
 pub mod catalogue;
 pub mod money;
 pub mod people;
+pub mod plan_changes;
 pub mod subscriptions;
 pub mod system;
 
@@ -19,7 +22,10 @@ pub fn all() -> Vec<Group> {
         ("Services", "The catalogue", catalogue::operations()),
         ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
+        ("Plan changes", "Moving a subscription to another plan", plan_changes::operations()),
+        ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
+        ("Billing of all", "Everybody's money", admin_billing::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
     ]
 }

@@ -1,4 +1,5 @@
 //! Probes.
 
+pub mod billing;
 pub mod live;
 pub mod ready;

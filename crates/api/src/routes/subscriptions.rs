@@ -2,9 +2,11 @@
 
 pub mod cancel;
 pub mod create;
+pub mod eligibility;
 pub mod list;
 pub mod read;
 pub mod renew;
+pub mod stats;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -24,6 +26,8 @@ use crate::{
 /// Paths under `/subscriptions`. Fixed segments stand before `{id}`.
 pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/subscriptions").route(get().to(list::handle)).route(post().to(create::handle)))
+        .service(resource("/subscriptions/stats").route(get().to(stats::handle)))
+        .service(resource("/subscriptions/eligibility/{serviceId}").route(get().to(eligibility::handle)))
         .service(resource("/subscriptions/{id}").route(get().to(read::handle)).route(delete().to(cancel::handle)))
         .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)));
 }
@@ -42,9 +46,9 @@ async fn owned(state: &AppState, id: &str, caller: &Caller) -> Result<Subscripti
     view.ok_or_else(|| ApiError::not_found("Subscription"))
 }
 
-/// Why a subscription cannot be had, all reasons together.
+/// Whether a subscription can be had: every reason against it, and what was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Ineligible {
+struct Weighed {
     reasons: Vec<&'static str>,
     balance: Rupiah,
     price: Rupiah,
@@ -52,7 +56,7 @@ struct Ineligible {
     existing: bool,
 }
 
-impl Ineligible {
+impl Weighed {
     /// 409 for what money cannot mend, else 402. `code` is an object: clients read `code.reasons`.
     fn into_error(self) -> ApiError {
         let money_alone = self.reasons == [NO_BALANCE];
@@ -74,7 +78,7 @@ impl Ineligible {
 async fn refusal_of(state: &AppState, caller: &Caller, refusal: &Refused, price: Rupiah, existing: bool) -> ApiError {
     let Some(reason) = reason_of(&refusal.code) else { return refused(refusal) };
     let balance = balance_of(state, caller).await.unwrap_or_default();
-    Ineligible { reasons: vec![reason], balance, price, existing }.into_error()
+    Weighed { reasons: vec![reason], balance, price, existing }.into_error()
 }
 
 /// The reason that clients know for a step's refusal. A wallet is opened a moment after its account, and until then
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn all_reasons_come_together_and_money_alone_is_402() {
-        let no = |reasons: &[&'static str]| Ineligible {
+        let no = |reasons: &[&'static str]| Weighed {
             reasons: reasons.to_vec(),
             balance: Rupiah::ZERO,
             price: Rupiah::new(35_000),

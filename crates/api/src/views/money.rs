@@ -1,8 +1,9 @@
 //! How money looks: top-ups, the history's lines, invoices.
 
+use minispod_kernel::{Rupiah, Timestamp};
 use minispod_projections::billing::{
     InvoiceMini, InvoiceRow, InvoiceStatus, TopUpView, TransactionRow, TransactionStatus, TransactionType,
-    TransactionView,
+    TransactionView, WalletRow,
 };
 use serde_json::{Value, json};
 
@@ -79,6 +80,23 @@ pub fn topup(view: &TopUpView) -> Value {
         "createdAt": row.created_at.to_contract(),
         "invoice": invoice_mini(view.invoice.as_ref()),
     })
+}
+
+/// One top-up as lists have it. The payment page's token and the gateway's own words are with nobody who only looks:
+/// `POST /billing/transactions/:id/pay` gives the page.
+pub fn topup_row(view: &TopUpView) -> Value {
+    let mut out = topup(view);
+    out["userId"] = view.row.user_id.clone().into();
+    out["snapToken"] = Value::Null;
+    out["midtransData"] = Value::Null;
+    out["updatedAt"] = view.row.updated_at.to_contract().into();
+    out
+}
+
+/// `{current, currency, lastUpdated}` of a wallet; `opened`: when there was one at the latest, until it is shown.
+pub fn balance(wallet: Option<&WalletRow>, opened: Timestamp) -> Value {
+    let (balance, updated) = wallet.map_or((Rupiah::ZERO, opened), |wallet| (wallet.balance, wallet.updated_at));
+    json!({ "current": balance.to_string(), "currency": "IDR", "lastUpdated": updated.to_contract() })
 }
 
 /// One invoice (`Inv`).

@@ -8,6 +8,13 @@ pub fn mini(user: &UserRow) -> Value {
     json!({ "id": user.id, "name": user.name, "email": user.email })
 }
 
+/// [`mini`] and the role.
+pub fn with_role(user: &UserRow) -> Value {
+    let mut view = mini(user);
+    view["role"] = user.role.as_str().into();
+    view
+}
+
 /// `{id, email, name, role, isActive, createdAt}`.
 pub fn me(user: &UserRow) -> Value {
     json!({

@@ -51,6 +51,16 @@ pub fn listed(view: &SubscriptionView) -> Value {
     out
 }
 
+/// One row of an administrator's list; whose it is comes beside it.
+pub fn listed_for_administrators(view: &SubscriptionView) -> Value {
+    let mut out = listed(view);
+    if let Some(instance) = deployed(view) {
+        out["serviceInstance"]["podName"] = instance.pod_name.clone().into();
+        out["serviceInstance"]["namespace"] = instance.namespace.clone().into();
+    }
+    out
+}
+
 /// A subscription with its plan and its owner, as writes answer it.
 pub fn with_service(view: &SubscriptionView, user: &UserRow) -> Value {
     let mut out = bare(&view.row);
@@ -59,10 +69,12 @@ pub fn with_service(view: &SubscriptionView, user: &UserRow) -> Value {
     out
 }
 
-/// Everything about a subscription.
-pub fn detail(detail: &SubscriptionDetail, user: &UserRow) -> Value {
+/// Everything about a subscription; `user` is its owner as the asker may see him.
+pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
     let view = &detail.subscription;
-    let mut out = with_service(view, user);
+    let mut out = bare(&view.row);
+    out["service"] = view.plan.as_ref().map_or(Value::Null, plans::full);
+    out["user"] = user;
     out["serviceInstance"] = deployed(view).map_or(Value::Null, instance);
     out["usageMetrics"] = json!([]);
     out["invoice"] = detail.invoice.as_ref().map_or(Value::Null, money::invoice);

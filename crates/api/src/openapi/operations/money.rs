@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::openapi::{
     amounts,
     operation::{Operation, get, post},
-    schema::{date, form, list, money, object, of, pages, text, words},
+    schema::{date, flag, form, int, list, money, nullable, object, of, pages, text, words},
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -16,23 +16,23 @@ pub fn operations() -> Vec<Operation> {
     vec![
         get("/billing/balance", "The wallet").gives(balance),
         post("/billing/topup", "Orders a top-up and its payment page").takes(amount).creates().gives(of("Payment")),
-        get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
-        get("/billing/transactions", "The history of money, newest first")
+        get("/billing/topup", "Top-ups, newest first")
             .paged()
-            .query("type", kinds())
-            .query("status", statuses())
-            .query("startDate", text())
-            .query("endDate", text())
+            .query("status", words(&["PENDING", "PAID", "EXPIRED", "CANCELLED", "FAILED"]))
+            .gives(object(&[("transactions", list(of("TopUp"))), ("pagination", pages())])),
+        get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
+        get("/billing/dashboard/overview", "The wallet, what is still to be paid, the last lines").gives(overview()),
+        period(get("/billing/dashboard/analytics", "What was paid in and spent")).gives(analytics()),
+        get("/billing/health", "Whether these operations answer").public().gives_bare(healthy()),
+        history(get("/billing/transactions", "The history of money, newest first"))
             .gives(object(&[("transactions", list(of("Transaction"))), ("pagination", pages())])),
         get("/billing/transactions/{id}", "One line of the history").gives(of("Transaction")),
         post("/billing/transactions/{id}/pay", "The payment page of a top-up that is not paid yet")
             .gives(of("Payment")),
-        get("/billing/invoices", "Invoices, newest first")
+        period(get("/billing/invoices", "Invoices, newest first"))
             .paged()
             .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
             .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
-            .query("startDate", text())
-            .query("endDate", text())
             .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())])),
         get("/billing/invoices/{id}", "One invoice").gives(of("Invoice")),
         get("/billing/invoices/{id}/pdf", "An invoice's document").gives_bytes("application/pdf"),
@@ -42,6 +42,49 @@ pub fn operations() -> Vec<Operation> {
             .gives(object(&[("orderId", text()), ("status", text()), ("processedAt", date())]))
             .refuses(&[401]),
     ]
+}
+
+/// A stretch of time, each end open when not given.
+pub fn period(operation: Operation) -> Operation {
+    operation.query("startDate", text()).query("endDate", text())
+}
+
+/// What a page of the history can be narrowed by.
+pub fn history(operation: Operation) -> Operation {
+    period(operation.paged().query("type", kinds()).query("status", statuses()))
+}
+
+/// `{startDate, endDate}` of what was counted.
+pub fn span() -> Value {
+    object(&[("startDate", nullable(date())), ("endDate", nullable(date()))])
+}
+
+/// Of an answer without the envelope.
+pub fn healthy() -> Value {
+    object(&[("success", flag()), ("message", text()), ("timestamp", date()), ("version", text())])
+}
+
+/// Somebody's money at a glance.
+pub fn overview() -> Value {
+    let balance = object(&[("current", money()), ("currency", text()), ("lastUpdated", date())]);
+    let pending = object(&[("count", int()), ("totalAmount", int()), ("transactions", list(of("TopUp")))]);
+    let summary = object(&[("availableBalance", money()), ("pendingAmount", int()), ("totalTransactions", int())]);
+    object(&[
+        ("balance", balance),
+        ("pendingTopUps", pending),
+        ("recentTransactions", list(of("Transaction"))),
+        ("summary", summary),
+    ])
+}
+
+fn analytics() -> Value {
+    let sums = ["totalTopUps", "totalSpending", "transactionCount", "averageTopUp", "averageSpending"];
+    let counts = ["topUps", "servicePurchases", "pending", "failed"];
+    object(&[
+        ("period", span()),
+        ("analytics", object(&sums.map(|sum| (sum, int())))),
+        ("transactionBreakdown", object(&counts.map(|count| (count, int())))),
+    ])
 }
 
 /// Kinds of lines of the history.

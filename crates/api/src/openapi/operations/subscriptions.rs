@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::openapi::{
     operation::{Operation, delete, get, post, put},
-    schema::{all, any, bounded, flag, form, list, nullable, object, of, pages, pattern, texts, words},
+    schema::{
+        all, any, bounded, flag, form, id, int, list, money, nullable, object, of, pages, pattern, text, texts, words,
+    },
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -20,14 +22,17 @@ pub fn operations() -> Vec<Operation> {
     );
     let with_service = || all(&[of("Subscription"), object(&[("service", any()), ("user", of("UserMini"))])]);
     vec![
-        get("/subscriptions", "One's own subscriptions, newest first")
-            .paged()
+        sorted(get("/subscriptions", "One's own subscriptions, newest first"))
             .query("status", statuses())
+            .query("serviceId", id())
             .gives(object(&[("subscriptions", list(listed())), ("pagination", pages())])),
         post("/subscriptions", "Subscribes: slot, charge and deployment")
             .takes(order)
             .gives(with_service())
             .refuses(&[402, 404]),
+        get("/subscriptions/stats", "One's own subscriptions in numbers").gives(numbers()),
+        get("/subscriptions/eligibility/{serviceId}", "Whether one could subscribe now, and why not")
+            .gives(eligibility()),
         get("/subscriptions/{id}", "One subscription with all about it").gives(with_service()),
         delete("/subscriptions/{id}", "Cancels now; the data is kept for the retention time")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))
@@ -44,6 +49,31 @@ pub fn statuses() -> Value {
     words(&["PENDING_DEPLOYMENT", "ACTIVE", "SUSPENDED", "EXPIRED", "CANCELLED"])
 }
 
-fn listed() -> Value {
+/// A page in an order of one's choice.
+pub fn sorted(operation: Operation) -> Operation {
+    let columns = words(&["createdAt", "updatedAt", "expiresAt", "status"]);
+    operation.paged().query("sortBy", columns).query("sortOrder", words(&["asc", "desc"]))
+}
+
+fn numbers() -> Value {
+    let names = ["active", "expired", "cancelled", "pendingDeployment", "suspended", "total", "totalRevenue"];
+    object(&names.map(|name| (name, int())))
+}
+
+fn eligibility() -> Value {
+    let service =
+        object(&[("id", id()), ("displayName", text()), ("monthlyPrice", money()), ("availableQuota", int())]);
+    object(&[
+        ("eligible", flag()),
+        ("service", service),
+        ("balance", object(&[("current", money()), ("required", int()), ("sufficient", flag())])),
+        ("quota", object(&[("available", int()), ("sufficient", flag())])),
+        ("existingSubscription", flag()),
+        ("reasons", list(text())),
+    ])
+}
+
+/// One row of a list.
+pub fn listed() -> Value {
     all(&[of("Subscription"), object(&[("service", any()), ("serviceInstance", nullable(of("Instance")))])])
 }

@@ -1,6 +1,35 @@
 //! Everybody's money, for administrators.
 
-use actix_web::web::ServiceConfig;
+pub mod health;
+pub mod statistics;
+pub mod transaction;
+pub mod transactions;
+pub mod user;
+pub mod users;
+
+use actix_web::web::{ServiceConfig, get, resource};
+use minispod_projections::billing::{TransactionStatus, TransactionType, TransactionView};
+use serde_json::Value;
+
+use super::{People, person};
+use crate::views;
 
 /// Paths under `/admin/billing`.
-pub fn configure(_app: &mut ServiceConfig) {}
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/admin/billing/transactions").route(get().to(transactions::handle)))
+        .service(resource("/admin/billing/transactions/{id}").route(get().to(transaction::handle)))
+        .service(resource("/admin/billing/statistics").route(get().to(statistics::handle)))
+        .service(resource("/admin/billing/users").route(get().to(users::handle)))
+        .service(resource("/admin/billing/users/{userId}").route(get().to(user::handle)))
+        .service(resource("/admin/billing/health").route(get().to(health::handle)));
+}
+
+/// One line of anybody's history, whose it is, and whether it is a purchase that went through.
+fn line(view: &TransactionView, people: &People) -> Value {
+    let row = &view.row;
+    let bought = row.kind == TransactionType::ServicePurchase && row.status == TransactionStatus::Success;
+    let mut out = views::money::transaction(view);
+    out["user"] = people.show(&row.user_id, views::people::mini);
+    out["actions"]["canRefund"] = bought.into();
+    out
+}

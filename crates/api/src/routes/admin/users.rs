@@ -52,7 +52,7 @@ const NAME_MIN: usize = 2;
 const NAME_MAX: usize = 100;
 const ROLES: [&str; 2] = ["USER", "ADMINISTRATOR"];
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "USER_NOT_FOUND", "User not found")
 }
 

@@ -24,12 +24,13 @@ const DEFAULT_LIMIT: u32 = 20;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
     let page = query.page(DEFAULT_LIMIT);
+    let span = query.span();
     let filter = InvoiceFilter {
         user_id: Some(caller.user.id.clone()),
         kind: query.word("type", InvoiceType::parse, &words(InvoiceType::ALL, InvoiceType::as_str)),
         status: query.word("status", InvoiceStatus::parse, &words(InvoiceStatus::ALL, InvoiceStatus::as_str)),
-        from: query.from("startDate"),
-        until: query.until("endDate"),
+        from: span.from,
+        until: span.until,
     };
     query.finish()?;
     let page = billing::invoices(state.pool(), &filter, page).await.map_err(read_failed)?;

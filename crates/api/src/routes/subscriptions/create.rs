@@ -10,7 +10,7 @@ use minispod_domain::{
     subscription::{MAX_OVERRIDES, is_subdomain, subdomain_key},
 };
 use minispod_events::{BillingCycle, PlanSnapshot};
-use minispod_kernel::ids::derived_id;
+use minispod_kernel::{Rupiah, ids::derived_id};
 use minispod_projections::{
     catalogue::{self, PlanRow},
     subscriptions,
@@ -19,7 +19,7 @@ use minispod_runtime::Dispatched;
 use minispod_store::{CommandContext, CommandError, CommandKey, VaultWrite};
 use serde_json::Value;
 
-use super::{DUPLICATE, Ineligible, NO_BALANCE, SHOWN_BY, SOLD_OUT, balance_of, refusal_of};
+use super::{DUPLICATE, NO_BALANCE, SHOWN_BY, SOLD_OUT, Weighed, balance_of, refusal_of};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -81,7 +81,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
     let Some(requested) = requested else {
         let balance = balance_of(&state, &caller).await?;
-        return Err(Ineligible { reasons: vec![DUPLICATE], balance, price: sold.price, existing: true }.into_error());
+        return Err(Weighed { reasons: vec![DUPLICATE], balance, price: sold.price, existing: true }.into_error());
     };
     let (id, replayed) = (requested.aggregate_id.clone(), requested.replayed);
     let driven = state.dispatcher.drive(requested, &call.cause(caller.actor())).await?;
@@ -129,13 +129,24 @@ async fn ineligible(
     caller: &Caller,
     plan: &PlanRow,
     sold: &PlanSnapshot,
-) -> std::result::Result<Option<Ineligible>, ApiError> {
+) -> std::result::Result<Option<Weighed>, ApiError> {
+    let weighed = weigh(state, caller, plan, sold.price).await?;
+    Ok((!weighed.reasons.is_empty()).then_some(weighed))
+}
+
+/// Looks for everything that may be in the way of subscribing to `plan` for `price`.
+pub(super) async fn weigh(
+    state: &AppState,
+    caller: &Caller,
+    plan: &PlanRow,
+    price: Rupiah,
+) -> std::result::Result<Weighed, ApiError> {
     let live = subscriptions::live_of(state.pool(), &caller.user.id, &plan.details.offering);
     let existing = live.await.map_err(read_failed)?.is_some();
     let balance = balance_of(state, caller).await?;
-    let told = [(balance < sold.price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT)];
-    let reasons: Vec<_> = told.iter().filter(|(holds, _)| *holds).map(|(_, reason)| *reason).collect();
-    Ok((!reasons.is_empty()).then_some(Ineligible { reasons, balance, price: sold.price, existing }))
+    let told = [(balance < price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT)];
+    let reasons = told.iter().filter(|(holds, _)| *holds).map(|(_, reason)| *reason).collect();
+    Ok(Weighed { reasons, balance, price, existing })
 }
 
 /// Sends the request with the first candidate that nobody else holds. Each further try has its own key, derived

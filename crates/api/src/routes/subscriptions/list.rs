@@ -16,24 +16,13 @@ use crate::{
 
 /// The client sends no page and has no pager, so the first page is all it shows.
 const DEFAULT_LIMIT: u32 = 50;
-const ID_MAX: usize = 64;
 const SORTS: [&str; 4] = ["createdAt", "updatedAt", "expiresAt", "status"];
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
     let page = query.page(DEFAULT_LIMIT);
-    let filter = SubscriptionFilter {
-        user_id: Some(caller.user.id.clone()),
-        plan_id: query.text("serviceId", ID_MAX),
-        status: query.word(
-            "status",
-            SubscriptionStatus::parse,
-            &words(SubscriptionStatus::ALL, SubscriptionStatus::as_str),
-        ),
-        search: None,
-    };
-    let sort = query.word("sortBy", sort_of, &SORTS).unwrap_or_default();
-    let ascending = query.word("sortOrder", is_ascending, &["asc", "desc"]).unwrap_or(false);
+    let filter = SubscriptionFilter { user_id: Some(caller.user.id.clone()), ..filter(&mut query) };
+    let (sort, ascending) = order(&mut query);
     query.finish()?;
     let page = subscriptions::page(state.pool(), &filter, sort, ascending, page).await.map_err(read_failed)?;
     let data = json!({
@@ -41,6 +30,22 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         "pagination": views::pagination(&page),
     });
     Ok(Answer::ok("Subscriptions retrieved successfully", data))
+}
+
+/// `status` and `serviceId`; whose subscriptions is not said yet.
+pub fn filter(query: &mut Query) -> SubscriptionFilter {
+    let statuses = words(SubscriptionStatus::ALL, SubscriptionStatus::as_str);
+    SubscriptionFilter {
+        status: query.word("status", SubscriptionStatus::parse, &statuses),
+        plan_id: query.id("serviceId"),
+        ..SubscriptionFilter::default()
+    }
+}
+
+/// `sortBy` and `sortOrder`: the newest first when not given.
+pub fn order(query: &mut Query) -> (SubscriptionSort, bool) {
+    let sort = query.word("sortBy", sort_of, &SORTS).unwrap_or_default();
+    (sort, query.word("sortOrder", is_ascending, &["asc", "desc"]).unwrap_or(false))
 }
 
 fn sort_of(word: &str) -> Option<SubscriptionSort> {

@@ -21,5 +21,6 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let owner = Some(caller.user.id.as_str());
     let detail = subscriptions::detail(state.pool(), id, owner, TRANSACTIONS).await.map_err(read_failed)?;
     let detail = detail.ok_or_else(|| ApiError::not_found("Subscription"))?;
-    Ok(Answer::ok("Subscription retrieved successfully", views::subscriptions::detail(&detail, &caller.user)))
+    let data = views::subscriptions::detail(&detail, views::people::mini(&caller.user));
+    Ok(Answer::ok("Subscription retrieved successfully", data))
 }

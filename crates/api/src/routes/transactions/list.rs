@@ -18,17 +18,7 @@ const DEFAULT_LIMIT: u32 = 20;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
     let page = query.page(DEFAULT_LIMIT);
-    let filter = TransactionFilter {
-        user_id: Some(caller.user.id.clone()),
-        kind: query.word("type", TransactionType::parse, &words(TransactionType::ALL, TransactionType::as_str)),
-        status: query.word(
-            "status",
-            TransactionStatus::parse,
-            &words(TransactionStatus::ALL, TransactionStatus::as_str),
-        ),
-        from: query.from("startDate"),
-        until: query.until("endDate"),
-    };
+    let filter = TransactionFilter { user_id: Some(caller.user.id.clone()), ..filter(&mut query) };
     query.finish()?;
     let page = billing::transactions(state.pool(), &filter, page).await.map_err(read_failed)?;
     let data = json!({
@@ -36,6 +26,15 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         "pagination": views::pagination(&page),
     });
     Ok(Answer::ok("Transactions retrieved successfully", data))
+}
+
+/// `type`, `status`, `startDate` and `endDate`; whose lines is not said yet.
+pub fn filter(query: &mut Query) -> TransactionFilter {
+    let kind = query.word("type", TransactionType::parse, &words(TransactionType::ALL, TransactionType::as_str));
+    let statuses = words(TransactionStatus::ALL, TransactionStatus::as_str);
+    let status = query.word("status", TransactionStatus::parse, &statuses);
+    let span = query.span();
+    TransactionFilter { user_id: None, kind, status, from: span.from, until: span.until }
 }
 
 /// The words of an enum, for the refusal of another one.

@@ -1,0 +1,80 @@
+//! Operations on moving a subscription to another plan.
+
+use serde_json::Value;
+
+use crate::{
+    openapi::{
+        operation::{Operation, get, post},
+        schema::{any, date, flag, form, id, int, list, object, pattern, text, texts, words},
+    },
+    routes::plan_changes::list::{KINDS, STATUSES},
+};
+
+pub fn operations() -> Vec<Operation> {
+    let wish = || form(&[("newServiceId", pattern("^[a-z0-9]{25,30}$"))], &[], false);
+    let reason = object(&[("code", text()), ("message", text())]);
+    let verdict = object(&[("isEligible", flag()), ("reasons", list(reason)), ("calculation", calculation())]);
+    let pages = object(&[
+        ("currentPage", int()),
+        ("totalPages", int()),
+        ("totalCount", int()),
+        ("hasNextPage", flag()),
+        ("hasPreviousPage", flag()),
+    ]);
+    vec![
+        get("/subscriptions/{id}/upgrade-options", "The plans it may become, the cheapest first").gives(options()),
+        post("/subscriptions/{id}/validate-upgrade", "Whether it may become another plan, and what is in the way")
+            .takes(wish())
+            .gives(verdict),
+        post("/subscriptions/{id}/calculate-upgrade", "What another plan costs or gives back now")
+            .takes(wish())
+            .gives(calculation()),
+        get("/subscriptions/{id}/plan-changes", "Its changes of plan, newest first")
+            .paged()
+            .query("status", words(&STATUSES))
+            .query("changeType", words(&KINDS))
+            .gives(object(&[("planChanges", list(any())), ("pagination", pages)])),
+    ]
+}
+
+fn options() -> Value {
+    let current = object(&[("id", id()), ("name", text()), ("variant", text()), ("monthlyPrice", int())]);
+    let option = object(&[
+        ("serviceId", id()),
+        ("serviceName", text()),
+        ("variant", text()),
+        ("variantDisplayName", text()),
+        ("monthlyPrice", int()),
+        ("features", list(text())),
+        ("resources", texts()),
+        ("changeType", words(&KINDS)),
+        ("proratedCost", int()),
+        ("isUpgrade", flag()),
+        ("isDowngrade", flag()),
+        ("savings", int()),
+    ]);
+    object(&[("currentService", current), ("availableOptions", list(option))])
+}
+
+fn calculation() -> Value {
+    let service = || object(&[("id", id()), ("name", text()), ("variant", text()), ("price", int())]);
+    let cycle = [("start", date()), ("end", date()), ("totalDays", int()), ("remainingDays", int())];
+    let sums = [
+        "oldPlanPrice",
+        "newPlanPrice",
+        "unusedAmount",
+        "proratedNewAmount",
+        "netAmount",
+        "chargeAmount",
+        "refundAmount",
+    ];
+    object(&[
+        ("subscriptionId", id()),
+        ("currentService", service()),
+        ("targetService", service()),
+        ("billingCycle", object(&cycle)),
+        ("financial", object(&sums.map(|sum| (sum, int())))),
+        ("changeType", words(&KINDS)),
+        ("userBalance", int()),
+    ])
+}
