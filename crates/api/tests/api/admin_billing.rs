@@ -47,7 +47,7 @@ async fn an_administrator_sees_everybodys_history_and_each_line_whose_it_is_w65_
     let (_, budi_id) = world.register("budi@example.com").await;
     world.top_up(&ani, 50_000).await;
     world.settle_reactions().await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     world.subscribe(&ani, BASIC).await;
     world.clock.advance(DAY);
     let budi = world.sign_in("budi@example.com").await.access;

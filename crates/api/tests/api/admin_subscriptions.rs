@@ -42,7 +42,7 @@ async fn an_administrator_sees_everybodys_subscriptions_and_finds_one_w65_w67() 
     world.top_up(&ani, 100_000).await;
     let first = world.subscribe(&ani, BASIC).await;
     world.activate(&first).await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     let second = world.subscribe(&budi, FREE).await;
     let (admin, _) = world.administrator("admin@example.com").await;
 

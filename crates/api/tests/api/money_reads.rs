@@ -30,7 +30,7 @@ async fn top_ups_are_listed_by_their_status_and_only_ones_own() {
     let (budi, _) = world.register("budi@example.com").await;
     world.top_up(&ani, 50_000).await;
     world.settle_reactions().await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     let pending = id_of(&world.post("/billing/topup", &ani, json!({"amount": 20_000})).await);
     world.post("/billing/topup", &budi, json!({"amount": 70_000})).await;
     world.read.catch_up().await;
@@ -137,7 +137,7 @@ async fn the_overview_is_the_wallet_what_is_pending_and_the_last_lines_w69() {
     world.top_up(&ani, 50_000).await;
     world.settle_reactions().await;
     world.subscribe(&ani, BASIC).await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     for amount in [20_000, 30_000] {
         world.post("/billing/topup", &ani, json!({ "amount": amount })).await;
     }
