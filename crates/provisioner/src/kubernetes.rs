@@ -100,6 +100,8 @@ impl KubeCluster {
             None => Config::incluster().map_err(|source| ConnectError::InCluster { source })?,
         };
         config.connect_timeout = Some(connection.deadline);
+        // We try again ourselves: a disruption budget's no must come through and not be waited away for ten seconds each.
+        config.default_retry = false;
         let client = Client::try_from(config).map_err(|source| ConnectError::Client { source: Box::new(source) })?;
         Ok(Self::of_client(client, connection.deadline))
     }

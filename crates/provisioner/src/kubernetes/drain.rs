@@ -95,9 +95,10 @@ impl KubeCluster {
             },
         });
         let params = PostParams::default();
+        let mut refusal = "the time was over before it was asked to go".to_owned();
         loop {
             let asked = api.create_subresource::<_, Status>("eviction", name, &params, &body);
-            let refused = match tokio::time::timeout_at(end, asked).await {
+            refusal = match tokio::time::timeout_at(end, asked).await {
                 Ok(Ok(_)) => break,
                 Ok(Err(Error::Api(status))) if status.is_not_found() => return Ok(None),
                 Ok(Err(Error::Api(status))) if status.code == TOO_MANY => status.message.clone(),
@@ -105,10 +106,11 @@ impl KubeCluster {
                     passing @ ClusterError::Unreachable { .. } => passing.to_string(),
                     lasting => return Ok(Some(lasting.to_string())),
                 },
-                Err(_) => return Ok(Some("the time was over before it was asked to go".to_owned())),
+                // What was said to an earlier try tells more than that the time is over.
+                Err(_) => return Ok(Some(refusal)),
             };
             if Instant::now() + PAUSE >= end {
-                return Ok(Some(refused));
+                return Ok(Some(refusal));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -118,13 +118,13 @@ async fn w63_draining_keeps_budgets_grace_and_time() {
 
     let kept = fault(wish(0, 2, false)).await.expect("kept");
     assert!(kept.contains("force"), "{kept}");
-    let guarded = fault(wish(0, 2, true)).await.expect("guarded");
+    let guarded = fault(wish(0, 6, true)).await.expect("guarded");
     assert!(guarded.contains("disruption budget"), "{guarded}");
     assert!(pods.get("guarded").await.expect("there").metadata.deletion_timestamp.is_none(), "nobody asked it to go");
 
     budgets.delete("guard", &DeleteParams::default()).await.expect("the budget is gone");
     // No kubelet ends it, so it is on its way for longer than the drain may take.
-    let slow = fault(wish(77, 2, true)).await.expect("still there");
+    let slow = fault(wish(77, 6, true)).await.expect("still there");
     assert!(slow.contains("has not stopped in time"), "{slow}");
     let leaving = pods.get("guarded").await.expect("there");
     assert_eq!(leaving.metadata.deletion_grace_period_seconds, Some(77), "the grace that was asked for");

@@ -15,7 +15,8 @@ use crate::{
 
 pub fn operations() -> Vec<Operation> {
     let owner = || nullable(of("UserMini"));
-    vec![
+    let mut operations = of_the_cluster();
+    operations.extend([
         get("/admin/pods", "All instances, newest first; deleted ones only when asked for")
             .admin()
             .paged()
@@ -30,39 +31,6 @@ pub fn operations() -> Vec<Operation> {
             ("summary", summary()),
             ("timestamp", date()),
         ])),
-        get("/admin/pods/debug", "The cluster beside the read models").admin().gives(object(&[
-            ("kubernetesConnection", any()),
-            ("namespaces", any()),
-            ("deployments", any()),
-            ("databasePods", any()),
-        ])),
-        get("/admin/pods/orphaned", "Workloads in customers' namespaces that belong to no instance")
-            .admin()
-            .gives(object(&[("orphanedPods", list(orphan())), ("summary", any()), ("simulated", flag())])),
-        delete("/admin/pods/orphaned", "Deletes workloads that belong to no instance; volumes are kept")
-            .admin()
-            .takes(form(
-                &[("confirm", loose_flag())],
-                &[("namespaces", nullable(list(text()))), ("deployments", nullable(list(any())))],
-                false,
-            ))
-            .gives(object(&[
-                ("cleanupResults", any()),
-                ("summary", any()),
-                ("remaining", int()),
-                ("simulated", flag()),
-            ])),
-        delete("/admin/pods/orphaned/{deploymentName}/{namespace}", "Deletes one workload that belongs to no instance")
-            .admin()
-            .takes(form(&[("confirm", loose_flag())], &[], false))
-            .gives(object(&[
-                ("deploymentName", text()),
-                ("namespace", text()),
-                ("cleanupResults", any()),
-                ("summary", any()),
-                ("message", text()),
-                ("simulated", flag()),
-            ])),
         get("/admin/pods/{id}/logs", "What the program of one instance printed last")
             .admin()
             .query("lines", range(1, 1_000))
@@ -112,6 +80,46 @@ pub fn operations() -> Vec<Operation> {
                 ("status", real_time()),
             ]))
             .refuses(&[501]),
+    ]);
+    operations
+}
+
+/// What is there beside the instances.
+fn of_the_cluster() -> Vec<Operation> {
+    vec![
+        get("/admin/pods/debug", "The cluster beside the read models").admin().gives(object(&[
+            ("kubernetesConnection", any()),
+            ("namespaces", any()),
+            ("deployments", any()),
+            ("databasePods", any()),
+        ])),
+        get("/admin/pods/orphaned", "Workloads in customers' namespaces that belong to no instance")
+            .admin()
+            .gives(object(&[("orphanedPods", list(orphan())), ("summary", any()), ("simulated", flag())])),
+        delete("/admin/pods/orphaned", "Deletes workloads that belong to no instance; volumes are kept")
+            .admin()
+            .takes(form(
+                &[("confirm", loose_flag())],
+                &[("namespaces", nullable(list(text()))), ("deployments", nullable(list(any())))],
+                false,
+            ))
+            .gives(object(&[
+                ("cleanupResults", any()),
+                ("summary", any()),
+                ("remaining", int()),
+                ("simulated", flag()),
+            ])),
+        delete("/admin/pods/orphaned/{deploymentName}/{namespace}", "Deletes one workload that belongs to no instance")
+            .admin()
+            .takes(form(&[("confirm", loose_flag())], &[], false))
+            .gives(object(&[
+                ("deploymentName", text()),
+                ("namespace", text()),
+                ("cleanupResults", any()),
+                ("summary", any()),
+                ("message", text()),
+                ("simulated", flag()),
+            ])),
     ]
 }
 
