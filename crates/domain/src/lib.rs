@@ -13,6 +13,8 @@ pub mod memory_bus;
 pub mod plan;
 pub mod policies;
 pub mod ports;
+#[cfg(test)]
+mod properties;
 pub mod session;
 #[cfg(test)]
 mod story;
