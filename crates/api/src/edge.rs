@@ -4,3 +4,5 @@ pub mod address;
 pub mod errors;
 pub mod headers;
 pub mod passage;
+#[cfg(test)]
+mod properties;

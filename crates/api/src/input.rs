@@ -3,6 +3,8 @@
 pub mod body;
 pub mod fields;
 pub mod path;
+#[cfg(test)]
+mod properties;
 pub mod query;
 pub mod reason;
 
