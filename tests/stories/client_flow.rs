@@ -236,7 +236,8 @@ impl Client {
         self.call(step, 401, fields::NOTHING).await;
         assert_eq!(ani.balance().await, 0, "a forged word was believed");
         let url = format!("{}/standin/orders/{}/pay", world.midtrans.url, order.as_str().expect("an order"));
-        let pays = reqwest::Client::new().post(url).json(&json!({"payment_type": "qris"}));
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client can be made");
+        let pays = client.post(url).json(&json!({"payment_type": "qris"}));
         assert!(pays.send().await.expect("the stand-in answers").status().is_success());
         wait_until(READY, || async { ani.balance().await == 100_000 }).await;
     }

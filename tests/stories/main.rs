@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod client_flow;
+mod contract;
 mod idempotency;
 mod journey;
 mod kubernetes;

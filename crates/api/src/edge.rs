@@ -6,3 +6,5 @@ pub mod conditional;
 pub mod errors;
 pub mod headers;
 pub mod passage;
+#[cfg(test)]
+mod properties;

@@ -4,6 +4,8 @@ pub mod body;
 pub mod cursor;
 pub mod fields;
 pub mod path;
+#[cfg(test)]
+mod properties;
 pub mod query;
 pub mod reason;
 

@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod notification;
+#[cfg(test)]
+mod properties;
 pub mod retry;
 pub mod wire;
 

@@ -14,6 +14,8 @@ pub mod plan;
 pub mod plan_change;
 pub mod policies;
 pub mod ports;
+#[cfg(test)]
+mod properties;
 pub mod proration;
 pub mod session;
 #[cfg(test)]

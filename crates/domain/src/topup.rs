@@ -326,7 +326,9 @@ pub fn order_id(topup_id: &str, attempt: u32) -> String {
 /// The top-up that an order id names; `None` when it is not one of ours.
 pub fn topup_of(order_id: &str) -> Option<&str> {
     let (topup_id, attempt) = order_id.strip_prefix("TU-")?.rsplit_once('.')?;
-    let counts = (1..=2).contains(&attempt.len()) && attempt.bytes().all(|byte| byte.is_ascii_digit());
+    let counts = (1..=2).contains(&attempt.len())
+        && attempt.bytes().all(|byte| byte.is_ascii_digit())
+        && !attempt.starts_with('0');
     (counts && minispod_kernel::ids::is_aggregate_id(topup_id)).then_some(topup_id)
 }
 

@@ -10,6 +10,8 @@ pub mod ids;
 pub mod language;
 pub mod money;
 pub mod position;
+#[cfg(test)]
+mod properties;
 pub mod recorded;
 pub mod sensitive;
 pub mod time;

@@ -8,6 +8,8 @@ pub mod dead_letter;
 pub mod fetch;
 pub mod hints;
 pub mod message;
+#[cfg(test)]
+mod properties;
 pub mod server_config;
 pub mod stream;
 pub mod subject;

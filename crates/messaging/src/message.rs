@@ -178,7 +178,7 @@ fn unescape(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let decoded = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        if let Some(byte) = decoded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        if let Some(byte) = decoded.and_then(hex_byte) {
             out.push(byte);
             at += 3;
         } else {
@@ -202,9 +202,14 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     }
     let mut out = [0_u8; 32];
     for (index, slot) in out.iter_mut().enumerate() {
-        *slot = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+        *slot = hex_byte(text.get(index * 2..index * 2 + 2)?)?;
     }
     Some(out)
+}
+
+/// Two hex digits; the library's reader would take a sign for one.
+fn hex_byte(digits: &str) -> Option<u8> {
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]

@@ -378,4 +378,6 @@ fn read_table(path: &Path) -> Result<Table, ConfigError> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

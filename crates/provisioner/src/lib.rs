@@ -13,6 +13,8 @@ pub mod names;
 pub mod options;
 pub mod plan;
 pub mod progress;
+#[cfg(test)]
+mod properties;
 pub mod quantity;
 pub mod reactor;
 pub mod watch;

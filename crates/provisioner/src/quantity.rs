@@ -28,7 +28,8 @@ impl Quantity {
         let digits = format!("{whole}{fraction}").parse::<i128>().map_err(|_| wrong())?;
         let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).map_err(|_| wrong())?).ok_or_else(wrong)?;
         let thousandths = digits.checked_mul(milli_per_unit).ok_or_else(wrong)?;
-        Ok(Self((thousandths + scale - 1) / scale))
+        let rounded_up = thousandths.checked_add(scale - 1).ok_or_else(wrong)?;
+        Ok(Self(rounded_up / scale))
     }
 
     /// Whether it is nothing.

@@ -9,7 +9,7 @@ use std::{
 
 use minispod_localservers::Places;
 
-/// True if `part` (`pg`, `nats`, `k8s`, `nats-cli` or `pdf`) can be had here.
+/// True if `part` (`pg`, `nats`, `k8s`, `nats-cli`, `pdf` or `schemathesis`) can be had here.
 ///
 /// If not: prints `SKIP <test>: <reason>` and returns false, so that the test returns; or panics when
 /// `MINISPOD_REQUIRE` (comma-separated) names the part.
@@ -41,10 +41,11 @@ fn look_for(part: &str) -> Result<(), String> {
         "pg" => places.postgres().map(|_| ()).map_err(|error| error.to_string()),
         "nats" => places.nats_server().map(|_| ()).map_err(|error| error.to_string()),
         "nats-cli" => program(&places, "nats"),
+        "schemathesis" => program(&places, "schemathesis"),
         "pdf" => program(&places, "pdftotext").and_then(|()| program(&places, "pdftoppm")),
         "k8s" if variable("MINISPOD_TEST_KUBECONFIG").is_some() => Ok(()),
         "k8s" => kubernetes(&places).map(|_| ()),
-        other => panic!("`{other}` is none of pg, nats, k8s, nats-cli, pdf"),
+        other => panic!("`{other}` is none of pg, nats, k8s, nats-cli, pdf, schemathesis"),
     }
 }
 

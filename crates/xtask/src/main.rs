@@ -49,7 +49,7 @@ enum Task {
     },
     /// Run every check, tier by tier, and print what ran, failed and was skipped
     ///
-    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli,pdf turns a skip for want of that part into a failure.
+    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli,pdf,schemathesis turns a skip for want of that part into a failure.
     /// MINISPOD_TEST_PG and MINISPOD_TEST_NATS name servers to use instead of starting a pair.
     Test {
         /// Run only this tier (may be repeated)
@@ -64,7 +64,7 @@ enum Task {
     },
     /// Fetch Postgres and nats-server; with --all also what only the tests need
     Tools {
-        /// Also the `nats` command line, Poppler, etcd and the Kubernetes control plane (15 CPU-minutes, once)
+        /// Also the `nats` command line, Poppler, Schemathesis, etcd and the Kubernetes control plane (15 CPU-minutes, once)
         #[arg(long)]
         all: bool,
     },

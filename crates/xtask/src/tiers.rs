@@ -91,7 +91,11 @@ pub fn run(wanted: &Wanted) -> Result<(), Failure> {
 /// What these tiers need beside the servers.
 fn tools_of(tiers: &[Tier]) -> tools::Wanted {
     let has = |tier| tiers.contains(&tier);
-    tools::Wanted { cluster: has(Tier::Kubernetes) || has(Tier::Stories), pdf: has(Tier::Integration) }
+    tools::Wanted {
+        cluster: has(Tier::Kubernetes) || has(Tier::Stories),
+        pdf: has(Tier::Integration),
+        contract: has(Tier::Stories),
+    }
 }
 
 /// A tool that cannot be had is not a failure by itself: the tests that need it say so, and fail where it is required.

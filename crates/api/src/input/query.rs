@@ -163,7 +163,9 @@ impl Query {
     /// A whole number from 1 to `max`, when given.
     pub fn number(&mut self, name: &str, max: u32) -> Option<u32> {
         let text = self.given(name)?;
-        let number = text.parse::<u32>().ok().filter(|number| (1..=max).contains(number));
+        // The library's reader would take a sign, too.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse::<u32>().ok().filter(|number| is_plain && (1..=max).contains(number));
         if number.is_none() {
             self.fault(name, format!("{name} must be a whole number from 1 to {max}"));
         }

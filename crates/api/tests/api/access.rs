@@ -64,6 +64,15 @@ impl Caller {
     }
 }
 
+/// Programs of an administrator, by the scopes of their tokens.
+const PROGRAMS: [(&str, &[&str]); 5] = [
+    ("a program that reads", &["read"]),
+    ("a program that writes", &["write"]),
+    ("a program that only acts", &["admin"]),
+    ("a program that reads and writes", &["read", "write"]),
+    ("a program that may everything", &["read", "write", "admin"]),
+];
+
 /// No limit stands in the way of so many calls.
 fn unlimited(config: &mut ApiConfig) {
     for allowance in [
@@ -159,13 +168,6 @@ where
         ];
         let forged = self.forgeries(&customer).into_iter();
         callers.extend(forged.map(|(name, token)| Caller::new(name, &token, Standing::Stranger)));
-        const PROGRAMS: [(&str, &[&str]); 5] = [
-            ("a program that reads", &["read"]),
-            ("a program that writes", &["write"]),
-            ("a program that only acts", &["admin"]),
-            ("a program that reads and writes", &["read", "write"]),
-            ("a program that may everything", &["read", "write", "admin"]),
-        ];
         for (name, scopes) in PROGRAMS {
             let token = self.api_token(&admin, scopes).await;
             callers.push(Caller::new(name, &token, Standing::Program { administers: true, scopes }));

@@ -102,6 +102,12 @@ impl Environment {
         Self(texts.filter(|(_, value)| !value.is_empty()).collect())
     }
 
+    /// The same of variables that somebody wrote.
+    #[cfg(test)]
+    pub(super) fn of(variables: BTreeMap<String, String>) -> Self {
+        Self(variables)
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -177,7 +183,7 @@ fn distance(left: &str, right: &str) -> usize {
 }
 
 /// Percent-encodes everything but unreserved characters.
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -217,7 +223,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-fn seconds(text: &str) -> Option<i64> {
+pub(super) fn seconds(text: &str) -> Option<i64> {
     let (digits, factor) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
         Some(digits) => (
             digits,
@@ -230,7 +236,8 @@ fn seconds(text: &str) -> Option<i64> {
         ),
         None => (text, 1),
     };
-    digits.parse::<i64>().ok().filter(|count| *count > 0)?.checked_mul(factor)
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse::<i64>().ok().filter(|count| is_plain && *count > 0)?.checked_mul(factor)
 }
 
 fn set(table: &mut Table, path: &str, value: Value) {
