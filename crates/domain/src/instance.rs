@@ -224,20 +224,21 @@ impl Asked {
         }
     }
 
-    /// What is gone needs no lock.
+    /// Also what is gone: whoever brings it back finds the lock.
     fn lock(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
-        if self.locked || self.is_gone() {
+        if self.locked {
             return Ok(Vec::new());
         }
-        let stopped = self.stop(occurred_at)?;
+        let stopped = if self.is_gone() { Vec::new() } else { self.stop(occurred_at)? };
         Ok(stopped.into_iter().chain([InstanceEvent::InstanceLocked { occurred_at }]).collect())
     }
 
+    /// What is gone is not brought back by this.
     fn unlock(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         if !self.locked {
             return Ok(Vec::new());
         }
-        let started = self.start(occurred_at)?;
+        let started = if self.is_gone() { Vec::new() } else { self.start(occurred_at)? };
         Ok([InstanceEvent::InstanceUnlocked { occurred_at }].into_iter().chain(started).collect())
     }
 

@@ -91,11 +91,11 @@ fn an_unlocked_instance_starts_and_one_that_was_not_locked_stays_as_it_is() {
 }
 
 #[test]
-fn what_is_gone_needs_no_lock_and_comes_back_by_none() {
+fn what_is_gone_is_locked_too_and_comes_back_by_no_key() {
     let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
-    given::<Instance>(past.clone()).when(InstanceCommand::Lock).then_nothing();
-    let locked = vec![provisioned(), ready(1), stop_requested(2), locked(), deletion_requested(3, false)];
-    given::<Instance>(locked).when(InstanceCommand::Unlock).then_refused(InstanceRefusal::Deleted);
+    given::<Instance>(past.clone()).when(InstanceCommand::Lock).then(vec![locked()]);
+    let unlocked = InstanceEvent::InstanceUnlocked { occurred_at: noon() };
+    given::<Instance>([past.clone(), vec![locked()]].concat()).when(InstanceCommand::Unlock).then(vec![unlocked]);
     given::<Instance>(past).when(reconfigure()).then_refused(InstanceRefusal::Deleted);
 }
 
