@@ -1,6 +1,7 @@
 //! Every operation, by resource; a test compares them with the routes.
 
 pub mod accounts;
+pub mod admin_writes;
 pub mod catalogue;
 pub mod money;
 pub mod people;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Group> {
         ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
+        ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
     ]
 }

@@ -5,6 +5,9 @@ pub mod create;
 pub mod list;
 pub mod read;
 pub mod renew;
+pub mod restart;
+mod settings;
+pub mod update;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -24,12 +27,18 @@ use crate::{
 /// Paths under `/subscriptions`. Fixed segments stand before `{id}`.
 pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/subscriptions").route(get().to(list::handle)).route(post().to(create::handle)))
-        .service(resource("/subscriptions/{id}").route(get().to(read::handle)).route(delete().to(cancel::handle)))
-        .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)));
+        .service(
+            resource("/subscriptions/{id}")
+                .route(get().to(read::handle))
+                .route(put().to(update::handle))
+                .route(delete().to(cancel::handle)),
+        )
+        .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)))
+        .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
 }
 
 /// The read models that show what these routes write.
-const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
+pub(super) const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
 
 const NO_BALANCE: &str = "Insufficient balance";
 const DUPLICATE: &str = "Already subscribed to this service";

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{instant, money, people, plans};
 
 /// Stands for a value that is kept from everybody.
-const HIDDEN: &str = "(hidden)";
+pub const HIDDEN: &str = "(hidden)";
 
 /// The fields of a subscription alone (`Sub`).
 pub fn bare(row: &SubscriptionRow) -> Value {
@@ -62,8 +62,7 @@ pub fn with_service(view: &SubscriptionView, user: &UserRow) -> Value {
 /// Everything about a subscription.
 pub fn detail(detail: &SubscriptionDetail, user: &UserRow) -> Value {
     let view = &detail.subscription;
-    let mut out = with_service(view, user);
-    out["serviceInstance"] = deployed(view).map_or(Value::Null, instance);
+    let mut out = cancelled(view, user);
     out["usageMetrics"] = json!([]);
     out["invoice"] = detail.invoice.as_ref().map_or(Value::Null, money::invoice);
     out["transactions"] = detail.transactions.iter().map(money::transaction_row).collect();
@@ -73,7 +72,19 @@ pub fn detail(detail: &SubscriptionDetail, user: &UserRow) -> Value {
 /// [`with_service`] and the instance, as cancelling answers it.
 pub fn cancelled(view: &SubscriptionView, user: &UserRow) -> Value {
     let mut out = with_service(view, user);
-    out["serviceInstance"] = deployed(view).map_or(Value::Null, instance);
+    out["serviceInstance"] = deployed(view).map_or(Value::Null, |row| {
+        let mut instance = instance(row);
+        // What was asked for; the instance follows a moment later.
+        instance["customConfig"] = custom_config(&view.row.overrides);
+        instance
+    });
+    out
+}
+
+/// [`cancelled`] and the owner's role, as administrators' writes answer it.
+pub fn administered(view: &SubscriptionView, owner: &UserRow) -> Value {
+    let mut out = cancelled(view, owner);
+    out["user"]["role"] = owner.role.as_str().into();
     out
 }
 
