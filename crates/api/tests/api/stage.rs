@@ -39,40 +39,45 @@ where
         assert_eq!(bought.status, 200, "{:#}", bought.body);
         let id = bought.data()["id"].as_str().expect("an id").to_owned();
         self.settle_reactions().await;
-        let instance_id: String = sqlx::query_scalar(
-            "SELECT payload->>'instance_id' FROM log.events \
-             WHERE event_type = 'SubscriptionRequested' AND aggregate_id = $1",
-        )
-        .bind(&id)
-        .fetch_one(self.store.pool())
-        .await
-        .expect("reads the log");
+        let instance_id = self.instance_of(&id).await;
         Customer { token, user_id, id, instance_id }
     }
 
     /// Somebody whose service runs.
     pub async fn running(&self, name: &str) -> Customer {
         let customer = self.waiting(name).await;
-        let url = format!("https://{name}.n8n.example");
-        let applied = InstanceCommand::RecordApplied {
-            generation: 1,
-            namespace: format!("customer-{}", customer.user_id),
-            workload: format!("n8n-{}", customer.id),
-            internal_url: "http://inside:5678".to_owned(),
-            external_url: url.clone(),
-            volume_claim: Some(format!("n8n-{}-data", customer.id)),
-            simulated: true,
-        };
-        self.report(&customer, applied).await;
-        self.report(&customer, InstanceCommand::RecordReady { generation: 1, external_url: url }).await;
+        self.deploy(&customer.id, &format!("https://{name}.n8n.example")).await;
         customer
     }
 
-    /// The cluster says something about the instance.
-    pub async fn report(&self, customer: &Customer, report: InstanceCommand) {
-        let key = format!("{}-{report:?}", customer.instance_id);
-        let key = key.chars().take(200).collect::<String>();
-        self.command(&customer.instance_id, AnyCommand::Instance(report), &key).await;
+    /// The instance of a subscription.
+    pub async fn instance_of(&self, id: &str) -> String {
+        sqlx::query_scalar(
+            "SELECT payload->>'instance_id' FROM log.events \
+             WHERE event_type = 'SubscriptionRequested' AND aggregate_id = $1",
+        )
+        .bind(id)
+        .fetch_one(self.store.pool())
+        .await
+        .expect("reads the log")
+    }
+
+    /// The cluster takes the instance of a subscription, and it runs.
+    pub async fn deploy(&self, id: &str, url: &str) {
+        let applied = InstanceCommand::RecordApplied {
+            generation: 1,
+            namespace: "customer-of-a-test".to_owned(),
+            workload: format!("n8n-{id}"),
+            internal_url: "http://inside:5678".to_owned(),
+            external_url: url.to_owned(),
+            volume_claim: Some(format!("n8n-{id}-data")),
+            simulated: true,
+        };
+        let ready = InstanceCommand::RecordReady { generation: 1, external_url: url.to_owned() };
+        let instance_id = self.instance_of(id).await;
+        for (report, what) in [(applied, "applied"), (ready, "ready")] {
+            self.command(&instance_id, AnyCommand::Instance(report), &format!("{instance_id}-{what}")).await;
+        }
     }
 
     /// Slots of the plan that are left, as everybody sees them.

@@ -1,6 +1,5 @@
 //! Starting and stopping the instance of a subscription, whatever becomes of the subscription itself.
 
-use actix_web::http::StatusCode;
 use minispod_auth::Action;
 use minispod_domain::{AnyCommand, InstanceCommand};
 use minispod_projections::subscriptions;
@@ -44,7 +43,7 @@ pub async fn ask(
 fn refusal(error: CommandError) -> ApiError {
     match error {
         CommandError::Refused(no) if no.code == "instance-not-found" => {
-            ApiError::new(StatusCode::CONFLICT, "CONFLICT_ERROR", "The service is not deployed yet")
+            ApiError::conflict("The service is not deployed yet")
         }
         other => other.into(),
     }
