@@ -104,6 +104,19 @@ pub enum InstanceEvent {
         volume_purged: bool,
         occurred_at: Timestamp,
     },
+    /// Nobody is paying for it: until it is unlocked nothing starts it.
+    InstanceLocked {
+        occurred_at: Timestamp,
+    },
+    InstanceUnlocked {
+        occurred_at: Timestamp,
+    },
+    /// What it is built from from now on; what runs already is restarted with it by a request of its own.
+    InstanceReconfigured {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
@@ -122,5 +135,8 @@ contract!(
         InstanceFailed,
         InstanceDeletionRequested,
         InstanceDeleted,
+        InstanceLocked,
+        InstanceUnlocked,
+        InstanceReconfigured,
     ]
 );

@@ -70,6 +70,14 @@ pub enum CancelReason {
     },
 }
 
+/// Why a subscription ran out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum ExpiryCause {
+    /// The text may speak about the customer.
+    Administrator { text: Sensitive<String> },
+}
+
 /// Facts about one subscription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
@@ -171,6 +179,67 @@ pub enum SubscriptionEvent {
         reason: CancelReason,
         occurred_at: Timestamp,
     },
+    /// An administrator stops it: it must not run, and its slot of `plan_id` is to be given back.
+    SubscriptionSuspended {
+        user_id: String,
+        instance_id: String,
+        plan_id: String,
+        display_name: String,
+        reason: Sensitive<String>,
+        occurred_at: Timestamp,
+    },
+    /// It shall run again once `plan_id` has a slot for it; `extension_days` are added to its period then.
+    SubscriptionResumeStarted {
+        user_id: String,
+        plan_id: String,
+        extension_days: u16,
+        reason: Sensitive<String>,
+        occurred_at: Timestamp,
+    },
+    SubscriptionResumed {
+        user_id: String,
+        instance_id: String,
+        display_name: String,
+        occurred_at: Timestamp,
+    },
+    /// It stays as it was; `code` is the refusal's.
+    SubscriptionResumeFailed {
+        user_id: String,
+        code: String,
+        occurred_at: Timestamp,
+    },
+    /// `days` without payment; `period` has its new end. No reason: that of the resuming it came with.
+    SubscriptionExtended {
+        user_id: String,
+        display_name: String,
+        days: u16,
+        period: Period,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sensitive<String>>,
+        occurred_at: Timestamp,
+    },
+    /// It must not run any more, the data stays. `held_slot`: a slot of `plan_id` is to be given back.
+    SubscriptionExpired {
+        user_id: String,
+        instance_id: String,
+        plan_id: String,
+        display_name: String,
+        held_slot: bool,
+        cause: ExpiryCause,
+        occurred_at: Timestamp,
+    },
+    SubscriptionAutoRenewChanged {
+        user_id: String,
+        auto_renew: bool,
+        occurred_at: Timestamp,
+    },
+    /// The customer's variables are these from now on, by name, sorted; their values are in the vault.
+    SubscriptionSettingsChanged {
+        user_id: String,
+        instance_id: String,
+        overrides: Vec<String>,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
@@ -190,6 +259,14 @@ contract!(
         SubscriptionRenewalFailed,
         SubscriptionCancellationScheduled,
         SubscriptionCancelled,
+        SubscriptionSuspended,
+        SubscriptionResumeStarted,
+        SubscriptionResumed,
+        SubscriptionResumeFailed,
+        SubscriptionExtended,
+        SubscriptionExpired,
+        SubscriptionAutoRenewChanged,
+        SubscriptionSettingsChanged,
     ],
     sensitive(this) {
         match this {
@@ -197,7 +274,13 @@ contract!(
                 user_id,
                 reason: CancelReason::Customer { text } | CancelReason::Administrator { text },
                 ..
-            } => vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: text }],
+            }
+            | Self::SubscriptionExpired { user_id, cause: ExpiryCause::Administrator { text }, .. }
+            | Self::SubscriptionSuspended { user_id, reason: text, .. }
+            | Self::SubscriptionResumeStarted { user_id, reason: text, .. }
+            | Self::SubscriptionExtended { user_id, reason: Some(text), .. } => {
+                vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: text }]
+            }
             _ => Vec::new(),
         }
     }

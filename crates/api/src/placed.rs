@@ -6,7 +6,7 @@ use minispod_projections::subscriptions::{SubscriptionStatus, SubscriptionView};
 use minispod_store::Refused;
 use serde_json::{Value, json};
 
-use crate::{error::ApiError, state::AppState};
+use crate::{error::ApiError, input::path::existing_id, state::AppState};
 
 /// A requested subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Placed {
     updated_at: Timestamp,
     version: i64,
     charged: bool,
+    /// Names of the settings that the customer changed.
+    overrides: Vec<String>,
     now: Standing,
     ended: Option<CancelReason>,
     /// Failed renewals: the version each failed at, and why.
@@ -36,6 +38,7 @@ struct Standing {
     status: SubscriptionStatus,
     start: Timestamp,
     period: Option<Period>,
+    auto_renew: bool,
 }
 
 impl Standing {
@@ -55,6 +58,11 @@ impl Standing {
                 self.status = SubscriptionStatus::Active;
                 self.period = Some(*period);
             }
+            SubscriptionEvent::SubscriptionSuspended { .. } => self.status = SubscriptionStatus::Suspended,
+            SubscriptionEvent::SubscriptionResumed { .. } => self.status = SubscriptionStatus::Active,
+            SubscriptionEvent::SubscriptionExpired { .. } => self.status = SubscriptionStatus::Expired,
+            SubscriptionEvent::SubscriptionExtended { period, .. } => self.period = Some(*period),
+            SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => self.auto_renew = *auto_renew,
             SubscriptionEvent::SubscriptionCancelled { .. } => self.status = SubscriptionStatus::Cancelled,
             _ => {}
         }
@@ -74,9 +82,22 @@ impl Placed {
         placed.ok_or_else(|| ApiError::not_found("Subscription"))
     }
 
+    /// Reads `id`, which is nobody's before it is charged.
+    pub async fn existing(state: &AppState, id: &str) -> Result<Self, ApiError> {
+        let placed = Self::load(state, existing_id(id, "Subscription")?).await?;
+        if placed.charged { Ok(placed) } else { Err(ApiError::not_found("Subscription")) }
+    }
+
     fn after(placed: Option<Self>, id: &str, event: &SubscriptionEvent) -> Option<Self> {
-        if let SubscriptionEvent::SubscriptionRequested { user_id, plan, subdomain, auto_renew, occurred_at, .. } =
-            event
+        if let SubscriptionEvent::SubscriptionRequested {
+            user_id,
+            plan,
+            subdomain,
+            overrides,
+            auto_renew,
+            occurred_at,
+            ..
+        } = event
         {
             return Some(Self {
                 id: id.to_owned(),
@@ -90,7 +111,13 @@ impl Placed {
                 updated_at: *occurred_at,
                 version: 1,
                 charged: false,
-                now: Standing { status: SubscriptionStatus::PendingDeployment, start: *occurred_at, period: None },
+                overrides: overrides.clone(),
+                now: Standing {
+                    status: SubscriptionStatus::PendingDeployment,
+                    start: *occurred_at,
+                    period: None,
+                    auto_renew: *auto_renew,
+                },
                 ended: None,
                 failed_renewals: Vec::new(),
                 renewals: Vec::new(),
@@ -106,6 +133,7 @@ impl Placed {
                 placed.start = period.start;
                 placed.end = period.end;
             }
+            SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => placed.overrides.clone_from(overrides),
             SubscriptionEvent::SubscriptionRenewalStarted { .. } => placed.renewals.push(placed.version),
             SubscriptionEvent::SubscriptionRenewalFailed { code, .. } => {
                 placed.failed_renewals.push((placed.version, code.clone()));
@@ -126,13 +154,20 @@ impl Placed {
             row.period_start = period.start;
             row.expires_at = period.end;
         }
+        row.auto_renew = self.now.auto_renew;
+        row.overrides.clone_from(&self.overrides);
         row.updated_at = self.updated_at;
         view
     }
 
-    /// How it stands.
+    /// How it stands by the log.
     pub const fn status(&self) -> SubscriptionStatus {
         self.now.status
+    }
+
+    /// Names of the settings that the customer changed.
+    pub fn overrides(&self) -> &[String] {
+        &self.overrides
     }
 
     /// Events so far.

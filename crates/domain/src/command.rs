@@ -66,6 +66,8 @@ pub enum OnRefusal {
     RejectSubscription { subscription_id: String },
     /// The renewal's charge failed.
     FailRenewal { subscription_id: String, period: u32 },
+    /// No slot to run again in.
+    FailResume { subscription_id: String },
     /// The subscription was over before its slot came: the slot goes back.
     ReleaseSlot { plan_id: String, subscription_id: String },
     /// The subscription was over before its charge came: the money goes back.
@@ -91,6 +93,10 @@ impl OnRefusal {
             Self::FailRenewal { subscription_id, period } => (
                 subscription_id.clone(),
                 AnyCommand::Subscription(SubscriptionCommand::FailRenewal { period: *period, code: code.to_owned() }),
+            ),
+            Self::FailResume { subscription_id } => (
+                subscription_id.clone(),
+                AnyCommand::Subscription(SubscriptionCommand::FailResume { code: code.to_owned() }),
             ),
             Self::ReleaseSlot { plan_id, subscription_id } => {
                 let subscription_id = subscription_id.clone();

@@ -26,6 +26,8 @@ struct Asked {
     generation: u32,
     phase: Phase,
     applied: bool,
+    /// Nobody is paying for it.
+    locked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,14 @@ pub enum InstanceCommand {
     Restart,
     /// Deploys again, over the volume that was kept, what was deleted.
     Redeploy,
+    /// Nobody is paying: stop it, and let nothing start it.
+    Lock,
+    /// It is paid for again: start it.
+    Unlock,
+    /// The customer's variables are these, by name. What runs is restarted with them.
+    Reconfigure {
+        overrides: Vec<String>,
+    },
     Delete {
         purge_volume: bool,
     },
@@ -107,6 +117,8 @@ pub enum InstanceRefusal {
     Deleted,
     #[error("the instance's state does not allow this")]
     WrongState,
+    #[error("the subscription does not entitle this instance to run")]
+    Locked,
 }
 
 refusals!(InstanceRefusal {
@@ -115,13 +127,14 @@ refusals!(InstanceRefusal {
     Stale => Conflict, "instance-stale-generation";
     Deleted => Conflict, "instance-deleted";
     WrongState => Conflict, "instance-wrong-state";
+    Locked => Conflict, "instance-locked";
 });
 
 impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-2";
+    const FINGERPRINT: &'static str = "instance-3";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -136,10 +149,16 @@ impl Aggregate for Instance {
         match command {
             InstanceCommand::Provision { spec, .. } if spec == asked.spec => Ok(Vec::new()),
             InstanceCommand::Provision { .. } => Err(InstanceRefusal::AlreadyProvisioned),
+            InstanceCommand::Start | InstanceCommand::Restart | InstanceCommand::Redeploy if asked.locked => {
+                Err(InstanceRefusal::Locked)
+            }
             InstanceCommand::Stop => asked.stop(occurred_at),
             InstanceCommand::Start => asked.start(occurred_at),
             InstanceCommand::Restart => asked.restart(occurred_at),
             InstanceCommand::Redeploy => asked.redeploy(occurred_at),
+            InstanceCommand::Lock => asked.lock(occurred_at),
+            InstanceCommand::Unlock => asked.unlock(occurred_at),
+            InstanceCommand::Reconfigure { overrides } => asked.reconfigure(overrides, occurred_at),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordApplied { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
@@ -158,7 +177,7 @@ impl Aggregate for Instance {
     fn apply(&mut self, event: &InstanceEvent) {
         if let InstanceEvent::InstanceProvisionRequested { spec, generation, .. } = event {
             let (spec, generation) = (spec.clone(), *generation);
-            self.asked = Some(Asked { spec, generation, phase: Phase::Starting, applied: false });
+            self.asked = Some(Asked { spec, generation, phase: Phase::Starting, applied: false, locked: false });
         }
         if let Some(asked) = &mut self.asked {
             asked.apply(event);
@@ -223,6 +242,43 @@ impl Asked {
         }
     }
 
+    /// Also what is gone: whoever brings it back finds the lock.
+    fn lock(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        if self.locked {
+            return Ok(Vec::new());
+        }
+        let stopped = if self.is_gone() { Vec::new() } else { self.stop(occurred_at)? };
+        Ok(stopped.into_iter().chain([InstanceEvent::InstanceLocked { occurred_at }]).collect())
+    }
+
+    /// What is gone is not brought back by this.
+    fn unlock(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        if !self.locked {
+            return Ok(Vec::new());
+        }
+        let started = if self.is_gone() { Vec::new() } else { self.start(occurred_at)? };
+        Ok([InstanceEvent::InstanceUnlocked { occurred_at }].into_iter().chain(started).collect())
+    }
+
+    /// A value may have changed where the names have not, so it is never nothing.
+    fn reconfigure(
+        &self,
+        overrides: Vec<String>,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        let spec = InstanceSpec { overrides, ..self.spec.clone() };
+        let (changed, generation) = (spec.clone(), self.generation);
+        let reconfigured = InstanceEvent::InstanceReconfigured { spec: changed, generation, occurred_at };
+        match self.phase {
+            _ if self.is_gone() => Err(InstanceRefusal::Deleted),
+            Phase::Stopping | Phase::Stopped => Ok(vec![reconfigured]),
+            _ => {
+                let generation = self.next();
+                Ok(vec![reconfigured, InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }])
+            }
+        }
+    }
+
     /// Deleting again with less changes nothing; purging what was kept is a new request.
     fn delete(&self, purge_volume: bool, occurred_at: Timestamp) -> Vec<InstanceEvent> {
         match self.phase {
@@ -270,6 +326,9 @@ impl Asked {
     fn apply(&mut self, event: &InstanceEvent) {
         match event {
             InstanceEvent::InstanceProvisionRequested { .. } => {}
+            InstanceEvent::InstanceLocked { .. } => self.locked = true,
+            InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
+            InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),
             InstanceEvent::InstanceObjectsApplied { .. } => self.applied = true,
             InstanceEvent::InstanceReady { .. } => self.phase = Phase::Ready,
             InstanceEvent::InstanceUnhealthy { .. } => self.phase = Phase::Unhealthy,
@@ -322,202 +381,4 @@ fn applied(report: InstanceCommand, occurred_at: Timestamp) -> Vec<InstanceEvent
 bridge!(Instance);
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::story::{given, given_nothing, noon};
-
-    #[test]
-    fn an_instance_is_provisioned_once() {
-        given_nothing::<Instance>().when(provision("s")).then(vec![provisioned()]);
-        given::<Instance>(vec![provisioned()]).when(provision("s")).then_nothing();
-        given::<Instance>(vec![provisioned()]).when(provision("t")).then_refused(InstanceRefusal::AlreadyProvisioned);
-    }
-
-    #[test]
-    fn nothing_can_be_asked_of_an_instance_that_does_not_exist() {
-        for command in [InstanceCommand::Stop, InstanceCommand::Restart, InstanceCommand::Delete { purge_volume: true }]
-        {
-            given_nothing::<Instance>().when(command).then_refused(InstanceRefusal::NotFound);
-        }
-    }
-
-    #[test]
-    fn it_becomes_ready_once_its_objects_are_known() {
-        given::<Instance>(vec![provisioned()]).when(report_ready(1)).then_refused(InstanceRefusal::WrongState);
-        let taken =
-            [vec![provisioned()], given::<Instance>(vec![provisioned()]).when(report_applied(1)).events()].concat();
-        given::<Instance>(taken.clone()).when(report_ready(1)).then(vec![ready(1)]);
-        let restart = InstanceEvent::InstanceRestartRequested { spec: spec("s"), generation: 2, occurred_at: noon() };
-        given::<Instance>([taken, vec![ready(1), restart]].concat())
-            .when(report_ready(2))
-            .then_refused(InstanceRefusal::WrongState);
-        given::<Instance>(vec![provisioned(), ready(1)]).when(report_ready(1)).then_nothing();
-    }
-
-    #[test]
-    fn each_request_makes_a_new_generation_and_reports_about_others_are_stale() {
-        let past = vec![provisioned(), ready(1), stop_requested(2)];
-        for report in [
-            report_ready(1),
-            InstanceCommand::RecordStopped { generation: 1 },
-            InstanceCommand::RecordFailed { generation: 1, detail: "late".into() },
-            InstanceCommand::RecordStopped { generation: 3 },
-        ] {
-            given::<Instance>(past.clone()).when(report).then_refused(InstanceRefusal::Stale);
-        }
-        given::<Instance>(past)
-            .when(InstanceCommand::RecordStopped { generation: 2 })
-            .then(vec![InstanceEvent::InstanceStopped { generation: 2, occurred_at: noon() }]);
-    }
-
-    #[test]
-    fn stopping_starting_and_restarting_twice_is_fine() {
-        let running = vec![provisioned(), ready(1)];
-        given::<Instance>(running.clone()).when(InstanceCommand::Start).then_nothing();
-        given::<Instance>(running.clone()).when(InstanceCommand::Stop).then(vec![stop_requested(2)]);
-        given::<Instance>([running.clone(), vec![stop_requested(2)]].concat())
-            .when(InstanceCommand::Stop)
-            .then_nothing();
-        let restarted = InstanceEvent::InstanceRestartRequested { spec: spec("s"), generation: 2, occurred_at: noon() };
-        given::<Instance>(running.clone()).when(InstanceCommand::Restart).then(vec![restarted.clone()]);
-        given::<Instance>([running, vec![restarted]].concat()).when(InstanceCommand::Restart).then_nothing();
-    }
-
-    #[test]
-    fn a_restart_never_starts_what_was_stopped() {
-        given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)])
-            .when(InstanceCommand::Restart)
-            .then_refused(InstanceRefusal::WrongState);
-    }
-
-    #[test]
-    fn a_deleted_instance_cannot_be_run_again() {
-        let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
-        for command in [InstanceCommand::Start, InstanceCommand::Restart, InstanceCommand::Stop] {
-            given::<Instance>(past.clone()).when(command).then_refused(InstanceRefusal::Deleted);
-        }
-        given::<Instance>(past).when(report_ready(1)).then_refused(InstanceRefusal::Stale);
-    }
-
-    #[test]
-    fn a_deleted_instance_is_deployed_again_only_over_its_kept_volume() {
-        let gone = |purged| vec![provisioned(), ready(1), deletion_requested(2, purged), deleted(2, purged)];
-        let started = InstanceEvent::InstanceStartRequested { spec: spec("s"), generation: 3, occurred_at: noon() };
-        given::<Instance>(gone(false)).when(InstanceCommand::Redeploy).then(vec![started.clone()]);
-        given::<Instance>([gone(false), vec![started]].concat())
-            .when(InstanceCommand::Redeploy)
-            .then_refused(InstanceRefusal::WrongState);
-        given::<Instance>(gone(true)).when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::Deleted);
-        given::<Instance>(vec![provisioned(), ready(1), deletion_requested(2, false)])
-            .when(InstanceCommand::Redeploy)
-            .then_refused(InstanceRefusal::Deleted);
-        given_nothing::<Instance>().when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::NotFound);
-    }
-
-    #[test]
-    fn kept_data_can_be_purged_later_and_only_once() {
-        let past = vec![provisioned(), deletion_requested(2, false), deleted(2, false)];
-        let delete = |purge_volume| InstanceCommand::Delete { purge_volume };
-        given::<Instance>(past.clone()).when(delete(false)).then_nothing();
-        given::<Instance>(past.clone()).when(delete(true)).then(vec![deletion_requested(3, true)]);
-        given::<Instance>([past, vec![deletion_requested(3, true)]].concat()).when(delete(true)).then_nothing();
-    }
-
-    #[test]
-    fn a_report_that_does_not_fit_the_state_is_refused() {
-        given::<Instance>(vec![provisioned(), ready(1)])
-            .when(InstanceCommand::RecordDeleted { generation: 1, volume_purged: true })
-            .then_refused(InstanceRefusal::WrongState);
-        given::<Instance>(vec![provisioned()])
-            .when(InstanceCommand::RecordUnhealthy { generation: 1, detail: "starting".into() })
-            .then_refused(InstanceRefusal::WrongState);
-    }
-
-    #[test]
-    fn health_comes_and_goes() {
-        let unhealthy = InstanceEvent::InstanceUnhealthy { generation: 1, detail: "probe".into(), occurred_at: noon() };
-        given::<Instance>(vec![provisioned(), ready(1)])
-            .when(InstanceCommand::RecordUnhealthy { generation: 1, detail: "probe".into() })
-            .then(vec![unhealthy.clone()]);
-        given::<Instance>(vec![provisioned(), ready(1), unhealthy]).when(report_ready(1)).then(vec![ready(1)]);
-    }
-
-    #[test]
-    fn applied_objects_are_reported_once_per_generation() {
-        let events = given::<Instance>(vec![provisioned()]).when(report_applied(1)).events();
-        given::<Instance>([vec![provisioned()], events].concat()).when(report_applied(1)).then_nothing();
-    }
-
-    fn report_applied(generation: u32) -> InstanceCommand {
-        InstanceCommand::RecordApplied {
-            generation,
-            namespace: "customer-ani".into(),
-            workload: "w".into(),
-            internal_url: "http://w".into(),
-            external_url: "https://w".into(),
-            volume_claim: None,
-            simulated: true,
-        }
-    }
-
-    pub fn spec(subscription: &str) -> InstanceSpec {
-        InstanceSpec {
-            instance_id: "i".into(),
-            subscription_id: subscription.into(),
-            user_id: "ani".into(),
-            offering: "n8n".into(),
-            variant: "basic".into(),
-            display_name: "N8N - Basic".into(),
-            docker_image: "n8nio/n8n:1.100.1".into(),
-            container_port: 5678,
-            environment: BTreeMap::new(),
-            overrides: Vec::new(),
-            cpu_request: "0.25".into(),
-            cpu_limit: "1".into(),
-            mem_request: "512Mi".into(),
-            mem_limit: "1Gi".into(),
-            volume_size: None,
-            volume_mount_path: None,
-            storage_class: "local-path".into(),
-            access_mode: "ReadWriteOnce".into(),
-            subdomain: "ani".into(),
-        }
-    }
-
-    fn provision(subscription: &str) -> InstanceCommand {
-        InstanceCommand::Provision { spec: spec(subscription), deadline: noon() }
-    }
-
-    fn provisioned() -> InstanceEvent {
-        let occurred_at = noon();
-        InstanceEvent::InstanceProvisionRequested { spec: spec("s"), generation: 1, deadline: noon(), occurred_at }
-    }
-
-    fn report_ready(generation: u32) -> InstanceCommand {
-        InstanceCommand::RecordReady { generation, external_url: "https://ani".into() }
-    }
-
-    fn ready(generation: u32) -> InstanceEvent {
-        InstanceEvent::InstanceReady {
-            subscription_id: "s".into(),
-            generation,
-            external_url: "https://ani".into(),
-            occurred_at: noon(),
-        }
-    }
-
-    fn stop_requested(generation: u32) -> InstanceEvent {
-        InstanceEvent::InstanceStopRequested { spec: spec("s"), generation, occurred_at: noon() }
-    }
-
-    fn deletion_requested(generation: u32, purge_volume: bool) -> InstanceEvent {
-        let occurred_at = noon();
-        InstanceEvent::InstanceDeletionRequested { spec: spec("s"), generation, purge_volume, occurred_at }
-    }
-
-    fn deleted(generation: u32, volume_purged: bool) -> InstanceEvent {
-        InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at: noon() }
-    }
-}
+pub(crate) mod tests;

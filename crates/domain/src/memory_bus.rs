@@ -157,13 +157,14 @@ impl MemoryBus {
         true
     }
 
-    /// Moves the clock and fires what is due, by key = timer id.
+    /// Moves the clock and fires what is due; a timer that is set again for another instant fires again.
     pub fn advance(&mut self, by: Duration) {
         self.now = self.now.plus(by);
         let due: Vec<String> =
             self.timers.iter().filter(|(_, timer)| timer.due <= self.now).map(|(id, _)| id.clone()).collect();
-        for key in due {
-            if let Some(Timer { aggregate_id, command, .. }) = self.timers.remove(&key) {
+        for id in due {
+            if let Some(Timer { due, aggregate_id, command }) = self.timers.remove(&id) {
+                let key = format!("{id}@{}", due.unix_millis());
                 self.carry_out(&CommandRequest { key, aggregate_id, command, on_refusal: None });
             }
         }

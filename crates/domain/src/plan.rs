@@ -67,6 +67,10 @@ pub enum PlanCommand {
     AllocateSlot {
         subscription_id: String,
     },
+    /// For what was sold before and shall run again: a plan that is not sold any more still has its slots.
+    RegainSlot {
+        subscription_id: String,
+    },
     ReleaseSlot {
         subscription_id: String,
     },
@@ -131,8 +135,10 @@ impl Aggregate for Plan {
             PlanCommand::Delete { .. } if self.used > 0 => Err(PlanRefusal::SlotsInUse),
             PlanCommand::Delete { reason } => Ok(vec![sold.deleted(reason, occurred_at)]),
             PlanCommand::AllocateSlot { .. } if sold.retired => Err(PlanRefusal::Retired),
-            PlanCommand::AllocateSlot { .. } if sold.capacity.left(self.used) == 0 => Err(PlanRefusal::SoldOut),
-            PlanCommand::AllocateSlot { subscription_id } => {
+            PlanCommand::AllocateSlot { .. } | PlanCommand::RegainSlot { .. } if sold.capacity.left(self.used) == 0 => {
+                Err(PlanRefusal::SoldOut)
+            }
+            PlanCommand::AllocateSlot { subscription_id } | PlanCommand::RegainSlot { subscription_id } => {
                 Ok(vec![PlanEvent::PlanSlotAllocated { subscription_id, occurred_at }])
             }
             PlanCommand::ReleaseSlot { .. } if self.used == 0 => Ok(Vec::new()),
@@ -389,6 +395,17 @@ mod tests {
         given::<Plan>(past.clone()).when(PlanCommand::Retire).then_nothing();
         given::<Plan>(past).when(PlanCommand::Reinstate).then(vec![reinstated.clone()]);
         given::<Plan>(vec![published(1), retired, reinstated]).when(allocate("s1")).then(vec![allocated("s1")]);
+    }
+
+    #[test]
+    fn what_was_sold_before_regains_its_slot_also_of_a_retired_plan_but_never_one_too_many() {
+        let regain = PlanCommand::RegainSlot { subscription_id: "s1".into() };
+        let retired = PlanEvent::PlanRetired { occurred_at: noon() };
+        given::<Plan>(vec![published(1), retired.clone()]).when(regain.clone()).then(vec![allocated("s1")]);
+        given::<Plan>(vec![published(1), allocated("s2"), retired])
+            .when(regain.clone())
+            .then_refused(PlanRefusal::SoldOut);
+        given_nothing::<Plan>().when(regain).then_refused(PlanRefusal::NotFound);
     }
 
     #[test]

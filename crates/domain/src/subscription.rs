@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use minispod_events::{BillingCycle, CancelReason, Period, PlanSnapshot, SubscriptionEvent};
-use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Timestamp};
+use minispod_events::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};
+use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Sensitive, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,8 +12,12 @@ use crate::{
     plan::details,
 };
 
+mod settings;
+mod standing;
 #[cfg(test)]
 mod tests;
+
+pub use standing::{EXTENSION_DAYS, RESUME_DEADLINE};
 
 /// How long a paid service may take to become ready before the money goes back.
 pub const PROVISIONING_DEADLINE: Duration = Duration::from_mins(10);
@@ -36,9 +40,12 @@ struct Sold {
     cycle: BillingCycle,
     subdomain: String,
     overrides: Vec<String>,
+    auto_renew: bool,
     phase: Phase,
-    /// A slot was held at some time, whatever became of it.
-    held_slot: bool,
+    /// A slot was confirmed and was not given back by a suspension or expiry since.
+    has_slot: bool,
+    /// It waits for a slot to run again; so many days are added to its period then.
+    resuming: Option<u16>,
     /// The last paid period; period 1 has its bounds from activation.
     paid: Option<Period>,
     anchor_day: u8,
@@ -54,6 +61,10 @@ enum Phase {
     SlotHeld,
     Provisioning,
     Active,
+    /// It must not run, for an administrator said so.
+    Suspended,
+    /// It must not run, for nobody paid on.
+    Expired,
     /// It failed; the refund is on its way.
     Compensating,
     Cancelled,
@@ -106,6 +117,31 @@ pub enum SubscriptionCommand {
     Cancel {
         reason: CancelReason,
     },
+    Suspend {
+        reason: Sensitive<String>,
+    },
+    /// It shall run again, if the plan has a slot for it.
+    StartResume {
+        reason: Sensitive<String>,
+    },
+    /// No slot could be had, or none in time.
+    FailResume {
+        code: String,
+    },
+    /// Days without payment. What has expired is resumed with them.
+    Extend {
+        days: u16,
+        reason: Sensitive<String>,
+    },
+    Expire {
+        cause: ExpiryCause,
+    },
+    /// `None` stays as it is.
+    Configure {
+        auto_renew: Option<bool>,
+        /// Names of all variables the customer sets; the values ride beside the command into the vault.
+        overrides: Option<Vec<String>>,
+    },
 }
 
 /// Rules that say no.
@@ -123,6 +159,12 @@ pub enum SubscriptionRefusal {
     NegativePrice,
     #[error("overrides are at most 100 names of environment variables, sorted, each once")]
     InvalidOverrides,
+    #[error("a subscription is extended by 1 to 365 days")]
+    InvalidDays,
+    #[error("the paid period is over; extend it to let it run again")]
+    PeriodOver,
+    #[error("a renewal is under way; try again in a moment")]
+    RenewalUnderWay,
 }
 
 refusals!(SubscriptionRefusal {
@@ -132,13 +174,16 @@ refusals!(SubscriptionRefusal {
     InvalidSubdomain => Invalid, "subscription-invalid-subdomain";
     NegativePrice => Invalid, "subscription-negative-price";
     InvalidOverrides => Invalid, "subscription-invalid-overrides";
+    InvalidDays => Invalid, "subscription-invalid-days";
+    PeriodOver => Conflict, "subscription-period-over";
+    RenewalUnderWay => Conflict, "subscription-renewal-under-way";
 });
 
 impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-3";
+    const FINGERPRINT: &'static str = "subscription-4";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
@@ -157,6 +202,7 @@ impl Aggregate for Subscription {
             cycle,
             subdomain,
             overrides,
+            auto_renew,
             ..
         } = event
         {
@@ -167,8 +213,10 @@ impl Aggregate for Subscription {
                 cycle: *cycle,
                 subdomain: subdomain.clone(),
                 overrides: overrides.clone(),
+                auto_renew: *auto_renew,
                 phase: Phase::Requested,
-                held_slot: false,
+                has_slot: false,
+                resuming: None,
                 paid: None,
                 anchor_day: 1,
                 renewing: None,
@@ -202,7 +250,18 @@ impl Aggregate for Subscription {
                 Consequence::Release { key: live_key(user_id, offering) },
                 Consequence::Release { key: subdomain_key(offering, subdomain) },
             ],
-            SubscriptionEvent::SubscriptionSlotHeld { .. }
+            SubscriptionEvent::SubscriptionResumeStarted { occurred_at, .. } => {
+                vec![standing::give_up_timer(id, *occurred_at)]
+            }
+            SubscriptionEvent::SubscriptionResumed { .. } | SubscriptionEvent::SubscriptionResumeFailed { .. } => {
+                vec![Consequence::CancelTimer { id: resume_timer(id) }]
+            }
+            SubscriptionEvent::SubscriptionSuspended { .. }
+            | SubscriptionEvent::SubscriptionExtended { .. }
+            | SubscriptionEvent::SubscriptionExpired { .. }
+            | SubscriptionEvent::SubscriptionAutoRenewChanged { .. }
+            | SubscriptionEvent::SubscriptionSettingsChanged { .. }
+            | SubscriptionEvent::SubscriptionSlotHeld { .. }
             | SubscriptionEvent::SubscriptionCharged { .. }
             | SubscriptionEvent::SubscriptionRefunded { .. }
             | SubscriptionEvent::SubscriptionRenewalStarted { .. }
@@ -224,10 +283,7 @@ fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<Subscript
     if plan.price < Rupiah::ZERO {
         return Err(SubscriptionRefusal::NegativePrice);
     }
-    let in_order = overrides.is_sorted_by(|one, next| one < next);
-    if overrides.len() > MAX_OVERRIDES || !in_order || !overrides.iter().all(|name| details::is_variable(name)) {
-        return Err(SubscriptionRefusal::InvalidOverrides);
-    }
+    settings::check(&overrides)?;
     Ok(vec![SubscriptionEvent::SubscriptionRequested {
         user_id,
         instance_id,
@@ -246,6 +302,23 @@ impl Sold {
         command: SubscriptionCommand,
         now: Timestamp,
     ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        match command {
+            SubscriptionCommand::Suspend { reason } => self.suspend(reason, now),
+            SubscriptionCommand::StartResume { reason } => self.start_resume(reason, now),
+            SubscriptionCommand::FailResume { code } => Ok(self.fail_resume(code, now)),
+            SubscriptionCommand::Extend { days, reason } => self.extend(days, reason, now),
+            SubscriptionCommand::Expire { cause } => self.expire(cause, now),
+            SubscriptionCommand::Configure { auto_renew, overrides } => self.configure(auto_renew, overrides, now),
+            step => self.proceed(step, now),
+        }
+    }
+
+    /// The steps of subscribing, renewing and ending.
+    fn proceed(
+        &self,
+        command: SubscriptionCommand,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         use SubscriptionCommand as Command;
         match (command, self.phase) {
             (Command::ConfirmSlot, Phase::Requested) => Ok(vec![SubscriptionEvent::SubscriptionSlotHeld {
@@ -253,7 +326,10 @@ impl Sold {
                 price: self.plan.price,
                 occurred_at: now,
             }]),
-            (Command::ConfirmSlot, _) if self.held_slot => Ok(Vec::new()),
+            (Command::ConfirmSlot, Phase::Suspended | Phase::Expired) if self.resuming.is_some() => {
+                Ok(self.resumed(now))
+            }
+            (Command::ConfirmSlot, _) if self.has_slot => Ok(Vec::new()),
             (Command::ConfirmCharge, Phase::SlotHeld) => Ok(self.charge_and_provision(now)),
             (Command::ConfirmCharge, _) if self.paid.is_some() => Ok(Vec::new()),
             (Command::Reject { reason } | Command::Cancel { reason }, Phase::Requested | Phase::SlotHeld) => {
@@ -265,7 +341,8 @@ impl Sold {
             (Command::PassDeadline, _)
             | (Command::Reject { .. } | Command::Cancel { .. }, Phase::Cancelled)
             | (Command::Cancel { .. }, Phase::Compensating)
-            | (Command::Activate { .. }, Phase::Active)
+            // What must not run is stopped by what said so, not by whoever saw it run before.
+            | (Command::Activate { .. }, Phase::Active | Phase::Suspended | Phase::Expired)
             | (Command::FailProvisioning { .. }, Phase::Compensating | Phase::Cancelled) => Ok(Vec::new()),
             (Command::Activate { external_url }, Phase::Provisioning) => Ok(vec![self.activated(external_url, now)]),
             (Command::FailProvisioning { detail }, Phase::Provisioning) => Ok(self.fail(detail, now)),
@@ -280,7 +357,9 @@ impl Sold {
                 let failed = self.failed("it was cancelled before it was ready".to_owned(), now);
                 Ok(vec![failed, self.cancelled(reason, self.plan.price, now)])
             }
-            (Command::Cancel { reason }, Phase::Active) => Ok(vec![self.cancelled(reason, Rupiah::ZERO, now)]),
+            (Command::Cancel { reason }, Phase::Active | Phase::Suspended | Phase::Expired) => {
+                Ok(vec![self.cancelled(reason, Rupiah::ZERO, now)])
+            }
             _ => Err(SubscriptionRefusal::WrongState),
         }
     }
@@ -364,7 +443,7 @@ impl Sold {
             offering: self.plan.offering.clone(),
             subdomain: self.subdomain.clone(),
             display_name: self.plan.display_name.clone(),
-            held_slot: self.held_slot,
+            held_slot: self.has_slot,
             refunded,
             reason,
             occurred_at: now,
@@ -424,7 +503,7 @@ impl Sold {
             | SubscriptionEvent::SubscriptionCancellationScheduled { .. } => {}
             SubscriptionEvent::SubscriptionSlotHeld { .. } => {
                 self.phase = Phase::SlotHeld;
-                self.held_slot = true;
+                self.has_slot = true;
             }
             SubscriptionEvent::SubscriptionCharged { period, .. } => self.paid = Some(*period),
             SubscriptionEvent::SubscriptionProvisioningStarted { .. } => self.phase = Phase::Provisioning,
@@ -451,7 +530,16 @@ impl Sold {
             SubscriptionEvent::SubscriptionCancelled { .. } => {
                 self.phase = Phase::Cancelled;
                 self.renewing = None;
+                self.resuming = None;
             }
+            SubscriptionEvent::SubscriptionSuspended { .. }
+            | SubscriptionEvent::SubscriptionResumeStarted { .. }
+            | SubscriptionEvent::SubscriptionResumed { .. }
+            | SubscriptionEvent::SubscriptionResumeFailed { .. }
+            | SubscriptionEvent::SubscriptionExtended { .. }
+            | SubscriptionEvent::SubscriptionExpired { .. } => self.apply_standing(event),
+            SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => self.auto_renew = *auto_renew,
+            SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => self.overrides.clone_from(overrides),
         }
     }
 }
@@ -474,6 +562,11 @@ pub fn subdomain_key(offering: &str, subdomain: &str) -> String {
 /// The timer of the provisioning deadline.
 pub fn deadline_timer(subscription_id: &str) -> String {
     format!("subscription/{subscription_id}/deadline")
+}
+
+/// The timer that ends the wait for a slot.
+pub fn resume_timer(subscription_id: &str) -> String {
+    format!("subscription/{subscription_id}/resume")
 }
 
 bridge!(Subscription);

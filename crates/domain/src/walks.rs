@@ -2,4 +2,5 @@
 
 mod payments;
 mod setting;
+mod standing;
 mod subscriptions;

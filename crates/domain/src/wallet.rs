@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+/// The smallest adjustment that an administrator may ask for.
+pub const ADJUSTMENT_LEAST: Rupiah = Rupiah::new(1_000);
+/// The largest adjustment that an administrator may ask for.
+pub const ADJUSTMENT_MOST: Rupiah = Rupiah::new(100_000_000);
+
 /// State: only what refusals need. Which entries were made is a claim each, not state.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wallet {

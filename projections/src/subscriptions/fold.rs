@@ -66,6 +66,16 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
             row.status = SubscriptionStatus::Cancelled;
             row.cancel_reason = Some(reason_text(reason));
         }
+        SubscriptionEvent::SubscriptionSuspended { .. } => row.status = SubscriptionStatus::Suspended,
+        SubscriptionEvent::SubscriptionExpired { .. } => row.status = SubscriptionStatus::Expired,
+        SubscriptionEvent::SubscriptionResumed { .. } => {
+            row.status = SubscriptionStatus::Active;
+            row.failure = None;
+        }
+        SubscriptionEvent::SubscriptionResumeFailed { code, .. } => row.failure = Some(code.clone()),
+        SubscriptionEvent::SubscriptionExtended { period, .. } => set_period(row, period),
+        SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => row.auto_renew = *auto_renew,
+        SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => row.overrides.clone_from(overrides),
         _ => {}
     }
     row.updated_at = minispod_kernel::Event::occurred_at(event);
@@ -185,6 +195,12 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
                 "Deleted".clone_into(&mut row.volume_status);
             }
         }
+        InstanceEvent::InstanceReconfigured { spec, .. } => {
+            take_spec(row, spec);
+            row.overrides.clone_from(&spec.overrides);
+        }
+        // What it means for the cluster has events of its own.
+        InstanceEvent::InstanceLocked { .. } | InstanceEvent::InstanceUnlocked { .. } => {}
         // Written above.
         InstanceEvent::InstanceProvisionRequested { .. } => {}
     }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admin_billing;
 pub mod admin_subscriptions;
+pub mod admin_writes;
 pub mod catalogue;
 pub mod missing;
 pub mod money;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Group> {
         ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("Billing of all", "Everybody's money", admin_billing::operations()),
+        ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
         ("Not there yet", "Routes of the contract that answer 501", missing::operations()),
     ]

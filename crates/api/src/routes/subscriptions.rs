@@ -6,7 +6,10 @@ pub mod eligibility;
 pub mod list;
 pub mod read;
 pub mod renew;
+pub mod restart;
+mod settings;
 pub mod stats;
+pub mod update;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -28,12 +31,18 @@ pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/subscriptions").route(get().to(list::handle)).route(post().to(create::handle)))
         .service(resource("/subscriptions/stats").route(get().to(stats::handle)))
         .service(resource("/subscriptions/eligibility/{serviceId}").route(get().to(eligibility::handle)))
-        .service(resource("/subscriptions/{id}").route(get().to(read::handle)).route(delete().to(cancel::handle)))
-        .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)));
+        .service(
+            resource("/subscriptions/{id}")
+                .route(get().to(read::handle))
+                .route(put().to(update::handle))
+                .route(delete().to(cancel::handle)),
+        )
+        .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)))
+        .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
 }
 
 /// The read models that show what these routes write.
-const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
+pub(super) const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
 
 const NO_BALANCE: &str = "Insufficient balance";
 const DUPLICATE: &str = "Already subscribed to this service";

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{instant, money, people, plans};
 
 /// Stands for a value that is kept from everybody.
-const HIDDEN: &str = "(hidden)";
+pub const HIDDEN: &str = "(hidden)";
 
 /// The fields of a subscription alone (`Sub`).
 pub fn bare(row: &SubscriptionRow) -> Value {
@@ -75,7 +75,7 @@ pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
     let mut out = bare(&view.row);
     out["service"] = view.plan.as_ref().map_or(Value::Null, plans::full);
     out["user"] = user;
-    out["serviceInstance"] = deployed(view).map_or(Value::Null, instance);
+    out["serviceInstance"] = configured(view);
     out["usageMetrics"] = json!([]);
     out["invoice"] = detail.invoice.as_ref().map_or(Value::Null, money::invoice);
     out["transactions"] = detail.transactions.iter().map(money::transaction_row).collect();
@@ -85,13 +85,28 @@ pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
 /// [`with_service`] and the instance, as cancelling answers it.
 pub fn cancelled(view: &SubscriptionView, user: &UserRow) -> Value {
     let mut out = with_service(view, user);
-    out["serviceInstance"] = deployed(view).map_or(Value::Null, instance);
+    out["serviceInstance"] = configured(view);
+    out
+}
+
+/// [`cancelled`] and the owner's role, as administrators' writes answer it.
+pub fn administered(view: &SubscriptionView, owner: &UserRow) -> Value {
+    let mut out = cancelled(view, owner);
+    out["user"]["role"] = owner.role.as_str().into();
     out
 }
 
 /// The instance once the cluster has its objects: before that it has no name and no address to show.
 fn deployed(view: &SubscriptionView) -> Option<&InstanceRow> {
     view.instance.as_ref().filter(|instance| instance.pod_name.is_some())
+}
+
+/// What is deployed, with the settings that were asked for: the instance itself follows a moment later.
+fn configured(view: &SubscriptionView) -> Value {
+    let Some(row) = deployed(view) else { return Value::Null };
+    let mut instance = instance(row);
+    instance["customConfig"] = custom_config(&view.row.overrides);
+    instance
 }
 
 /// Which settings the customer changed; what to is shown to nobody, it may be a password.

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, io::Write as _, sync::Arc};
 
 use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
-use minispod_domain::{AnyCommand, SubscriptionCommand};
 use minispod_testkit::require;
 use serde_json::{Value, json};
 
@@ -110,8 +109,7 @@ where
         let bought = self.step("POST /api/v1/subscriptions", "ok", &[], customer, Some(wish)).await;
         let id = id_of(&bought);
         self.world.settle_reactions().await;
-        let ready = SubscriptionCommand::Activate { external_url: "https://toko.example".to_owned() };
-        self.world.command(&id, AnyCommand::Subscription(ready), "ready").await;
+        self.world.deploy(&id, "https://toko.example").await;
         self.world.settle_reactions().await;
         self.step("GET /api/v1/subscriptions", "ok", &[], customer, None).await;
         self.step("GET /api/v1/subscriptions", "refused", &[], None, None).await;

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod adjusting;
 mod admin_billing;
 mod admin_subscriptions;
 mod admin_users;
@@ -19,6 +20,8 @@ mod edge;
 mod fleet;
 mod google;
 mod impersonation;
+mod keeping;
+mod keeping_many;
 mod links;
 mod market;
 mod missing;
@@ -31,7 +34,9 @@ mod preferences;
 mod reasons;
 mod services;
 mod sessions;
+mod settings;
 mod shapes;
+mod stage;
 mod subscription_reads;
 mod two_factor;
 mod workers;

@@ -37,8 +37,27 @@ pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> 
             vec![charge_renewal(id, user_id, *amount, period.number)]
         }
         SubscriptionEvent::SubscriptionCancelled { .. } => after_end(id, event),
+        SubscriptionEvent::SubscriptionSuspended { plan_id, instance_id, .. } => {
+            vec![release_slot(id, plan_id), to_instance("lock-instance", instance_id, InstanceCommand::Lock)]
+        }
+        SubscriptionEvent::SubscriptionExpired { plan_id, instance_id, held_slot, .. } => {
+            let release = held_slot.then(|| release_slot(id, plan_id));
+            let lock = to_instance("lock-instance", instance_id, InstanceCommand::Lock);
+            release.into_iter().chain([lock]).collect()
+        }
+        SubscriptionEvent::SubscriptionResumeStarted { plan_id, .. } => vec![regain_slot(id, plan_id)],
+        SubscriptionEvent::SubscriptionResumed { instance_id, .. } => {
+            vec![to_instance("unlock-instance", instance_id, InstanceCommand::Unlock)]
+        }
+        SubscriptionEvent::SubscriptionSettingsChanged { instance_id, overrides, .. } => {
+            let command = InstanceCommand::Reconfigure { overrides: overrides.clone() };
+            vec![to_instance("reconfigure-instance", instance_id, command)]
+        }
         SubscriptionEvent::SubscriptionRefunded { .. }
         | SubscriptionEvent::SubscriptionRenewalFailed { .. }
+        | SubscriptionEvent::SubscriptionResumeFailed { .. }
+        | SubscriptionEvent::SubscriptionExtended { .. }
+        | SubscriptionEvent::SubscriptionAutoRenewChanged { .. }
         | SubscriptionEvent::SubscriptionCancellationScheduled { .. } => Vec::new(),
     }
 }
@@ -111,7 +130,10 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         | InstanceEvent::InstanceStartRequested { .. }
         | InstanceEvent::InstanceRestartRequested { .. }
         | InstanceEvent::InstanceDeletionRequested { .. }
-        | InstanceEvent::InstanceDeleted { .. } => Vec::new(),
+        | InstanceEvent::InstanceDeleted { .. }
+        | InstanceEvent::InstanceLocked { .. }
+        | InstanceEvent::InstanceUnlocked { .. }
+        | InstanceEvent::InstanceReconfigured { .. } => Vec::new(),
     }
 }
 
@@ -152,8 +174,24 @@ fn refund_first_period(id: &str, user_id: &str, amount: Rupiah) -> Reaction {
     Reaction::new("refund", user_id, AnyCommand::Wallet(WalletCommand::Refund { amount, cause })).inline()
 }
 
+/// Never in-line: what an instance shall do follows the order of the log, not that of whoever is quicker.
+fn to_instance(policy: &'static str, instance_id: &str, command: InstanceCommand) -> Reaction {
+    Reaction::new(policy, instance_id, AnyCommand::Instance(command))
+}
+
 fn delete_instance(instance_id: &str, purge_volume: bool) -> Reaction {
-    Reaction::new("delete-instance", instance_id, AnyCommand::Instance(InstanceCommand::Delete { purge_volume }))
+    to_instance("delete-instance", instance_id, InstanceCommand::Delete { purge_volume })
+}
+
+fn release_slot(id: &str, plan_id: &str) -> Reaction {
+    let command = AnyCommand::Plan(PlanCommand::ReleaseSlot { subscription_id: id.to_owned() });
+    Reaction::new("release-slot", plan_id, command).inline()
+}
+
+fn regain_slot(id: &str, plan_id: &str) -> Reaction {
+    let command = AnyCommand::Plan(PlanCommand::RegainSlot { subscription_id: id.to_owned() });
+    let fail = OnRefusal::FailResume { subscription_id: id.to_owned() };
+    Reaction::new("regain-slot", plan_id, command).or(fail).inline()
 }
 
 fn invoice(id: &str, user_id: &str, display_name: &str, amount: Rupiah, period: Period) -> Reaction {
@@ -222,8 +260,7 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
     else {
         return Vec::new();
     };
-    let release = AnyCommand::Plan(PlanCommand::ReleaseSlot { subscription_id: id.to_owned() });
-    let release = held_slot.then(|| Reaction::new("release-slot", plan_id, release).inline());
+    let release = held_slot.then(|| release_slot(id, plan_id));
     let (subscription_id, display_name) = (id.to_owned(), display_name.clone());
     let rest = match reason {
         CancelReason::Customer { .. } | CancelReason::Administrator { .. } => {

@@ -90,6 +90,13 @@ const POLICIES: &[&str] = &[
     "SubscriptionCancelled -> plan release-slot (inline)",
     "SubscriptionCancelled -> instance delete-instance",
     "SubscriptionCancelled -> mail cancelled-mail",
+    "SubscriptionSuspended -> plan release-slot (inline)",
+    "SubscriptionSuspended -> instance lock-instance",
+    "SubscriptionResumeStarted -> plan regain-slot or back (inline)",
+    "SubscriptionResumed -> instance unlock-instance",
+    "SubscriptionExpired -> plan release-slot (inline)",
+    "SubscriptionExpired -> instance lock-instance",
+    "SubscriptionSettingsChanged -> instance reconfigure-instance",
     "InstanceReady -> subscription activate or back",
     "InstanceFailed -> subscription fail-provisioning",
 ];

@@ -4,6 +4,10 @@ use minispod_kernel::{Sensitive, Timestamp};
 use time::macros::datetime;
 
 use super::*;
+
+mod settings;
+mod standing;
+
 use crate::{
     AnyCommand,
     story::{given, given_nothing, noon},

@@ -16,7 +16,7 @@ use crate::{
 /// How many different orders each process is walked in.
 const ORDERS: u64 = 200;
 
-fn in_many_orders(walk: impl Fn(Order)) {
+pub fn in_many_orders(walk: impl Fn(Order)) {
     walk(Order::InTurn);
     for seed in 0..ORDERS {
         walk(Order::Shuffled(seed));
@@ -347,8 +347,13 @@ fn assert_given_back(bus: &MemoryBus) {
     assert!(bus.timers().is_empty());
 }
 
-fn active(order: Order) -> MemoryBus {
-    let mut bus = shop(PRICE, 1);
+pub fn active(order: Order) -> MemoryBus {
+    active_of(1, order)
+}
+
+/// An active subscription of a plan with so many slots.
+pub fn active_of(capacity: i64, order: Order) -> MemoryBus {
+    let mut bus = shop(PRICE, capacity);
     give(&mut bus, ANI, 100_000);
     request(&mut bus, "s", ANI, PRICE).expect("accepted");
     bus.settle(order);

@@ -79,7 +79,10 @@ impl Task {
             | InstanceEvent::InstanceUnhealthy { .. }
             | InstanceEvent::InstanceStopped { .. }
             | InstanceEvent::InstanceFailed { .. }
-            | InstanceEvent::InstanceDeleted { .. } => return None,
+            | InstanceEvent::InstanceDeleted { .. }
+            | InstanceEvent::InstanceLocked { .. }
+            | InstanceEvent::InstanceUnlocked { .. }
+            | InstanceEvent::InstanceReconfigured { .. } => return None,
         })
     }
 

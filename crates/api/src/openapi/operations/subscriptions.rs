@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::openapi::{
     operation::{Operation, delete, get, post, put},
     schema::{
-        all, any, bounded, flag, form, id, int, list, money, nullable, object, of, pages, pattern, text, texts, words,
+        all, any, bounded, date, flag, form, id, int, list, loose_flag, money, nullable, object, of, pages, pattern,
+        text, texts, words,
     },
 };
 
@@ -20,6 +21,8 @@ pub fn operations() -> Vec<Operation> {
         ],
         false,
     );
+    let settings = form(&[], &[("autoRenew", loose_flag()), ("customConfig", nullable(texts()))], true);
+    let restarted = object(&[("subscriptionId", id()), ("podId", id()), ("message", text()), ("restartedAt", date())]);
     let with_service = || all(&[of("Subscription"), object(&[("service", any()), ("user", of("UserMini"))])]);
     vec![
         sorted(get("/subscriptions", "One's own subscriptions, newest first").walked())
@@ -34,6 +37,12 @@ pub fn operations() -> Vec<Operation> {
         get("/subscriptions/eligibility/{serviceId}", "Whether one could subscribe now, and why not")
             .gives(eligibility()),
         get("/subscriptions/{id}", "One subscription with all about it").gives(with_service()),
+        put("/subscriptions/{id}", "Switches automatic renewal, and gives the service other settings")
+            .takes(settings)
+            .gives(with_service()),
+        post("/subscriptions/{id}/restart-pod", "Restarts the service; its data stays")
+            .may_take(any())
+            .gives(restarted),
         delete("/subscriptions/{id}", "Cancels now; the data is kept for the retention time")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))
             .gives(of("Subscription")),

@@ -1,5 +1,6 @@
 //! Everybody's money, for administrators.
 
+pub mod adjust;
 pub mod health;
 pub mod statistics;
 pub mod transaction;
@@ -7,7 +8,7 @@ pub mod transactions;
 pub mod user;
 pub mod users;
 
-use actix_web::web::{ServiceConfig, get, resource};
+use actix_web::web::{ServiceConfig, get, post, resource};
 use minispod_projections::billing::{TransactionStatus, TransactionType, TransactionView};
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/billing/statistics").route(get().to(statistics::handle)))
         .service(resource("/admin/billing/users").route(get().to(users::handle)))
         .service(resource("/admin/billing/users/{userId}").route(get().to(user::handle)))
+        .service(resource("/admin/billing/users/{userId}/adjust-balance").route(post().to(adjust::handle)))
         .service(resource("/admin/billing/health").route(get().to(health::handle)));
 }
 

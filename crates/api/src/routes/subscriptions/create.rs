@@ -1,13 +1,10 @@
 //! `POST /subscriptions`: request, slot and charge in one call; provisioning follows by itself.
 
-use std::collections::BTreeMap;
-
 use actix_web::web;
 use minispod_domain::{
     AnyCommand, SubscriptionCommand,
-    instance::{OVERRIDES, vault_owner},
     plan::details::snapshot,
-    subscription::{MAX_OVERRIDES, is_subdomain, subdomain_key},
+    subscription::{is_subdomain, subdomain_key},
 };
 use minispod_events::{BillingCycle, PlanSnapshot};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -16,15 +13,15 @@ use minispod_projections::{
     subscriptions,
 };
 use minispod_runtime::Dispatched;
-use minispod_store::{CommandContext, CommandError, CommandKey, VaultWrite};
+use minispod_store::{CommandContext, CommandError, CommandKey};
 use serde_json::Value;
 
-use super::{DUPLICATE, NO_BALANCE, SHOWN_BY, SOLD_OUT, Weighed, balance_of, refusal_of};
+use super::{DUPLICATE, NO_BALANCE, SHOWN_BY, SOLD_OUT, Weighed, balance_of, refusal_of, settings::Settings};
 use crate::{
     answer::{Answer, Result},
     call::Call,
     caller::Caller,
-    error::{ApiError, FieldError},
+    error::ApiError,
     input::{Fields, RequestBody, Unknown},
     placed::Placed,
     refusals::read_failed,
@@ -32,10 +29,6 @@ use crate::{
     views,
 };
 
-/// Longest value of a customer's setting, in bytes.
-const SETTING_MAX: usize = 4_096;
-/// Most bytes of all of a customer's settings together, names included: half of what one secret may hold.
-const SETTINGS_MAX: usize = minispod_store::SECRET_MAX / 2;
 /// Longest id of a plan.
 const SERVICE_ID_MAX: usize = 64;
 /// Longest subdomain of our choice.
@@ -53,7 +46,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let plan = catalogue::find(state.pool(), &wish.service_id).await.map_err(read_failed)?;
     let plan = plan.filter(|plan| repeat || plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;
     if !repeat {
-        wish.check_overrides(&state.overrides.of(&plan.details.offering))?;
+        wish.settings.check(&state.overrides.of(&plan.details.offering))?;
     }
     let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
         .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;
@@ -72,11 +65,11 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
             plan: sold.clone(),
             cycle: wish.cycle,
             subdomain,
-            overrides: wish.settings.keys().cloned().collect(),
+            overrides: wish.settings.names(),
             auto_renew: wish.auto_renew,
         })
     };
-    let context = CommandContext { vault: wish.secrets(&instance_id)?, ..context };
+    let context = CommandContext { vault: wish.settings.secrets(&instance_id)?, ..context };
     let candidates = wish.candidates(&plan, &caller.user.id);
     let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
     let Some(requested) = requested else {
@@ -187,8 +180,7 @@ struct Wish {
     service_id: String,
     cycle: BillingCycle,
     subdomain: Option<String>,
-    /// Values by variable; they may be passwords.
-    settings: BTreeMap<String, String>,
+    settings: Settings,
     auto_renew: bool,
 }
 
@@ -211,35 +203,11 @@ impl Wish {
         if subdomain.as_deref().is_some_and(|name| !is_subdomain(name)) {
             fields.fault("subdomain", "Subdomain must be 3 to 40 of a-z, 0-9 and inner hyphens");
         }
-        let settings = fields.optional_texts("customConfig", "Custom config").unwrap_or_default();
-        for (field, fault) in settings_faults(&settings) {
-            fields.fault(&field, fault);
-        }
+        let settings = Settings::read(&mut fields).unwrap_or_default();
         let auto_renew = fields.optional_flag("autoRenew", "Auto-renew").unwrap_or(true);
         fields.finish(Unknown::Refused)?;
         let service_id = service_id.unwrap_or_default().to_owned();
         Ok(Self { service_id, cycle, subdomain, settings, auto_renew })
-    }
-
-    /// Only what the offering allows to be set.
-    fn check_overrides(&self, allowed: &[String]) -> std::result::Result<(), ApiError> {
-        let strangers = self.settings.keys().filter(|name| !allowed.contains(name));
-        let faults: Vec<_> = strangers
-            .map(|name| {
-                let field = format!("customConfig.{}", shown(name));
-                FieldError::new(field, "This setting cannot be changed for this service")
-            })
-            .collect();
-        if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(faults)) }
-    }
-
-    /// The settings' values, for the transaction of the request: the event has only their names.
-    fn secrets(&self, instance_id: &str) -> std::result::Result<Vec<VaultWrite>, ApiError> {
-        if self.settings.is_empty() {
-            return Ok(Vec::new());
-        }
-        let value = serde_json::to_vec(&self.settings).map_err(ApiError::internal)?;
-        Ok(vec![VaultWrite::Put { owner: vault_owner(instance_id), name: OVERRIDES.to_owned(), value }])
     }
 
     /// The customer's own subdomain alone, or ours in the order we try them.
@@ -254,28 +222,6 @@ impl Wish {
         let later = (1..CANDIDATES).map(|number| format!("{first}-{number}"));
         std::iter::once(first.clone()).chain(later).collect()
     }
-}
-
-/// Field and fault of each setting that is too long, and of too many.
-fn settings_faults(settings: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let mut faults = Vec::new();
-    if settings.len() > MAX_OVERRIDES {
-        faults.push(("customConfig".to_owned(), format!("At most {MAX_OVERRIDES} settings")));
-    } else if settings.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > SETTINGS_MAX {
-        faults.push(("customConfig".to_owned(), format!("At most {SETTINGS_MAX} bytes in all")));
-    }
-    for (name, value) in settings {
-        if value.len() > SETTING_MAX || value.contains('\0') {
-            let field = format!("customConfig.{}", shown(name));
-            faults.push((field, format!("The value must be at most {SETTING_MAX} bytes long")));
-        }
-    }
-    faults
-}
-
-/// A client's own name, cut to what may be sent back.
-fn shown(name: &str) -> String {
-    name.chars().filter(|letter| !letter.is_control()).take(64).collect()
 }
 
 #[cfg(test)]
@@ -307,38 +253,6 @@ mod tests {
             assert_eq!(faults(json!({"serviceId": "c", "subdomain": bad})), ["subdomain"], "{bad}");
         }
         assert_eq!(faults(json!({"serviceId": "c", "customConfig": {"A": {"b": 1}}})), ["customConfig.A"]);
-    }
-
-    #[test]
-    fn only_allowed_settings_may_be_changed() {
-        let wish = |name: &str| Wish::read(&json!({"serviceId": "c", "customConfig": {name: "x"}})).expect("reads");
-        let allowed = ["N8N_HOST".to_owned(), "mail__from".to_owned()];
-        assert!(wish("N8N_HOST").check_overrides(&allowed).is_ok());
-        assert!(wish("mail__from").check_overrides(&allowed).is_ok());
-        for bad in ["PATH", "LD_PRELOAD", "n8n_host", "N8N-HOST", "", "1A"] {
-            assert!(wish(bad).check_overrides(&allowed).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn settings_are_bounded_one_by_one_and_together() {
-        let settings = |count: usize, length: usize| {
-            let all = (0..count).map(|number| (format!("NAME_{number:03}"), "x".repeat(length)));
-            settings_faults(&all.collect()).into_iter().map(|(field, _)| field).collect::<Vec<_>>()
-        };
-        assert!(settings(7, SETTING_MAX).is_empty());
-        assert_eq!(settings(8, SETTING_MAX), ["customConfig"]);
-        assert_eq!(settings(1, SETTING_MAX + 1), ["customConfig.NAME_000"]);
-        assert_eq!(settings(MAX_OVERRIDES + 1, 1), ["customConfig"]);
-    }
-
-    #[test]
-    fn values_go_to_the_vault_of_the_instance() {
-        let wish = Wish::read(&json!({"serviceId": "c", "customConfig": {"A": "hunter2"}})).expect("reads");
-        let [VaultWrite::Put { owner, name, value }] = &wish.secrets("ci").expect("written")[..] else {
-            panic!("one secret");
-        };
-        assert_eq!((owner.as_str(), name.as_str(), &value[..]), ("instance/ci", OVERRIDES, &br#"{"A":"hunter2"}"#[..]));
     }
 
     #[test]

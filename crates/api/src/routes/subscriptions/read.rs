@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Lines of the history shown with it.
-const TRANSACTIONS: u32 = 5;
+pub const TRANSACTIONS: u32 = 5;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> Result {
     let id = existing_id(&id, "Subscription")?;

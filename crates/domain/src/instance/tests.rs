@@ -1,0 +1,259 @@
+//! Stories of an instance.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::story::{given, given_nothing, noon};
+
+#[test]
+fn an_instance_is_provisioned_once() {
+    given_nothing::<Instance>().when(provision("s")).then(vec![provisioned()]);
+    given::<Instance>(vec![provisioned()]).when(provision("s")).then_nothing();
+    given::<Instance>(vec![provisioned()]).when(provision("t")).then_refused(InstanceRefusal::AlreadyProvisioned);
+}
+
+#[test]
+fn nothing_can_be_asked_of_an_instance_that_does_not_exist() {
+    for command in [InstanceCommand::Stop, InstanceCommand::Restart, InstanceCommand::Delete { purge_volume: true }] {
+        given_nothing::<Instance>().when(command).then_refused(InstanceRefusal::NotFound);
+    }
+}
+
+#[test]
+fn it_becomes_ready_once_its_objects_are_known() {
+    given::<Instance>(vec![provisioned()]).when(report_ready(1)).then_refused(InstanceRefusal::WrongState);
+    let taken = [vec![provisioned()], given::<Instance>(vec![provisioned()]).when(report_applied(1)).events()].concat();
+    given::<Instance>(taken.clone()).when(report_ready(1)).then(vec![ready(1)]);
+    let restart = InstanceEvent::InstanceRestartRequested { spec: spec("s"), generation: 2, occurred_at: noon() };
+    given::<Instance>([taken, vec![ready(1), restart]].concat())
+        .when(report_ready(2))
+        .then_refused(InstanceRefusal::WrongState);
+    given::<Instance>(vec![provisioned(), ready(1)]).when(report_ready(1)).then_nothing();
+}
+
+#[test]
+fn each_request_makes_a_new_generation_and_reports_about_others_are_stale() {
+    let past = vec![provisioned(), ready(1), stop_requested(2)];
+    for report in [
+        report_ready(1),
+        InstanceCommand::RecordStopped { generation: 1 },
+        InstanceCommand::RecordFailed { generation: 1, detail: "late".into() },
+        InstanceCommand::RecordStopped { generation: 3 },
+    ] {
+        given::<Instance>(past.clone()).when(report).then_refused(InstanceRefusal::Stale);
+    }
+    given::<Instance>(past)
+        .when(InstanceCommand::RecordStopped { generation: 2 })
+        .then(vec![InstanceEvent::InstanceStopped { generation: 2, occurred_at: noon() }]);
+}
+
+#[test]
+fn stopping_starting_and_restarting_twice_is_fine() {
+    let running = vec![provisioned(), ready(1)];
+    given::<Instance>(running.clone()).when(InstanceCommand::Start).then_nothing();
+    given::<Instance>(running.clone()).when(InstanceCommand::Stop).then(vec![stop_requested(2)]);
+    given::<Instance>([running.clone(), vec![stop_requested(2)]].concat()).when(InstanceCommand::Stop).then_nothing();
+    let restarted = InstanceEvent::InstanceRestartRequested { spec: spec("s"), generation: 2, occurred_at: noon() };
+    given::<Instance>(running.clone()).when(InstanceCommand::Restart).then(vec![restarted.clone()]);
+    given::<Instance>([running, vec![restarted]].concat()).when(InstanceCommand::Restart).then_nothing();
+}
+
+#[test]
+fn a_restart_never_starts_what_was_stopped() {
+    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)])
+        .when(InstanceCommand::Restart)
+        .then_refused(InstanceRefusal::WrongState);
+}
+
+#[test]
+fn w11_a_locked_instance_is_stopped_and_nothing_starts_it() {
+    let running = vec![provisioned(), ready(1)];
+    given::<Instance>(running.clone()).when(InstanceCommand::Lock).then(vec![stop_requested(2), locked()]);
+    let past = [running, vec![stop_requested(2), locked()]].concat();
+    given::<Instance>(past.clone()).when(InstanceCommand::Lock).then_nothing();
+    for command in [InstanceCommand::Start, InstanceCommand::Restart] {
+        given::<Instance>(past.clone()).when(command).then_refused(InstanceRefusal::Locked);
+    }
+    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)])
+        .when(InstanceCommand::Lock)
+        .then(vec![locked()]);
+}
+
+#[test]
+fn an_unlocked_instance_starts_and_one_that_was_not_locked_stays_as_it_is() {
+    let past = vec![provisioned(), ready(1), stop_requested(2), locked()];
+    let unlocked = InstanceEvent::InstanceUnlocked { occurred_at: noon() };
+    given::<Instance>(past.clone()).when(InstanceCommand::Unlock).then(vec![unlocked.clone(), start_requested(3)]);
+    given::<Instance>([past, vec![unlocked, start_requested(3)]].concat())
+        .when(InstanceCommand::Restart)
+        .then_nothing();
+    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)]).when(InstanceCommand::Unlock).then_nothing();
+}
+
+#[test]
+fn what_is_gone_is_locked_too_and_comes_back_by_no_key() {
+    let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
+    given::<Instance>(past.clone()).when(InstanceCommand::Lock).then(vec![locked()]);
+    let unlocked = InstanceEvent::InstanceUnlocked { occurred_at: noon() };
+    given::<Instance>([past.clone(), vec![locked()]].concat()).when(InstanceCommand::Unlock).then(vec![unlocked]);
+    given::<Instance>(past).when(reconfigure()).then_refused(InstanceRefusal::Deleted);
+}
+
+#[test]
+fn other_settings_restart_what_runs_and_wait_for_the_start_of_what_does_not() {
+    let changed = InstanceSpec { overrides: vec!["GENERIC_TIMEZONE".into()], ..spec("s") };
+    let reconfigured =
+        |generation| InstanceEvent::InstanceReconfigured { spec: changed.clone(), generation, occurred_at: noon() };
+    let restart = InstanceEvent::InstanceRestartRequested { spec: changed.clone(), generation: 2, occurred_at: noon() };
+    given::<Instance>(vec![provisioned(), ready(1)]).when(reconfigure()).then(vec![reconfigured(1), restart]);
+    let stopped = vec![provisioned(), ready(1), stop_requested(2)];
+    given::<Instance>(stopped.clone()).when(reconfigure()).then(vec![reconfigured(2)]);
+    let start = InstanceEvent::InstanceStartRequested { spec: changed.clone(), generation: 3, occurred_at: noon() };
+    given::<Instance>([stopped, vec![reconfigured(2)]].concat()).when(InstanceCommand::Start).then(vec![start]);
+}
+
+#[test]
+fn a_deleted_instance_cannot_be_run_again() {
+    let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
+    for command in [InstanceCommand::Start, InstanceCommand::Restart, InstanceCommand::Stop] {
+        given::<Instance>(past.clone()).when(command).then_refused(InstanceRefusal::Deleted);
+    }
+    given::<Instance>(past).when(report_ready(1)).then_refused(InstanceRefusal::Stale);
+}
+
+#[test]
+fn a_deleted_instance_is_deployed_again_only_over_its_kept_volume() {
+    let gone = |purged| vec![provisioned(), ready(1), deletion_requested(2, purged), deleted(2, purged)];
+    given::<Instance>(gone(false)).when(InstanceCommand::Redeploy).then(vec![start_requested(3)]);
+    given::<Instance>([gone(false), vec![start_requested(3)]].concat())
+        .when(InstanceCommand::Redeploy)
+        .then_refused(InstanceRefusal::WrongState);
+    given::<Instance>(gone(true)).when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::Deleted);
+    given::<Instance>(vec![provisioned(), ready(1), deletion_requested(2, false)])
+        .when(InstanceCommand::Redeploy)
+        .then_refused(InstanceRefusal::Deleted);
+    given_nothing::<Instance>().when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::NotFound);
+}
+
+#[test]
+fn w11_what_was_deleted_while_nobody_pays_is_not_deployed_again() {
+    let past = vec![provisioned(), ready(1), deletion_requested(2, false), deleted(2, false), locked()];
+    given::<Instance>(past).when(InstanceCommand::Redeploy).then_refused(InstanceRefusal::Locked);
+}
+
+#[test]
+fn kept_data_can_be_purged_later_and_only_once() {
+    let past = vec![provisioned(), deletion_requested(2, false), deleted(2, false)];
+    let delete = |purge_volume| InstanceCommand::Delete { purge_volume };
+    given::<Instance>(past.clone()).when(delete(false)).then_nothing();
+    given::<Instance>(past.clone()).when(delete(true)).then(vec![deletion_requested(3, true)]);
+    given::<Instance>([past, vec![deletion_requested(3, true)]].concat()).when(delete(true)).then_nothing();
+}
+
+#[test]
+fn a_report_that_does_not_fit_the_state_is_refused() {
+    given::<Instance>(vec![provisioned(), ready(1)])
+        .when(InstanceCommand::RecordDeleted { generation: 1, volume_purged: true })
+        .then_refused(InstanceRefusal::WrongState);
+    given::<Instance>(vec![provisioned()])
+        .when(InstanceCommand::RecordUnhealthy { generation: 1, detail: "starting".into() })
+        .then_refused(InstanceRefusal::WrongState);
+}
+
+#[test]
+fn health_comes_and_goes() {
+    let unhealthy = InstanceEvent::InstanceUnhealthy { generation: 1, detail: "probe".into(), occurred_at: noon() };
+    given::<Instance>(vec![provisioned(), ready(1)])
+        .when(InstanceCommand::RecordUnhealthy { generation: 1, detail: "probe".into() })
+        .then(vec![unhealthy.clone()]);
+    given::<Instance>(vec![provisioned(), ready(1), unhealthy]).when(report_ready(1)).then(vec![ready(1)]);
+}
+
+#[test]
+fn applied_objects_are_reported_once_per_generation() {
+    let events = given::<Instance>(vec![provisioned()]).when(report_applied(1)).events();
+    given::<Instance>([vec![provisioned()], events].concat()).when(report_applied(1)).then_nothing();
+}
+
+fn report_applied(generation: u32) -> InstanceCommand {
+    InstanceCommand::RecordApplied {
+        generation,
+        namespace: "customer-ani".into(),
+        workload: "w".into(),
+        internal_url: "http://w".into(),
+        external_url: "https://w".into(),
+        volume_claim: None,
+        simulated: true,
+    }
+}
+
+pub fn spec(subscription: &str) -> InstanceSpec {
+    InstanceSpec {
+        instance_id: "i".into(),
+        subscription_id: subscription.into(),
+        user_id: "ani".into(),
+        offering: "n8n".into(),
+        variant: "basic".into(),
+        display_name: "N8N - Basic".into(),
+        docker_image: "n8nio/n8n:1.100.1".into(),
+        container_port: 5678,
+        environment: BTreeMap::new(),
+        overrides: Vec::new(),
+        cpu_request: "0.25".into(),
+        cpu_limit: "1".into(),
+        mem_request: "512Mi".into(),
+        mem_limit: "1Gi".into(),
+        volume_size: None,
+        volume_mount_path: None,
+        storage_class: "local-path".into(),
+        access_mode: "ReadWriteOnce".into(),
+        subdomain: "ani".into(),
+    }
+}
+
+fn provision(subscription: &str) -> InstanceCommand {
+    InstanceCommand::Provision { spec: spec(subscription), deadline: noon() }
+}
+
+fn provisioned() -> InstanceEvent {
+    let occurred_at = noon();
+    InstanceEvent::InstanceProvisionRequested { spec: spec("s"), generation: 1, deadline: noon(), occurred_at }
+}
+
+fn report_ready(generation: u32) -> InstanceCommand {
+    InstanceCommand::RecordReady { generation, external_url: "https://ani".into() }
+}
+
+fn ready(generation: u32) -> InstanceEvent {
+    InstanceEvent::InstanceReady {
+        subscription_id: "s".into(),
+        generation,
+        external_url: "https://ani".into(),
+        occurred_at: noon(),
+    }
+}
+
+fn stop_requested(generation: u32) -> InstanceEvent {
+    InstanceEvent::InstanceStopRequested { spec: spec("s"), generation, occurred_at: noon() }
+}
+
+fn start_requested(generation: u32) -> InstanceEvent {
+    InstanceEvent::InstanceStartRequested { spec: spec("s"), generation, occurred_at: noon() }
+}
+
+fn locked() -> InstanceEvent {
+    InstanceEvent::InstanceLocked { occurred_at: noon() }
+}
+
+fn reconfigure() -> InstanceCommand {
+    InstanceCommand::Reconfigure { overrides: vec!["GENERIC_TIMEZONE".into()] }
+}
+
+fn deletion_requested(generation: u32, purge_volume: bool) -> InstanceEvent {
+    let occurred_at = noon();
+    InstanceEvent::InstanceDeletionRequested { spec: spec("s"), generation, purge_volume, occurred_at }
+}
+
+fn deleted(generation: u32, volume_purged: bool) -> InstanceEvent {
+    InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at: noon() }
+}

@@ -1,0 +1,193 @@
+//! Whether a paid subscription may run: suspension, resumption, extension, expiry.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use minispod_events::{ExpiryCause, Period, SubscriptionEvent};
+use minispod_kernel::{Consequence, Sensitive, Timestamp};
+use serde_json::json;
+
+use super::{GRACE, Phase, Sold, SubscriptionRefusal, resume_timer};
+
+/// By how many days an administrator may extend at once.
+pub const EXTENSION_DAYS: RangeInclusive<u16> = 1..=365;
+/// How long a resumption waits for the plan's word. A slot that comes later goes back.
+pub const RESUME_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Ends the wait for a slot whose answer was lost between a suspension and its own resumption.
+pub(super) fn give_up_timer(id: &str, started: Timestamp) -> Consequence {
+    let command = json!({ "do": "fail_resume", "code": "subscription-resume-timed-out" });
+    Consequence::SetTimer {
+        id: resume_timer(id),
+        due: started.plus(RESUME_DEADLINE),
+        aggregate_type: "subscription",
+        aggregate_id: id.to_owned(),
+        command: json!({ "aggregate": "subscription", "command": command }),
+    }
+}
+
+impl Sold {
+    pub(super) fn suspend(
+        &self,
+        reason: Sensitive<String>,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        match self.phase {
+            Phase::Suspended if self.resuming.is_none() => Ok(Vec::new()),
+            Phase::Active => {
+                self.check_no_renewal()?;
+                Ok(vec![SubscriptionEvent::SubscriptionSuspended {
+                    user_id: self.user_id.clone(),
+                    instance_id: self.instance_id.clone(),
+                    plan_id: self.plan.plan_id.clone(),
+                    display_name: self.plan.display_name.clone(),
+                    reason,
+                    occurred_at: now,
+                }])
+            }
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    /// Only for time that is paid, grace included: what is over would run for nothing.
+    pub(super) fn start_resume(
+        &self,
+        reason: Sensitive<String>,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        match self.phase {
+            Phase::Active => Ok(Vec::new()),
+            Phase::Suspended | Phase::Expired if self.resuming.is_some() => Ok(Vec::new()),
+            Phase::Suspended | Phase::Expired => {
+                if self.paid.is_none_or(|paid| paid.end.plus(GRACE) <= now) {
+                    return Err(SubscriptionRefusal::PeriodOver);
+                }
+                Ok(vec![self.resume_started(0, reason, now)])
+            }
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    pub(super) fn extend(
+        &self,
+        days: u16,
+        reason: Sensitive<String>,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        if !EXTENSION_DAYS.contains(&days) {
+            return Err(SubscriptionRefusal::InvalidDays);
+        }
+        let paid = self.paid.ok_or(SubscriptionRefusal::WrongState)?;
+        match self.phase {
+            Phase::Active | Phase::Suspended if self.resuming.is_none() => {
+                self.check_no_renewal()?;
+                Ok(vec![self.extended(paid, days, Some(reason), now)])
+            }
+            Phase::Expired if self.resuming.is_none() => Ok(vec![self.resume_started(days, reason, now)]),
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    pub(super) fn expire(
+        &self,
+        cause: ExpiryCause,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        match self.phase {
+            _ if self.resuming.is_some() => Err(SubscriptionRefusal::WrongState),
+            Phase::Expired => Ok(Vec::new()),
+            Phase::Active | Phase::Suspended => {
+                self.check_no_renewal()?;
+                Ok(vec![SubscriptionEvent::SubscriptionExpired {
+                    user_id: self.user_id.clone(),
+                    instance_id: self.instance_id.clone(),
+                    plan_id: self.plan.plan_id.clone(),
+                    display_name: self.plan.display_name.clone(),
+                    held_slot: self.has_slot,
+                    cause,
+                    occurred_at: now,
+                }])
+            }
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    /// The slot is there: the days it was promised, and it runs.
+    pub(super) fn resumed(&self, now: Timestamp) -> Vec<SubscriptionEvent> {
+        let days = self.resuming.filter(|days| *days > 0);
+        let extended = self.paid.zip(days).map(|(paid, days)| self.extended(paid, days, None, now));
+        let resumed = SubscriptionEvent::SubscriptionResumed {
+            user_id: self.user_id.clone(),
+            instance_id: self.instance_id.clone(),
+            display_name: self.plan.display_name.clone(),
+            occurred_at: now,
+        };
+        extended.into_iter().chain([resumed]).collect()
+    }
+
+    pub(super) fn fail_resume(&self, code: String, now: Timestamp) -> Vec<SubscriptionEvent> {
+        if self.resuming.is_none() {
+            return Vec::new();
+        }
+        vec![SubscriptionEvent::SubscriptionResumeFailed { user_id: self.user_id.clone(), code, occurred_at: now }]
+    }
+
+    fn resume_started(&self, extension_days: u16, reason: Sensitive<String>, now: Timestamp) -> SubscriptionEvent {
+        SubscriptionEvent::SubscriptionResumeStarted {
+            user_id: self.user_id.clone(),
+            plan_id: self.plan.plan_id.clone(),
+            extension_days,
+            reason,
+            occurred_at: now,
+        }
+    }
+
+    /// From the later of now and the period's end: days that lie in the past would be none.
+    fn extended(
+        &self,
+        paid: Period,
+        days: u16,
+        reason: Option<Sensitive<String>>,
+        now: Timestamp,
+    ) -> SubscriptionEvent {
+        let end = paid.end.max(now).plus(Duration::from_hours(24 * u64::from(days)));
+        SubscriptionEvent::SubscriptionExtended {
+            user_id: self.user_id.clone(),
+            display_name: self.plan.display_name.clone(),
+            days,
+            period: Period { end, ..paid },
+            reason,
+            occurred_at: now,
+        }
+    }
+
+    /// A period that is being paid is neither moved nor stopped under the payment's feet.
+    const fn check_no_renewal(&self) -> Result<(), SubscriptionRefusal> {
+        if self.renewing.is_some() { Err(SubscriptionRefusal::RenewalUnderWay) } else { Ok(()) }
+    }
+
+    pub(super) fn apply_standing(&mut self, event: &SubscriptionEvent) {
+        match event {
+            SubscriptionEvent::SubscriptionSuspended { .. } => self.rest(Phase::Suspended),
+            SubscriptionEvent::SubscriptionExpired { .. } => self.rest(Phase::Expired),
+            SubscriptionEvent::SubscriptionResumeStarted { extension_days, .. } => {
+                self.resuming = Some(*extension_days);
+            }
+            SubscriptionEvent::SubscriptionResumed { .. } => {
+                self.phase = Phase::Active;
+                self.has_slot = true;
+                self.resuming = None;
+            }
+            SubscriptionEvent::SubscriptionResumeFailed { .. } => self.resuming = None,
+            SubscriptionEvent::SubscriptionExtended { period, .. } => {
+                self.paid = Some(*period);
+                self.anchor_day = period.end.jakarta_date().day();
+            }
+            _ => {}
+        }
+    }
+
+    fn rest(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.has_slot = false;
+    }
+}
