@@ -85,6 +85,7 @@ proptest! {
                 command_key: texts[2].clone(),
                 actor,
                 traceparent: optional.1,
+                reason: None,
             },
             payload: json!({"text": texts[3], "number": places.2.min(9_007_199_254_740_991)}),
             chain,

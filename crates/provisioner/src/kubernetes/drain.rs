@@ -160,7 +160,7 @@ mod tests {
     fn w63_pods_that_belong_to_the_node_stay_and_what_would_be_lost_is_kept() {
         let wish = |force, delete_local_data| DrainWish {
             grace: Duration::from_secs(30),
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_mins(5),
             force,
             delete_local_data,
         };

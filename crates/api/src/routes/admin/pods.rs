@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use actix_web::web::{ServiceConfig, delete, get, post, resource};
 use minispod_domain::{AnyCommand, InstanceCommand};
 use minispod_events::{Event, Fact};
-use minispod_kernel::{InsSeq, Timestamp};
+use minispod_kernel::Timestamp;
 use minispod_projections::{
     catalogue,
     subscriptions::{self, InstanceFilter, InstanceRow, InstanceStatus, InstanceView, SubscriptionStatus},
@@ -25,8 +25,8 @@ use minispod_store::CommandContext;
 use serde_json::{Value, json};
 
 use crate::{
-    call::Call, caller::Caller, error::ApiError, input::path::existing_id, placed::Placed, refusals::read_failed,
-    state::AppState, views::pods::Owned,
+    call::Call, caller::Caller, error::ApiError, input::path::existing_id, placed::Placed, preference::Shown,
+    refusals::read_failed, state::AppState, views::pods::Owned,
 };
 
 /// Paths under `/admin/pods`. Fixed segments stand before `{id}`.
@@ -137,7 +137,7 @@ struct Asked {
     after: InstanceRow,
     version: i64,
     replayed: bool,
-    shown: bool,
+    shown: Shown,
     at: Timestamp,
 }
 
@@ -162,13 +162,9 @@ async fn ask(
     let done = state.dispatcher.dispatch_as(id, command, context).await?;
     let replayed = done.replayed;
     let driven = state.dispatcher.drive(done, &call.cause(caller.actor())).await?;
-    let shown = shown_at(state, driven.ins_seq).await;
+    let shown = call.shown(state, SHOWN_BY, driven.ins_seq).await;
     let (after, version) = from_log(state, id).await?;
     Ok(Asked { before, after, version, replayed, shown, at: state.clock.now() })
-}
-
-async fn shown_at(state: &AppState, ins_seq: InsSeq) -> bool {
-    state.read_models.show(SHOWN_BY, ins_seq).await
 }
 
 /// The instance `id` and its version.

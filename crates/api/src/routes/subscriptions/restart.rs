@@ -35,7 +35,7 @@ pub async fn handle(
     }
     let command = AnyCommand::Instance(InstanceCommand::Restart);
     let done = state.dispatcher.dispatch_as(&instance_id, command, context).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     // Who asks while it is starting has what he asked for.
     let at = done.events.first().map_or_else(|| state.clock.now(), |(_, event)| event.occurred_at());
     let data = json!({

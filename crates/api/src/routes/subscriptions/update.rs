@@ -45,7 +45,7 @@ pub async fn handle(
         overrides: wish.settings.as_ref().map(Settings::names),
     });
     let done = state.dispatcher.dispatch_as(&id, command, CommandContext { vault, ..context }).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let detail = subscriptions::detail(state.pool(), &id, Some(&caller.user.id), TRANSACTIONS).await;
     let mut detail = detail.map_err(read_failed)?.ok_or_else(|| ApiError::not_found("Subscription"))?;
     // The log is read last, so that it is never the older one.

@@ -53,7 +53,7 @@ pub async fn handle(
     });
     let (amount, after) = entry.ok_or_else(|| ApiError::conflict("This adjustment was made before"))?;
     let before = after.checked_sub(amount).unwrap_or_default();
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let data = json!({
         "userId": *user_id,
         "adjustment": {

@@ -19,6 +19,7 @@ use crate::{
     caller::Caller,
     error::{ApiError, FieldError},
     input::{Fields, RequestBody, Unknown},
+    preference::Shown,
     routes::subscriptions::SHOWN_BY,
     state::AppState,
 };
@@ -47,8 +48,8 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
         }
     }
     let shown = match last {
-        Some(ins_seq) => state.read_models.show(SHOWN_BY, ins_seq).await,
-        None => false,
+        Some(ins_seq) => call.shown(&state, SHOWN_BY, ins_seq).await,
+        None => Shown::NotYet,
     };
     let mut results = Vec::with_capacity(done.len());
     for id in &done {

@@ -110,7 +110,7 @@ pub async fn answer(
 ) -> Answered {
     let context = call.command(caller.actor(), &caller.user.id, body);
     let done = deed.carry_out(state, caller, call, id, context).await?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(state, SHOWN_BY, done.ins_seq).await;
     let (view, version) = look(state, id).await?;
     Ok(Answer::ok(message, view).at_version(version).replayed(done.replayed).shown(shown))
 }

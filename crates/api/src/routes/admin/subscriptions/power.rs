@@ -34,7 +34,7 @@ pub async fn ask(
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let done = state.dispatcher.dispatch_as(&instance_id, AnyCommand::Instance(command), context).await;
     let done = done.map_err(refusal)?;
-    let shown = state.read_models.show(SHOWN_BY, done.ins_seq).await;
+    let shown = call.shown(state, SHOWN_BY, done.ins_seq).await;
     let (view, _) = look(state, id).await?;
     Ok(Answer::ok(message, view).replayed(done.replayed).shown(shown))
 }
