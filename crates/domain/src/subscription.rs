@@ -332,7 +332,8 @@ impl Sold {
             (Command::ConfirmSlot, _) if self.has_slot => Ok(Vec::new()),
             (Command::ConfirmCharge, Phase::SlotHeld) => Ok(self.charge_and_provision(now)),
             (Command::ConfirmCharge, _) if self.paid.is_some() => Ok(Vec::new()),
-            (Command::Reject { reason } | Command::Cancel { reason }, Phase::Requested | Phase::SlotHeld) => {
+            (Command::Reject { reason } | Command::Cancel { reason }, Phase::Requested | Phase::SlotHeld)
+            | (Command::Cancel { reason }, Phase::Active | Phase::Suspended | Phase::Expired) => {
                 Ok(vec![self.cancelled(reason, Rupiah::ZERO, now)])
             }
             (Command::PassDeadline, Phase::Provisioning) => {
@@ -356,9 +357,6 @@ impl Sold {
             (Command::Cancel { reason }, Phase::Provisioning) => {
                 let failed = self.failed("it was cancelled before it was ready".to_owned(), now);
                 Ok(vec![failed, self.cancelled(reason, self.plan.price, now)])
-            }
-            (Command::Cancel { reason }, Phase::Active | Phase::Suspended | Phase::Expired) => {
-                Ok(vec![self.cancelled(reason, Rupiah::ZERO, now)])
             }
             _ => Err(SubscriptionRefusal::WrongState),
         }

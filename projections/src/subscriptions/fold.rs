@@ -44,7 +44,8 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
             row.start_date = period.start;
             set_period(row, period);
         }
-        SubscriptionEvent::SubscriptionProvisioningStarted { overrides, .. } => row.overrides.clone_from(overrides),
+        SubscriptionEvent::SubscriptionProvisioningStarted { overrides, .. }
+        | SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => row.overrides.clone_from(overrides),
         SubscriptionEvent::SubscriptionActivated { period, external_url, occurred_at, .. } => {
             row.status = SubscriptionStatus::Active;
             row.start_date = period.start;
@@ -60,7 +61,8 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
             row.failure = None;
             set_period(row, period);
         }
-        SubscriptionEvent::SubscriptionRenewalFailed { code, .. } => row.failure = Some(code.clone()),
+        SubscriptionEvent::SubscriptionRenewalFailed { code, .. }
+        | SubscriptionEvent::SubscriptionResumeFailed { code, .. } => row.failure = Some(code.clone()),
         SubscriptionEvent::SubscriptionCancellationScheduled { at, .. } => row.cancel_at = Some(*at),
         SubscriptionEvent::SubscriptionCancelled { reason, .. } => {
             row.status = SubscriptionStatus::Cancelled;
@@ -72,10 +74,8 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
             row.status = SubscriptionStatus::Active;
             row.failure = None;
         }
-        SubscriptionEvent::SubscriptionResumeFailed { code, .. } => row.failure = Some(code.clone()),
         SubscriptionEvent::SubscriptionExtended { period, .. } => set_period(row, period),
         SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => row.auto_renew = *auto_renew,
-        SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => row.overrides.clone_from(overrides),
         _ => {}
     }
     row.updated_at = minispod_kernel::Event::occurred_at(event);
@@ -199,10 +199,10 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
-        // What it means for the cluster has events of its own.
-        InstanceEvent::InstanceLocked { .. } | InstanceEvent::InstanceUnlocked { .. } => {}
-        // Written above.
-        InstanceEvent::InstanceProvisionRequested { .. } => {}
+        // What a lock means for the cluster has events of its own; a request for an instance was written above.
+        InstanceEvent::InstanceLocked { .. }
+        | InstanceEvent::InstanceUnlocked { .. }
+        | InstanceEvent::InstanceProvisionRequested { .. } => {}
     }
     if is_report(event) {
         row.last_status_sync = Some(at);
