@@ -2,7 +2,7 @@
 
 mod fields;
 
-use std::{collections::BTreeSet, io::Write as _, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use minispod_e2e::{Door, World, WorldOptions, door::Answer};
 use minispod_testkit::{require, wait_until};

@@ -51,10 +51,13 @@ pub async fn handle(
     // The log is read last, so that it is never the older one.
     let placed = Placed::load(&state, &id).await?;
     detail.subscription = placed.over(detail.subscription);
-    Ok(Answer::ok("Subscription updated successfully", views::subscriptions::detail(&detail, &caller.user))
-        .at_version(placed.version())
-        .replayed(done.replayed)
-        .shown(shown))
+    Ok(Answer::ok(
+        "Subscription updated successfully",
+        views::subscriptions::detail(&detail, views::people::mini(&caller.user)),
+    )
+    .at_version(placed.version())
+    .replayed(done.replayed)
+    .shown(shown))
 }
 
 /// What is to be different; `None` stays as it is.
