@@ -14,6 +14,14 @@ const ORIGIN: &str = "http://localhost:3100";
 const READY: Duration = Duration::from_mins(2);
 /// As well formed as any id, of nothing.
 const NOBODY: &str = "c000000000000000000000000";
+/// Asked of the live cluster. The roles of this world are processes of their own, and the simulated cluster is within the
+/// provisioner's, so that the api has none to ask and must say so; `crates/api/tests/api` shows what it says of one.
+const LIVE: [&str; 4] = [
+    "GET /admin/pods/orphaned",
+    "DELETE /admin/pods/orphaned/{deploymentName}/{namespace}",
+    "GET /admin/workers",
+    "GET /admin/workers/{nodeId}",
+];
 
 /// The client at one backend.
 struct Client {
@@ -83,6 +91,9 @@ impl Client {
     /// A call that is answered with `status`, and with these fields in its data.
     async fn call(&mut self, step: Step<'_>, status: u16, fields: &str) -> Option<Answer> {
         let answer = self.ask(&step).await?;
+        if LIVE.contains(&step.route) && answer.status == 503 && answer.body["code"] == "SERVICE_UNAVAILABLE" {
+            return None;
+        }
         let is_right = answer.status == status && answer.body["success"] == json!(status < 400);
         if !is_right || !answer.body["message"].is_string() {
             self.faults.push(format!("{}: {} instead of {status}: {}", step.route, answer.status, answer.body));
@@ -225,6 +236,9 @@ impl Client {
         let pays = client.post(url).json(&json!({"payment_type": "qris"}));
         assert!(pays.send().await.expect("the stand-in answers").status().is_success());
         wait_until(READY, || async { ani.balance().await == 100_000 }).await;
+        // The invoice gets its number a moment after the money.
+        let newest = "/billing/transactions?page=1&limit=1";
+        wait_until(READY, || async { ani.get(newest).await.data()["transactions"][0]["invoice"].is_object() }).await;
     }
 
     async fn second_service(&mut self, world: &World, ani: &Door) -> String {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
-use minispod_kernel::{Timestamp, ids::is_aggregate_id};
+use minispod_kernel::{Timestamp, ids::is_id};
 use minispod_projections::{Asked, PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
@@ -123,7 +123,7 @@ impl Query {
     /// An id, when given.
     pub fn id(&mut self, name: &str) -> Option<String> {
         let text = self.given(name)?;
-        if !is_aggregate_id(&text) {
+        if !is_id(&text) {
             self.fault(name, format!("{name} is not an id"));
             return None;
         }
@@ -240,10 +240,13 @@ mod tests {
 
     #[test]
     fn an_id_that_nothing_can_have_is_refused() {
-        assert_eq!(query("userId=cabc").id("userId").as_deref(), Some("cabc"));
-        let mut bad = query("userId=%27%20OR%201%3D1");
-        assert_eq!(bad.id("userId"), None);
-        assert_eq!(bad.finish().expect_err("bad").errors()[0].field, "userId");
+        let id = "c0123456789abcdefghijklmn";
+        assert_eq!(query(&format!("userId={id}")).id("userId").as_deref(), Some(id));
+        for bad in ["%27%20OR%201%3D1", "null", "cabc"] {
+            let mut query = query(&format!("userId={bad}"));
+            assert_eq!(query.id("userId"), None);
+            assert_eq!(query.finish().expect_err(bad).errors()[0].field, "userId");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Operation {
     pub access: Access,
     /// Whether only a sign-in will do, and no API token.
     signed_in: bool,
+    /// Whether an administrator may use it on what is somebody else's.
+    of_anybody: bool,
     summary: &'static str,
     query: Vec<(&'static str, Value)>,
     body: Option<Value>,
@@ -77,6 +79,7 @@ impl Operation {
             path,
             access: Access::Customer,
             signed_in: false,
+            of_anybody: false,
             summary,
             query: Vec::new(),
             body: None,
@@ -96,6 +99,11 @@ impl Operation {
     /// Administrators only.
     pub fn admin(self) -> Self {
         Self { access: Access::Administrator, ..self }
+    }
+
+    /// One's own for customers, anybody's for administrators.
+    pub fn of_anybody(self) -> Self {
+        Self { of_anybody: true, ..self }
     }
 
     /// Not with an API token: it decides over the account itself.
@@ -197,6 +205,10 @@ impl Operation {
         });
         if self.access == Access::Administrator {
             operation["description"] = "For administrators.".into();
+        }
+        if self.of_anybody {
+            operation["description"] = "Of one's own; administrators may name anybody's.".into();
+            operation["x-administrators-see"] = "everything".into();
         }
         if let Some(schema) = &self.body {
             operation["requestBody"] =

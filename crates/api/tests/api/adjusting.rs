@@ -1,5 +1,7 @@
 //! Administrators give and take money.
 
+use std::time::Duration;
+
 use minispod_testkit::require;
 use serde_json::{Value, json};
 
@@ -41,6 +43,7 @@ async fn money_is_given_and_taken_as_far_as_it_is_there_w73() {
     );
     assert_eq!(given.header("preference-applied"), Some("wait"));
     assert_eq!(world.get("/billing/balance", &ani).await.data()["balance"], "50000");
+    world.clock.advance(Duration::from_secs(1));
     let taken = world.post(&path, &admin, of(json!(20_000), "DEBIT")).await;
     assert_eq!(
         (balances(&taken), &taken.data()["adjustment"]["amount"]),

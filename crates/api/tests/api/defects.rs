@@ -33,7 +33,7 @@ const SHOWN_BY: &str = "
 9  tests/stories/idempotency.rs a_repeated_key_has_one_effect_and_one_answer
 10 crates/runtime/tests/runtime/timing.rs a_passed_deadline_gives_money_and_slot_back
 10 crates/domain/src/walks/subscriptions.rs cancelling_before_it_was_ready_gives_the_money_back
-11 crates/domain/src/instance.rs a_restart_never_starts_what_was_stopped
+11 crates/domain/src/instance/tests.rs a_restart_never_starts_what_was_stopped
 13 crates/domain/src/plan.rs a_slot_is_taken_once_and_given_back_only_by_who_has_it
 13 crates/domain/src/walks/subscriptions.rs cancelling_stops_the_service_keeps_the_data_and_frees_slot_and_name
 16 crates/provisioner/src/plan/tests.rs generated_values_stand_in_the_secret_only
@@ -79,7 +79,7 @@ const SHOWN_BY: &str = "
 46 crates/xtask/src/deploy/compose.rs a_default_password_an_open_port_and_a_missing_health_check_are_found
 47 crates/provisioner/src/plan/tests.rs everything_is_labelled_as_ours_and_volumes_have_no_owner
 47 crates/provisioner/tests/kubernetes/objects.rs somebody_elses_object_is_left_alone_and_its_owner_named
-48 crates/domain/src/instance.rs a_deleted_instance_cannot_be_run_again
+48 crates/domain/src/instance/tests.rs a_deleted_instance_cannot_be_run_again
 48 crates/provisioner/tests/kubernetes/life.rs a_bought_instance_becomes_ready_stops_starts_and_goes_with_its_data
 50 crates/provisioner/src/progress.rs ready_means_this_version_seen_running_and_no_older_copy_left
 50 crates/provisioner/src/watch.rs a_short_absence_is_no_illness
@@ -101,7 +101,7 @@ const SHOWN_BY: &str = "
 59 crates/provisioner/tests/kubernetes/life.rs a_restart_makes_a_new_pod_over_the_same_volume
 61 tests/stories/client_flow.rs the_web_client_finds_every_field_that_it_reads
 64 crates/mailer/src/templates.rs every_mail_renders_in_both_languages_with_subject_text_and_html
-64 crates/domain/src/instance.rs a_restart_never_starts_what_was_stopped
+64 crates/domain/src/instance/tests.rs a_restart_never_starts_what_was_stopped
 65 crates/api/tests/api/edge.rs every_refusal_has_the_envelope_and_its_real_status
 65 crates/api/src/routes/subscriptions.rs all_reasons_come_together_and_money_alone_is_402
 67 crates/api/tests/api/services.rs wishes_are_honoured_or_refused_by_name

@@ -29,6 +29,8 @@ pub struct Operation {
     pub scopes: Option<BTreeSet<String>>,
     /// A body of the described form, with nothing that may be left out.
     pub body: Option<Value>,
+    /// Whether administrators may use it on what is somebody else's.
+    pub of_anybody: bool,
     /// Every status that is described.
     pub statuses: BTreeSet<u16>,
 }
@@ -88,6 +90,7 @@ impl Operation {
             access,
             scopes: words("apiToken"),
             body: (!body.is_null()).then(|| sample(body, document)),
+            of_anybody: described["x-administrators-see"] == "everything",
             statuses: members(&described["responses"]).filter_map(|(status, _)| status.parse().ok()).collect(),
         }
     }

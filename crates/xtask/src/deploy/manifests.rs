@@ -160,14 +160,15 @@ mod tests {
     use super::*;
 
     fn judged(pod_spec: &str) -> Vec<String> {
-        let account = serde_yaml_ng::from_str("{kind: ServiceAccount, metadata: {name: minispod-api}}").expect("YAML");
+        let account =
+            serde_yaml_ng::from_str("{kind: ServiceAccount, metadata: {name: minispod-mailer}}").expect("YAML");
         let workload = format!("{{kind: Job, metadata: {{name: j}}, spec: {{template: {{spec: {pod_spec}}}}}}}");
         let workload = serde_yaml_ng::from_str(&workload).expect("YAML");
         let all = [account, workload];
         pods(&all[1]).expect("pods").complaints(&all)
     }
 
-    const GOOD: &str = "{serviceAccountName: minispod-api, automountServiceAccountToken: false, \
+    const GOOD: &str = "{serviceAccountName: minispod-mailer, automountServiceAccountToken: false, \
         securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}, \
         containers: [{securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, \
         capabilities: {drop: [ALL]}}, resources: {limits: {memory: 1Mi}}}]}";

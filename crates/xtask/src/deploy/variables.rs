@@ -130,7 +130,7 @@ fn known() -> Result<BTreeSet<String>, Failure> {
             && word.starts_with(|first: char| first.is_ascii_uppercase())
             && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     Ok(code.split('"').filter(is_name).map(str::to_owned).collect())
 }
 

@@ -57,6 +57,7 @@ pub fn operations() -> Vec<Operation> {
         put("/admin/users/{id}", "Changes what was sent of an account").admin().takes(change).gives(user()),
         post("/admin/users/{id}/impersonate", "A token to see for 15 minutes what a customer sees, for reading only")
             .admin()
+            .signed_in()
             .takes(form(&[("reason", bounded(REASON_MIN, REASON_MAX))], &[], true))
             .creates()
             .gives(object(&[

@@ -21,7 +21,7 @@ pub fn operations() -> Vec<Operation> {
         ("hasNextPage", flag()),
         ("hasPreviousPage", flag()),
     ]);
-    vec![
+    let operations = [
         get("/subscriptions/{id}/upgrade-options", "The plans it may become, the cheapest first").gives(options()),
         post("/subscriptions/{id}/validate-upgrade", "Whether it may become another plan, and what is in the way")
             .takes(wish())
@@ -34,7 +34,8 @@ pub fn operations() -> Vec<Operation> {
             .query("status", words(&STATUSES))
             .query("changeType", words(&KINDS))
             .gives(object(&[("planChanges", list(any())), ("pagination", pages)])),
-    ]
+    ];
+    operations.map(Operation::of_anybody).into()
 }
 
 fn options() -> Value {

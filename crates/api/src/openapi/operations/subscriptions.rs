@@ -21,7 +21,8 @@ pub fn operations() -> Vec<Operation> {
         ],
         false,
     );
-    let settings = form(&[], &[("autoRenew", loose_flag()), ("customConfig", nullable(texts()))], true);
+    let mut settings = form(&[], &[("autoRenew", loose_flag()), ("customConfig", nullable(texts()))], true);
+    settings["minProperties"] = 1.into();
     let restarted = object(&[("subscriptionId", id()), ("podId", id()), ("message", text()), ("restartedAt", date())]);
     let with_service = || all(&[of("Subscription"), object(&[("service", any()), ("user", of("UserMini"))])]);
     vec![

@@ -24,14 +24,11 @@ const DEFAULT_LIMIT: u32 = 20;
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
     let asked = query.asked(DEFAULT_LIMIT);
+    let kind = query.word("type", InvoiceType::parse, &words(InvoiceType::ALL, InvoiceType::as_str));
+    let status = query.word("status", InvoiceStatus::parse, &words(InvoiceStatus::ALL, InvoiceStatus::as_str));
     let span = query.span();
-    let filter = InvoiceFilter {
-        user_id: Some(caller.user.id.clone()),
-        kind: query.word("type", InvoiceType::parse, &words(InvoiceType::ALL, InvoiceType::as_str)),
-        status: query.word("status", InvoiceStatus::parse, &words(InvoiceStatus::ALL, InvoiceStatus::as_str)),
-        from: span.from,
-        until: span.until,
-    };
+    let user_id = Some(caller.user.id.clone());
+    let filter = InvoiceFilter { user_id, kind, status, from: span.from, until: span.until };
     query.finish()?;
     let page = billing::invoices(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let ids: Vec<String> = page.rows.iter().filter_map(|row| row.subscription_id.clone()).collect();

@@ -26,9 +26,9 @@ pub async fn handle(
     id: web::Path<String>,
     body: RequestBody,
 ) -> Result {
+    let before = owned(&state, &id, &caller).await?;
     let body = body.form().await?;
     let mut wish = Wish::read(&body.value)?;
-    let before = owned(&state, &id, &caller).await?;
     let instance_id = before.row.instance_id;
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let mut vault = Vec::new();
