@@ -11,6 +11,8 @@ pub enum Access {
     Public,
     /// Who is signed in; only his own things are found.
     Customer,
+    /// Who is signed in: customers find their own things, administrators anybody's.
+    Anybodys,
     /// Administrators.
     Administrator,
 }
@@ -24,8 +26,6 @@ pub struct Operation {
     pub access: Access,
     /// Whether only a sign-in will do, and no API token.
     signed_in: bool,
-    /// Whether an administrator may use it on what is somebody else's.
-    of_anybody: bool,
     summary: &'static str,
     query: Vec<(&'static str, Value)>,
     body: Option<Value>,
@@ -79,7 +79,6 @@ impl Operation {
             path,
             access: Access::Customer,
             signed_in: false,
-            of_anybody: false,
             summary,
             query: Vec::new(),
             body: None,
@@ -103,7 +102,7 @@ impl Operation {
 
     /// One's own for customers, anybody's for administrators.
     pub fn of_anybody(self) -> Self {
-        Self { of_anybody: true, ..self }
+        Self { access: Access::Anybodys, ..self }
     }
 
     /// Not with an API token: it decides over the account itself.
@@ -206,7 +205,7 @@ impl Operation {
         if self.access == Access::Administrator {
             operation["description"] = "For administrators.".into();
         }
-        if self.of_anybody {
+        if self.access == Access::Anybodys {
             operation["description"] = "Of one's own; administrators may name anybody's.".into();
             operation["x-administrators-see"] = "everything".into();
         }
@@ -223,7 +222,7 @@ impl Operation {
         let deed = if self.method == "get" { "read" } else { "write" };
         let ways = match self.access {
             Access::Public => return json!([]),
-            Access::Customer => [json!({ "bearer": [] }), json!({ "apiToken": [deed] })],
+            Access::Customer | Access::Anybodys => [json!({ "bearer": [] }), json!({ "apiToken": [deed] })],
             Access::Administrator => [json!({ "bearer": ["ADMINISTRATOR"] }), json!({ "apiToken": [deed, "admin"] })],
         };
         ways.into_iter().take(if self.signed_in { 1 } else { 2 }).collect()
