@@ -119,6 +119,9 @@ impl Operation {
         if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
             words.push("".into());
         }
+        if let Some(rule) = schema["pattern"].as_str().map(|rule| format!("^$|{rule}")) {
+            schema["pattern"] = rule.into();
+        }
         self.query.push((name, schema));
         self
     }
