@@ -106,6 +106,10 @@ impl Projection for Access {
         include_str!("access.sql")
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        matches!(event, Event::Session(_) | Event::User(_))
+    }
+
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
         apply_sessions(tx, facts).await?;
         apply_tokens(tx, facts).await

@@ -5,7 +5,7 @@ mod questions;
 mod rows;
 
 use async_trait::async_trait;
-use minispod_events::Fact;
+use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub use questions::{
@@ -35,6 +35,10 @@ impl Projection for Billing {
 
     fn schema(&self) -> &'static str {
         include_str!("billing.sql")
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        matches!(event, Event::TopUp(_) | Event::Wallet(_) | Event::Subscription(_) | Event::Invoice(_))
     }
 
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {

@@ -145,6 +145,10 @@ impl Projection for Catalogue {
         include_str!("catalogue.sql")
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        matches!(event, Event::Plan(_))
+    }
+
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
         let about = |fact: &Fact| matches!(fact.event, Event::Plan(_)).then(|| fact.recorded.aggregate_id.clone());
         let mut plans = Rows::load(tx, facts.iter().filter_map(about).collect::<BTreeSet<_>>()).await?;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use minispod_events::Fact;
+use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub mod access;
@@ -42,6 +42,9 @@ pub trait Projection: Send + Sync {
     fn revision(&self) -> u32;
     /// DDL with unqualified names; runs once in an empty schema.
     fn schema(&self) -> &'static str;
+    /// Whether `apply` may write anything for such an event. What concerns a read model not only moves its checkpoint,
+    /// and that need not be at once.
+    fn concerns(&self, event: &Event) -> bool;
     /// Writes what `facts` say. They are opened, in log order, and come once; no I/O but this transaction,
     /// whose search path points at the tables.
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError>;

@@ -5,7 +5,7 @@ mod questions;
 mod rows;
 
 use async_trait::async_trait;
-use minispod_events::Fact;
+use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub use questions::{
@@ -32,6 +32,10 @@ impl Projection for Subscriptions {
 
     fn schema(&self) -> &'static str {
         include_str!("subscriptions.sql")
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        matches!(event, Event::Subscription(_) | Event::Instance(_))
     }
 
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {

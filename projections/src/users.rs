@@ -68,6 +68,10 @@ impl Projection for Users {
         include_str!("users.sql")
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        matches!(event, Event::User(_))
+    }
+
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
         let about = |fact: &Fact| matches!(fact.event, Event::User(_)).then(|| fact.recorded.aggregate_id.clone());
         let mut users = Rows::load(tx, facts.iter().filter_map(about).collect::<BTreeSet<_>>()).await?;

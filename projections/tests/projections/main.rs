@@ -3,6 +3,7 @@
 mod access;
 mod billing;
 mod catalogue;
+mod concerns;
 mod equality;
 mod facts;
 mod standing;

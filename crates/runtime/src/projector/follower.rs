@@ -1,4 +1,7 @@
 //! One read model's follower: applies what comes after its checkpoint, catches up from Postgres, stops at poison.
+//!
+//! What does not concern the read model moves only its checkpoint. That is saved with the next rows, or a moment after
+//! the news ends: a transaction for each batch of others' events would take the disk from those who have rows to write.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +11,10 @@ use minispod_messaging::Nats;
 use minispod_projections::{Projection, ProjectionError};
 use minispod_store::{Store, StoreError};
 use sqlx::Executor;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,6 +28,10 @@ use crate::causes::Causes;
 const PAGE: i64 = 2_000;
 /// Events applied in one transaction when several batches wait.
 const BATCH_MAX: usize = 1_000;
+/// Silence after which a place that moved without rows is saved; somebody may wait for it.
+const SAVE_AFTER: Duration = Duration::from_millis(5);
+/// Longest time for which such a place stays unsaved while news goes on.
+const SAVE_WITHIN: Duration = Duration::from_millis(50);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -56,6 +66,19 @@ pub(super) struct Follower {
     pub generation: Generation,
     pub fence: i64,
     pub position: LogPosition,
+    /// Passed over without rows since the checkpoint was written.
+    pub passed: Option<Passed>,
+}
+
+/// Events that did not concern the read model, behind its checkpoint and not yet in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    /// Where the saved checkpoint stands.
+    saved: LogPosition,
+    /// Of the last event passed over, which is at the follower's position.
+    ins_seq: InsSeq,
+    /// When the checkpoint is to be written at the latest.
+    due: Instant,
 }
 
 impl Follower {
@@ -69,7 +92,7 @@ impl Follower {
     ) -> Result<Self, ProjectorError> {
         let place = store.checkpoints().load(&generation.checkpoint()).await?;
         let position = place.map_or(LogPosition(0), |place| place.position);
-        Ok(Self { store: store.clone(), nats, projection, generation, fence, position })
+        Ok(Self { store: store.clone(), nats, projection, generation, fence, position, passed: None })
     }
 
     /// Follows for ever; failures that may pass are tried again with back-off.
@@ -111,6 +134,10 @@ impl Follower {
                 *behind = true;
                 return Ok(true);
             }
+            () = until(self.passed.map(|passed| passed.due.min(Instant::now() + SAVE_AFTER))) => {
+                self.save().await?;
+                return Ok(true);
+            }
         };
         let Some(batch) = batch else { return Ok(false) };
         let mut facts: Vec<Fact> = self.fresh(&batch);
@@ -122,7 +149,7 @@ impl Follower {
         let Some(first) = facts.first() else { return Ok(true) };
         let dense = facts.iter().zip(first.recorded.position.0..).all(|(fact, at)| fact.recorded.position.0 == at);
         if first.recorded.position.0 == self.position.0 + 1 && dense {
-            self.apply(&facts).await?;
+            self.take(&facts).await?;
         } else {
             // The feed went on while this read model was busy; what it missed lies in Postgres.
             *behind = true;
@@ -164,7 +191,7 @@ impl Follower {
         }
         let name = self.generation.checkpoint();
         let place = self.store.checkpoints().load(&name).await?.map_or(LogPosition(0), |place| place.position);
-        if place != self.position {
+        if place != self.saved() {
             // The database was restored beneath us: the tables went back with the log, only we did not.
             return Err(StoreError::Fenced { name }.into());
         }
@@ -172,7 +199,37 @@ impl Follower {
         Err(ProjectorError::AheadOfLog { projection, checkpoint: self.position.0, head: head.0 })
     }
 
-    /// Applies facts that begin right after the checkpoint: rows and checkpoint in one transaction. A batch with a bad
+    /// Applies what begins right after the place, or passes over it when nothing of it concerns the read model.
+    async fn take(&mut self, facts: &[Fact]) -> Result<(), ProjectorError> {
+        if facts.iter().any(|fact| self.projection.concerns(&fact.event)) {
+            return self.apply(facts).await;
+        }
+        if let Some(last) = facts.last() {
+            let due = self.passed.map_or_else(|| Instant::now() + SAVE_WITHIN, |passed| passed.due);
+            self.passed = Some(Passed { saved: self.saved(), ins_seq: last.recorded.ins_seq, due });
+            self.position = last.recorded.position;
+        }
+        if self.passed.is_some_and(|passed| passed.due <= Instant::now()) { self.save().await } else { Ok(()) }
+    }
+
+    /// Where the written checkpoint stands.
+    fn saved(&self) -> LogPosition {
+        self.passed.map_or(self.position, |passed| passed.saved)
+    }
+
+    /// Writes a place that moved without rows.
+    async fn save(&mut self) -> Result<(), ProjectorError> {
+        let Some(passed) = self.passed else { return Ok(()) };
+        let mut tx = self.store.pool().begin().await.map_err(ProjectorError::database("begin a batch"))?;
+        generations::hold(&mut tx, &self.generation).await?;
+        self.advance(&mut tx, self.position, passed.ins_seq).await?;
+        tx.commit().await.map_err(ProjectorError::database("commit a batch"))?;
+        self.passed = None;
+        self.announce(passed.ins_seq).await;
+        Ok(())
+    }
+
+    /// Applies facts that begin right after the place: rows and checkpoint in one transaction. A batch with a bad
     /// event is halved until the good ones before it are in.
     async fn apply(&mut self, facts: &[Fact]) -> Result<(), ProjectorError> {
         let mut rest = facts;
@@ -194,6 +251,7 @@ impl Follower {
         self.write_in(&mut tx, facts, first, last).await?;
         tx.commit().await.map_err(ProjectorError::database("commit a batch"))?;
         self.position = last.recorded.position;
+        self.passed = None;
         self.say(facts.len(), last).await;
         Ok(())
     }
@@ -207,14 +265,27 @@ impl Follower {
         last: &Fact,
     ) -> Result<(), ProjectorError> {
         generations::hold(tx, &self.generation).await?;
-        let path = format!("SET LOCAL search_path TO {}", self.generation.schema());
-        tx.execute(path.as_str()).await.map_err(ProjectorError::database("find a generation"))?;
+        // A plan that is kept was made for the table as small as it was: a young read model would be read from end to end
+        // for each batch, until the statistics are taken.
+        let settings = format!(
+            "SET LOCAL search_path TO {}; SET LOCAL plan_cache_mode TO force_custom_plan",
+            self.generation.schema()
+        );
+        tx.execute(settings.as_str()).await.map_err(ProjectorError::database("find a generation"))?;
         if let Err(source) = self.projection.apply(tx, facts).await {
             return Err(self.failed(first.recorded.position, source));
         }
-        let (to, ins_seq): (LogPosition, InsSeq) = (last.recorded.position, last.recorded.ins_seq);
+        self.advance(tx, last.recorded.position, last.recorded.ins_seq).await
+    }
+
+    async fn advance(
+        &self,
+        tx: &mut sqlx::PgConnection,
+        to: LogPosition,
+        ins_seq: InsSeq,
+    ) -> Result<(), ProjectorError> {
         let name = self.generation.checkpoint();
-        Ok(self.store.checkpoints().advance_in_tx(tx, &name, self.position, to, ins_seq, self.fence).await?)
+        Ok(self.store.checkpoints().advance_in_tx(tx, &name, self.saved(), to, ins_seq, self.fence).await?)
     }
 
     fn failed(&self, position: LogPosition, error: ProjectionError) -> ProjectorError {
@@ -238,8 +309,15 @@ impl Follower {
         metrics::counter!("minispod_projection_events_total", "projection" => name).increment(count as u64);
         metrics::gauge!("minispod_projection_lag_seconds", "projection" => name).set(age.max(0) as f64 / 1_000.0);
         metrics::gauge!("minispod_projection_position", "projection" => name).set(self.position.0 as f64);
-        if let Some(nats) = &self.nats {
-            nats.hint_checkpoint(name, last.recorded.ins_seq.0).await;
+        self.announce(last.recorded.ins_seq).await;
+    }
+
+    /// Tells whoever waits that the checkpoint has moved.
+    async fn announce(&self, ins_seq: InsSeq) {
+        if self.generation.state == GenerationState::Live
+            && let Some(nats) = &self.nats
+        {
+            nats.hint_checkpoint(self.projection.name(), ins_seq.0).await;
         }
     }
 
@@ -260,6 +338,14 @@ impl Follower {
             tracing::warn!(projection = name, error = %Causes(&unnoted), "why it stopped was not noted");
         }
         Ended::Stopped
+    }
+}
+
+/// Waits for an instant; for ever when there is none.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 

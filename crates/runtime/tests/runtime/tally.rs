@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use minispod_events::Fact;
+use minispod_events::{Event, Fact};
 use minispod_projections::{Projection, ProjectionError};
 use sqlx::{PgConnection, PgPool};
 
@@ -23,6 +23,8 @@ pub struct Tally {
     pub poison: Arc<AtomicI64>,
     /// Between the rows and the checkpoint, the follower lingers.
     pub slow: Arc<AtomicBool>,
+    /// Nothing concerns it.
+    pub deaf: Arc<AtomicBool>,
 }
 
 impl Tally {
@@ -37,7 +39,7 @@ impl Tally {
                  CREATE TABLE other_seen (position bigint PRIMARY KEY);"
             }
         };
-        Self { name, revision: 1, schema, poison: Arc::default(), slow: Arc::default() }
+        Self { name, revision: 1, schema, poison: Arc::default(), slow: Arc::default(), deaf: Arc::default() }
     }
 
     /// The same question in newer code, with another column.
@@ -70,6 +72,10 @@ impl Projection for Tally {
 
     fn schema(&self) -> &'static str {
         self.schema
+    }
+
+    fn concerns(&self, _: &Event) -> bool {
+        !self.deaf.load(Ordering::SeqCst)
     }
 
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
