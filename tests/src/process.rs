@@ -34,13 +34,14 @@ pub struct Role {
 }
 
 impl Role {
-    /// Starts `minispod <name> --config <config>`; its output goes to a log beside the configuration.
+    /// Starts `minispod <name> --config <config>`, where the name may be `run` and several; its output goes to a log
+    /// beside the configuration.
     pub fn start(name: &str, label: &str, config: &Path, environment: &[(&str, &str)]) -> Self {
         let log = config.with_file_name(format!("{label}.log"));
         let file = File::options().create(true).append(true).open(&log).expect("a log can be written");
         let errors = file.try_clone().expect("a log can be shared");
         let child = Command::new(binary())
-            .arg(name)
+            .args(name.split(' '))
             .arg("--config")
             .arg(config)
             .envs(environment.iter().copied())

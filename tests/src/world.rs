@@ -20,6 +20,10 @@ pub const SERVER_KEY: &str = "SB-Mid-server-TEST";
 /// The secret of the access tokens.
 pub const JWT_SECRET: &str = "a-secret-for-stories-of-at-least-32-characters";
 const READY: Duration = Duration::from_mins(1);
+/// Every role, each a process of its own.
+const ROLES: [&str; 6] = ["relay", "projector", "billing", "provisioner", "mailer", "api"];
+/// Every role; the api shares its process, and with it the simulated cluster, with the provisioner.
+const ROLES_WITH_LIVE_VIEWS: [&str; 5] = ["relay", "projector", "billing", "mailer", "run provisioner api"];
 /// Mails that the sink keeps: more than any story sends.
 const MAILS_MAX: usize = 100_000;
 const MAIL_BYTES_MAX: usize = 1024 * 1024 * 1024;
@@ -29,7 +33,7 @@ const MAIL_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub struct WorldOptions {
     /// A real cluster's kubeconfig; else simulated.
     pub kubeconfig: Option<PathBuf>,
-    /// Roles to start; empty: all.
+    /// Roles to start; empty: all. Several in one word, `run provisioner api`, are one process.
     pub roles: Vec<&'static str>,
     /// Events of one aggregate between two saved states of it; the usual when `None`.
     pub state_every: Option<u32>,
@@ -46,6 +50,13 @@ pub struct World {
     config: PathBuf,
     options: WorldOptions,
     port: u16,
+}
+
+impl WorldOptions {
+    /// Every role, and an api that can look into the simulated cluster.
+    pub fn with_live_views() -> Self {
+        Self { roles: ROLES_WITH_LIVE_VIEWS.to_vec(), ..Self::default() }
+    }
 }
 
 impl World {
@@ -79,12 +90,11 @@ impl World {
         for subcommand in [vec!["migrate"], vec!["nats", "apply"], vec!["seed"]] {
             world.must(&subcommand);
         }
-        let all = ["relay", "projector", "billing", "provisioner", "mailer", "api"];
-        let wanted = if options.roles.is_empty() { all.to_vec() } else { options.roles.clone() };
-        for role in wanted {
+        let wanted = if options.roles.is_empty() { ROLES.to_vec() } else { options.roles.clone() };
+        for role in &wanted {
             world.start_role(role, role);
         }
-        if world.roles.contains_key("api") {
+        if wanted.iter().any(|role| role.ends_with("api")) {
             world.wait_ready().await;
         }
         world

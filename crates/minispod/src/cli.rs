@@ -6,7 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::{config::Config, config::ConfigError, state::DEFAULT_DIRECTORY, state::StateDir, state::StateError};
+use crate::{
+    config::{Config, ConfigError},
+    roles::Role,
+    state::{DEFAULT_DIRECTORY, StateDir, StateError},
+};
 
 /// Runs other people's apps and charges for them fairly.
 ///
@@ -94,6 +98,8 @@ pub enum Command {
     Billing(Source),
     /// Role: send mail
     Mailer(Source),
+    /// Several roles in one process
+    Run(RunArgs),
     /// Bring the database schema up to date
     Migrate(Source),
     /// Streams and consumers
@@ -140,6 +146,16 @@ pub struct Up {
     /// Set for the process that `--detach` starts: its output is a file, so it prints no password
     #[arg(long, hide = true)]
     pub background: bool,
+}
+
+/// Several roles in one process; the process ends when one of them does.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Which (each once); a simulated cluster is shared by those of one process
+    #[arg(required = true, value_name = "ROLE")]
+    pub roles: Vec<Role>,
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// Check the configuration and everything it points at.

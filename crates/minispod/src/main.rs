@@ -75,6 +75,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Provisioner(source) => role(Role::Provisioner, source).await?,
         Command::Billing(source) => role(Role::Billing, source).await?,
         Command::Mailer(source) => role(Role::Mailer, source).await?,
+        Command::Run(cli::RunArgs { roles, source }) => run_roles(&roles, source).await?,
         Command::Migrate(source) => {
             roles::migrate(&source.load()?).await?;
             println!("the schema is up to date");
@@ -94,8 +95,14 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 /// One role in this process, with its logs.
 async fn role(role: Role, source: Source) -> Result<(), Failure> {
-    let config = source.load_for(&[role.name()])?;
+    run_roles(&[role], source).await
+}
+
+/// Roles in this process, with their logs.
+async fn run_roles(roles: &[Role], source: Source) -> Result<(), Failure> {
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    let config = source.load_for(&names)?;
     telemetry::logs(&config.telemetry)?;
-    roles::run_one(role, config).await?;
+    roles::run(roles, config).await?;
     Ok(())
 }

@@ -86,13 +86,19 @@ pub enum RoleError {
 }
 
 /// A role of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
+    /// REST API
     Api,
+    /// Number the log and publish it to NATS
     Relay,
+    /// Build the read models
     Projector,
+    /// Keep instances in the cluster as they were sold
     Provisioner,
+    /// Policies, timers, payments, invoices
     Billing,
+    /// Send mail
     Mailer,
 }
 
@@ -262,16 +268,19 @@ pub async fn start_all(
     Ok(running)
 }
 
-/// Runs one role until a signal.
-pub async fn run_one(role: Role, config: Config) -> Result<(), RoleError> {
+/// Runs roles in this process until a signal.
+pub async fn run(roles: &[Role], config: Config) -> Result<(), RoleError> {
     let shutdown = minispod_runtime::shutdown::on_signals().map_err(RoleError::Serve)?;
     let parts = Parts::connect(config).await?;
     let mut running = RunningRoles { tasks: JoinSet::new(), stop: shutdown.child_token() };
-    let listener = if role == Role::Api { Some(listen(&parts.config)?) } else { None };
     let status = doors::StandIns::of(&parts.config);
-    start(&mut running, &parts, role, listener, &status, None).await?;
-    open_metrics(&mut running, &parts, role == Role::Api)?;
-    tracing::info!(role = role.name(), "the role has started");
+    let simulated = roles.contains(&Role::Provisioner).then(|| wiring::simulated(&parts.config)).flatten();
+    // In the order in which they depend on each other, and none twice.
+    for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
+        start(&mut running, &parts, role, None, &status, simulated.clone()).await?;
+        tracing::info!(role = role.name(), "the role has started");
+    }
+    open_metrics(&mut running, &parts, roles.contains(&Role::Api))?;
     running.until_stopped(&shutdown).await
 }
 

@@ -128,15 +128,19 @@ pub fn google(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Goog
     Ok(Some(Arc::new(sign_in)))
 }
 
-/// The configured cluster; `simulated` is used when there is none.
+/// A simulated cluster where the configuration asks for one: the roles of one process share it.
+pub fn simulated(config: &Config) -> Option<Arc<SimulatedCluster>> {
+    (config.cluster.kind == ClusterKind::Simulated).then(|| {
+        tracing::warn!("the cluster is SIMULATED: no container runs");
+        Arc::new(SimulatedCluster::new(Arc::new(minispod_kernel::SystemClock)))
+    })
+}
+
+/// The configured cluster; the simulated one where there is one.
 pub async fn cluster(config: &Config, simulated: Option<Arc<SimulatedCluster>>) -> Result<Arc<dyn Cluster>, RoleError> {
-    match (config.cluster.kind, simulated) {
-        (ClusterKind::Kubernetes, _) => Ok(Arc::new(kubernetes(config).await?)),
-        (ClusterKind::Simulated, Some(cluster)) => Ok(cluster),
-        (ClusterKind::Simulated, None) => {
-            tracing::warn!("the cluster is SIMULATED: no container runs");
-            Ok(Arc::new(SimulatedCluster::new(Arc::new(minispod_kernel::SystemClock))))
-        }
+    match simulated {
+        Some(cluster) => Ok(cluster),
+        None => Ok(Arc::new(kubernetes(config).await?)),
     }
 }
 

@@ -54,6 +54,12 @@ minispod demo --url https://staging.example.com",
     help("billing", "minispod billing --config minispod.toml", ROLE_FAILURE),
     help("mailer", "minispod mailer --config minispod.toml", ROLE_FAILURE),
     help(
+        "run",
+        "minispod run relay projector --config minispod.toml  # fewer processes for a small installation
+minispod run api provisioner  # the live views of a simulated cluster need its api in the same process",
+        ROLE_FAILURE,
+    ),
+    help(
         "migrate",
         "minispod migrate --config owner.toml  # as the owner of the tables, before a release's roles",
         FAILURE,
