@@ -22,11 +22,14 @@ use actix_web::{
     http::StatusCode,
     web::{ServiceConfig, delete, get, post, put, resource},
 };
-use minispod_auth::{LinkToken, Passwords, credential_rules::password_faults};
+use minispod_auth::{
+    LinkToken, Passwords,
+    credential_rules::{PASSWORD_MAX, password_faults},
+};
 use minispod_domain::ports::LinkKind;
 use minispod_store::VaultWrite;
 
-use crate::{call::Call, error::ApiError, input::Fields, state::AppState};
+use crate::{call::Call, caller::Caller, error::ApiError, input::Fields, state::AppState};
 
 /// Paths under `/auth`.
 pub fn configure(app: &mut ServiceConfig) {
@@ -69,6 +72,31 @@ const NAME_MIN: usize = 2;
 /// The vault's owner of a user's secrets.
 pub fn password_owner(user_id: &str) -> String {
     crate::session::user_owner(user_id)
+}
+
+/// Notes what is wrong with a `currentPassword` that was given.
+fn check_current_password(fields: &mut Fields<'_>, current: Option<&str>) {
+    match current {
+        Some("") => fields.fault("currentPassword", "Current password is required"),
+        Some(long) if long.chars().count() > PASSWORD_MAX => {
+            fields.fault("currentPassword", format!("Password must be at most {PASSWORD_MAX} characters long"));
+        }
+        _ => {}
+    }
+}
+
+/// Refuses whoever is signed in and does not know the account's password: a stolen access token must serve neither to
+/// take the account over nor to guess.
+async fn confirm_password(state: &AppState, caller: &Caller, call: &Call, given: String) -> Result<(), ApiError> {
+    let tries = format!("{} {}", caller.user.id, call.sender);
+    state.limits.sign_ins.check(&tries)?;
+    let kept = state.store.vault().find(&password_owner(&caller.user.id), PASSWORD).await?;
+    let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
+    if !state.passwords.matches(given, kept).await? {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "INVALID_PASSWORD", "Current password is incorrect"));
+    }
+    state.limits.sign_ins.forgive(&tries);
+    Ok(())
 }
 
 /// Longest token of a mailed link that is looked at, in bytes.

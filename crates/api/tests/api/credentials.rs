@@ -55,7 +55,7 @@ async fn another_address_takes_its_claim_and_one_in_use_is_refused() {
     let world = open(|_| {}).await;
     let (token, _) = world.register(ANI).await;
     world.register("budi@example.com").await;
-    let change = |email: &str| json!({ "email": email });
+    let change = |email: &str| json!({ "email": email, "currentPassword": PASSWORD });
     let taken = world.call("PUT", "/auth/profile", Some(&token), Some(&change("BUDI@example.com"))).await;
     assert_eq!((taken.status.as_u16(), taken.body["code"].as_str()), (409, Some("CONFLICT_ERROR")));
     let moved = world.call("PUT", "/auth/profile", Some(&token), Some(&change("ani2@example.com"))).await;
@@ -63,12 +63,32 @@ async fn another_address_takes_its_claim_and_one_in_use_is_refused() {
     assert_eq!(world.login(ANI, PASSWORD).await.status, 401, "the old address is nobody's");
     assert_eq!(world.login("ani2@example.com", PASSWORD).await.status, 200);
     world.register(ANI).await;
-    for (bad, field) in
-        [(json!({"name": "A"}), "name"), (json!({"email": "x"}), "email"), (json!({"role": "A"}), "role")]
-    {
+    for (bad, field) in [
+        (json!({"name": "A"}), "name"),
+        (json!({"email": "x"}), "email"),
+        (json!({"role": "A"}), "role"),
+        (json!({"email": "ani3@example.com", "currentPassword": ""}), "currentPassword"),
+    ] {
         let refused = world.call("PUT", "/auth/profile", Some(&token), Some(&bad)).await;
         assert_eq!((refused.status.as_u16(), refused.fields()), (400, vec![field]), "{bad}");
     }
+}
+
+#[actix_web::test]
+async fn w44_the_address_changes_only_for_who_knows_the_password() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (token, _) = world.register(ANI).await;
+    let change = async |body| world.call("PUT", "/auth/profile", Some(&token), Some(&body)).await;
+    let without = change(json!({"email": "thief@example.com"})).await;
+    assert_eq!((without.status.as_u16(), without.fields()), (400, vec!["currentPassword"]));
+    let guessed = change(json!({"email": "thief@example.com", "currentPassword": "Guessed-123!"})).await;
+    assert_eq!((guessed.status.as_u16(), guessed.body["code"].as_str()), (400, Some("INVALID_PASSWORD")));
+    assert_eq!(world.get("/auth/profile", &token).await.data()["email"], ANI);
+    // The address it has already, and the name, need no proof.
+    assert_eq!(change(json!({"email": ANI, "name": "Ani W."})).await.status, 200);
 }
 
 #[actix_web::test]

@@ -123,7 +123,7 @@ async fn an_address_is_verified_by_the_mailed_link_and_another_one_anew() {
 
     let stale = world.mailed_link(LinkKind::VerifyEmail, &user_id).await;
     world.clock.advance(std::time::Duration::from_secs(1));
-    let moved = json!({"email": "ani2@example.com"});
+    let moved = json!({"email": "ani2@example.com", "currentPassword": PASSWORD});
     assert_eq!(world.call("PUT", "/auth/profile", Some(&token), Some(&moved)).await.status, 200);
     world.settle_reactions().await;
     assert_eq!(world.mails("verify_email").await, 2, "the new address is asked");

@@ -59,7 +59,11 @@ fn account() -> Vec<Operation> {
     let with_change = || all(&[of("User"), object(&[("updatedAt", date())])]);
     let counts = object(&[("subscriptions", int())]);
     let proven = object(&[("_count", counts), ("emailVerified", flag()), ("twoFactorEnabled", flag())]);
-    let change = form(&[], &[("name", nullable(bounded(2, 50))), ("email", nullable(email()))], true);
+    let change = form(
+        &[],
+        &[("name", nullable(bounded(2, 50))), ("email", nullable(email())), ("currentPassword", bounded(1, 128))],
+        true,
+    );
     let new_password = form(
         &[("currentPassword", bounded(1, 128)), ("newPassword", new_password()), ("confirmNewPassword", text())],
         &[],

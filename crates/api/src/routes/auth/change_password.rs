@@ -1,12 +1,11 @@
 //! `POST /auth/change-password`: a new password for who knows the old one; every other session ends.
 
-use actix_web::{http::StatusCode, web};
-use minispod_auth::credential_rules::PASSWORD_MAX;
+use actix_web::web;
 use minispod_domain::{AnyCommand, UserCommand, ports::LinkKind};
 use minispod_store::VaultWrite;
 use serde_json::Value;
 
-use super::{PASSWORD, check_new_password, end_of_link, password_owner};
+use super::{PASSWORD, check_current_password, check_new_password, confirm_password, end_of_link, password_owner};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -21,17 +20,9 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     call.refuse_key()?;
     caller.session()?;
     let given = Passwords::read(&body.form().await?.value)?;
-    // A stolen access token must not serve to guess the password.
-    let tries = format!("{} {}", caller.user.id, call.sender);
-    state.limits.sign_ins.check(&tries)?;
-    let owner = password_owner(&caller.user.id);
-    let kept = state.store.vault().find(&owner, PASSWORD).await?;
-    let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
-    if !state.passwords.matches(given.current, kept).await? {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "INVALID_PASSWORD", "Current password is incorrect"));
-    }
-    state.limits.sign_ins.forgive(&tries);
+    confirm_password(&state, &caller, &call, given.current).await?;
     let hash = state.passwords.hash(given.new).await?;
+    let owner = password_owner(&caller.user.id);
     let secret = VaultWrite::Put { owner, name: PASSWORD.to_owned(), value: hash.into_bytes() };
     let context =
         call.with_secrets(caller.actor(), vec![secret, end_of_link(LinkKind::ResetPassword, &caller.user.id)]);
@@ -62,13 +53,7 @@ impl Passwords {
         let current = fields.text("currentPassword", "Current password");
         let new = fields.text("newPassword", "New password");
         let repeated = fields.text("confirmNewPassword", "Password confirmation");
-        match current {
-            Some("") => fields.fault("currentPassword", "Current password is required"),
-            Some(long) if long.chars().count() > PASSWORD_MAX => {
-                fields.fault("currentPassword", format!("Password must be at most {PASSWORD_MAX} characters long"));
-            }
-            _ => {}
-        }
+        check_current_password(&mut fields, current);
         check_new_password(&mut fields, ("newPassword", new), ("confirmNewPassword", repeated));
         fields.finish(Unknown::Refused)?;
         Ok(Self { current: current.unwrap_or_default().to_owned(), new: new.unwrap_or_default().to_owned() })

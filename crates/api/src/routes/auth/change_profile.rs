@@ -1,4 +1,4 @@
-//! `PUT /auth/profile`: another name, another address.
+//! `PUT /auth/profile`: another name; another address for who knows the password.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use minispod_projections::users::UserRow;
 use minispod_store::CommandError;
 use serde_json::Value;
 
-use super::{check_name, end_of_link};
+use super::{check_current_password, check_name, confirm_password, end_of_link};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -27,6 +27,10 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let body = body.form().await?;
     let wish = Wish::read(&body.value)?;
     let email = wish.email.filter(|email| *email != caller.user.email);
+    if email.is_some() {
+        let given = wish.current_password.ok_or_else(password_is_missing)?;
+        confirm_password(&state, &caller, &call, given).await?;
+    }
     let command = AnyCommand::User(UserCommand::ChangeProfile {
         name: wish.name.filter(|name| *name != caller.user.name).map(Sensitive::Open),
         email_claim: email.as_deref().map(|email| state.store.email_claim(email)),
@@ -72,6 +76,12 @@ fn after(user: &Arc<UserRow>, events: &[(String, Event)]) -> UserRow {
 struct Wish {
     name: Option<String>,
     email: Option<String>,
+    current_password: Option<String>,
+}
+
+/// Whoever sits at a forgotten screen could else have the account's mail sent elsewhere, and then its password.
+fn password_is_missing() -> ApiError {
+    ApiError::invalid_field("currentPassword", "Current password is required to change the address")
 }
 
 impl Wish {
@@ -86,8 +96,11 @@ impl Wish {
         if let Some(fault) = email.and_then(email_fault) {
             fields.fault("email", fault);
         }
+        let current = fields.optional_text("currentPassword", "Current password");
+        check_current_password(&mut fields, current);
         fields.finish(Unknown::Refused)?;
-        Ok(Self { name: name.map(str::to_owned), email: email.map(str::to_owned) })
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Self { name: owned(name), email: owned(email), current_password: owned(current) })
     }
 }
 
