@@ -45,7 +45,8 @@ pub struct Effect {
 pub struct Performed {
     /// Reported back through the command bus, in order, before the effect counts as done.
     pub commands: Vec<CommandRequest>,
-    /// Do it again then (polling); `None`: done.
+    /// Do it again then (polling); `None`: done. The commands of an effect that repeats must be harmless even when their
+    /// receipts are gone: it may go on for weeks, and receipts are not kept for its sake.
     pub again_at: Option<Timestamp>,
 }
 
