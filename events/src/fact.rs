@@ -5,8 +5,8 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, PlanEvent, SessionEvent,
-    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    AdminRosterEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, ManualTopUpEvent, PlanEvent,
+    SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -101,6 +101,7 @@ sum! {
     Subscription(SubscriptionEvent),
     Instance(InstanceEvent),
     Mail(MailEvent),
+    ManualTopUp(ManualTopUpEvent),
 }
 
 /// The payload in its current shape.

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod instance;
 pub mod invoice;
 pub mod mail;
+pub mod manual_topup;
 pub mod plan;
 pub mod subscription;
 pub mod topup;
@@ -17,7 +18,8 @@ pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod,
 pub use instance::{InstanceEvent, InstanceSpec};
 pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
 pub use mail::{MailEvent, MailTemplate};
+pub use manual_topup::{ManualTopUpEvent, Proof};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
 pub use subscription::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};
-pub use topup::TopUpEvent;
+pub use topup::{RefundMethod, TopUpEvent};
 pub use wallet::{Account, EntryCause, WalletEvent};

@@ -13,7 +13,9 @@ use sqlx::PgConnection;
 pub mod access;
 pub mod billing;
 pub mod catalogue;
+pub mod manual_topups;
 pub mod page;
+pub mod refunds;
 mod rows;
 pub mod subscriptions;
 pub mod users;
@@ -55,5 +57,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(catalogue::Catalogue),
         Arc::new(billing::Billing),
         Arc::new(subscriptions::Subscriptions),
+        Arc::new(refunds::Refunds),
+        Arc::new(manual_topups::ManualTopUps),
     ]
 }

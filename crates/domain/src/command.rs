@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, PlanCommand, SessionCommand,
-    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
+    AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, ManualTopUpCommand,
+    PlanCommand, RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
 };
 use minispod_events::{CancelReason, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -25,6 +25,8 @@ pub enum AnyCommand {
     Subscription(SubscriptionCommand),
     Instance(InstanceCommand),
     Mail(MailCommand),
+    #[serde(rename = "manual_topup")]
+    ManualTopUp(ManualTopUpCommand),
 }
 
 impl AnyCommand {
@@ -42,6 +44,7 @@ impl AnyCommand {
             Self::Subscription(_) => "subscription",
             Self::Instance(_) => "instance",
             Self::Mail(_) => "mail",
+            Self::ManualTopUp(_) => "manual_topup",
         }
     }
 }
@@ -76,6 +79,8 @@ pub enum OnRefusal {
     StopInstance { instance_id: String },
     /// The answer may be older than one that is applied already: the gateway is asked again.
     AskGatewayAgain { topup_id: String, order_id: String },
+    /// The wallet does not hold the refund's money.
+    FailRefund { topup_id: String, refund_key: String },
 }
 
 impl OnRefusal {
@@ -112,6 +117,10 @@ impl OnRefusal {
                 let inbox_id = derived_id(&["asked-again", key]);
                 let ask = TopUpCommand::RecordNotification { order_id: order_id.clone(), inbox_id };
                 (topup_id.clone(), AnyCommand::TopUp(ask))
+            }
+            Self::FailRefund { topup_id, refund_key } => {
+                let fail = RefundCommand::Fail { refund_key: refund_key.clone(), reason: code.to_owned() };
+                (topup_id.clone(), AnyCommand::TopUp(TopUpCommand::Desk(fail)))
             }
             Self::StopInstance { instance_id } => (instance_id.clone(), AnyCommand::Instance(InstanceCommand::Stop)),
         };

@@ -8,6 +8,7 @@ pub mod instance;
 pub mod invoice;
 pub mod invoice_book;
 pub mod mail;
+pub mod manual_topup;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory_bus;
 pub mod plan;
@@ -34,11 +35,14 @@ pub use instance::{Instance, InstanceCommand, InstanceRefusal};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};
 pub use mail::{Mail, MailCommand, MailRefusal};
+pub use manual_topup::{ManualTopUp, ManualTopUpCommand, ManualTopUpRefusal};
 pub use plan::{Plan, PlanCommand, PlanRefusal};
 pub use plan_change::{Objection, Offer, PlanChange};
 pub use proration::{Direction, Proration};
 pub use session::{Session, SessionCommand, SessionRefusal};
 pub use subscription::{Subscription, SubscriptionCommand, SubscriptionRefusal};
-pub use topup::{GatewayRefund, GatewayStatus, TopUp, TopUpCommand, TopUpRefusal};
+pub use topup::{
+    GatewayRefund, GatewayStatus, NotificationSays, TopUp, TopUpCommand, TopUpRefusal, refunds::RefundCommand,
+};
 pub use user::{AccessCommand, SecondFactor, User, UserCommand, UserRefusal};
 pub use wallet::{Wallet, WalletCommand, WalletRefusal};

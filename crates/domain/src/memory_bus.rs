@@ -9,8 +9,8 @@ use minispod_events::Event;
 use minispod_kernel::{Aggregate, Consequence, Moment, Refusal, RefusalKind, Timestamp};
 
 use crate::{
-    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, Plan, Session, Subscription, TopUp,
-    User, Wallet, policies::react,
+    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session,
+    Subscription, TopUp, User, Wallet, policies::react,
 };
 
 /// Why a command wrote nothing.
@@ -311,6 +311,7 @@ impl MemoryBus {
             Subscription(Subscription),
             Instance(Instance),
             Mail(Mail),
+            ManualTopUp(ManualTopUp),
         )
     }
 

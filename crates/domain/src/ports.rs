@@ -1,6 +1,7 @@
 //! What the domain's reactors need from the world, as traits that the outer rooms implement.
 
 pub mod fleet;
+pub mod proofs;
 
 use std::time::Duration;
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod transfer;
+
 /// The smallest adjustment that an administrator may ask for.
 pub const ADJUSTMENT_LEAST: Rupiah = Rupiah::new(1_000);
 /// The largest adjustment that an administrator may ask for.
@@ -41,6 +43,18 @@ pub enum WalletCommand {
     },
     /// Taken back by the gateway; may lead below zero.
     Reverse {
+        amount: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+    },
+    /// Money that comes in by another way than the gateway, or comes back; `counter_account` says from where.
+    PayIn {
+        amount: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+    },
+    /// Money that leaves to where it came from; never below zero.
+    PayOut {
         amount: Rupiah,
         cause: EntryCause,
         counter_account: Account,
@@ -98,6 +112,12 @@ impl Aggregate for Wallet {
                 let balance = self.balance_without(positive(amount)?)?;
                 let entry = WalletEvent::WalletReversed { amount, balance, cause, counter_account, occurred_at };
                 Ok(self.opened_for(entry, occurred_at))
+            }
+            WalletCommand::PayIn { amount, cause, counter_account } => {
+                self.pay_in(amount, cause, counter_account, occurred_at)
+            }
+            WalletCommand::PayOut { amount, cause, counter_account } => {
+                self.pay_out(amount, cause, counter_account, occurred_at)
             }
             WalletCommand::Debit { .. } | WalletCommand::Adjust { .. } if !self.is_open => Err(WalletRefusal::NotOpen),
             WalletCommand::Debit { amount, cause } => {

@@ -75,6 +75,9 @@ const POLICIES: &[&str] = &[
     "TopUpReversed -> wallet take-back",
     "TopUpRefunded -> wallet take-back",
     "TopUpChargedBack -> wallet take-back",
+    "TopUpRefundOpened -> wallet reserve-refund or back (inline)",
+    "TopUpRefundDeclined -> wallet return-refund (inline)",
+    "TopUpRefundFailed -> wallet return-refund (inline)",
     "InvoiceDrafted -> invoice_book assign-number",
     "InvoiceIssued -> mail invoice-mail",
     "InvoiceNumberAssigned -> invoice issue-invoice",
@@ -99,6 +102,8 @@ const POLICIES: &[&str] = &[
     "SubscriptionSettingsChanged -> instance reconfigure-instance",
     "InstanceReady -> subscription activate or back",
     "InstanceFailed -> subscription fail-provisioning",
+    "ManualTopUpApproved -> wallet credit-wallet (inline)",
+    "ManualTopUpApproved -> invoice draft-invoice",
 ];
 
 #[test]
