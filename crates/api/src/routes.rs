@@ -6,6 +6,7 @@ pub mod balance;
 pub mod dashboard;
 pub mod health;
 pub mod invoices;
+pub mod manual_topups;
 pub mod metrics;
 pub mod missing;
 pub mod openapi;
@@ -41,6 +42,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(balance::configure)
                 .configure(dashboard::configure)
                 .configure(topups::configure)
+                .configure(manual_topups::configure)
                 .configure(transactions::configure)
                 .configure(invoices::configure)
                 .configure(webhooks::configure)

@@ -64,6 +64,7 @@ pub struct Config {
     pub midtrans: Midtrans,
     pub google: Google,
     pub cluster: Cluster,
+    pub billing: Billing,
     pub invoice: Invoice,
     pub telemetry: Telemetry,
     pub limits: Limits,
@@ -277,6 +278,22 @@ impl Midtrans {
 impl std::fmt::Debug for Midtrans {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Midtrans(production {})", self.is_production)
+    }
+}
+
+/// The refund desk and bank transfers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Billing {
+    /// A refund or a manual top-up of more rupiah needs two administrators.
+    pub approval_above: u64,
+    /// Where the proofs of bank transfers lie; empty: `proofs` in the state directory.
+    pub proofs_directory: String,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self { approval_above: 1_000_000, proofs_directory: String::new() }
     }
 }
 

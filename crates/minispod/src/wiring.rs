@@ -1,15 +1,15 @@
 //! The only place that names concrete types: which adapter fills which port.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use minispod_api::{AllowedOverrides, NoPaymentPage, PaymentPage, PaymentPages, Probe};
 use minispod_auth::{GoogleKeys, GoogleSignIn};
 use minispod_billing::{
-    Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
-    midtrans::ReturnUrls, reactor::SNAP_CREATE,
+    Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, NotificationVerifier, ProofFolder,
+    Seller, ServerKey, midtrans::ReturnUrls, reactor::SNAP_CREATE,
 };
-use minispod_domain::ports::{Documents, People, Reactor, Secrets, fleet::Fleet};
+use minispod_domain::ports::{Documents, People, Reactor, Secrets, fleet::Fleet, proofs::ProofStore};
 use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
@@ -23,6 +23,7 @@ use crate::{
     adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultLinks, VaultSecrets},
     config::{ClusterKind, Config, STANDIN_SERVER_KEY},
     roles::RoleError,
+    state::DEFAULT_DIRECTORY,
 };
 
 /// How long a request waits for a page that another process is fetching.
@@ -76,6 +77,19 @@ pub fn gateway(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -
     });
     MidtransClient::new(client, clock, ids)
         .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })
+}
+
+/// Where the proofs of bank transfers lie.
+pub fn proofs(config: &Config, store: &Store) -> Arc<dyn ProofStore> {
+    let configured = &config.billing.proofs_directory;
+    let folder = if configured.is_empty() { Path::new(DEFAULT_DIRECTORY).join("proofs") } else { configured.into() };
+    Arc::new(ProofFolder::new(folder, store.ids().clone()))
+}
+
+/// Who knows the gateway's notifications from others.
+pub fn notifications(config: &Config) -> NotificationVerifier {
+    let merchant_id = (!config.midtrans.merchant_id.is_empty()).then(|| config.midtrans.merchant_id.clone());
+    NotificationVerifier::new(ServerKey::new(config.midtrans.server_key.clone())).of_merchant(merchant_id)
 }
 
 /// The gateway's half of the billing reactor.

@@ -30,6 +30,7 @@ pub struct Operation {
     query: Vec<(&'static str, Value)>,
     body: Option<Value>,
     body_is_required: bool,
+    body_type: &'static str,
     status: u16,
     data: Data,
     refusals: BTreeSet<u16>,
@@ -83,6 +84,7 @@ impl Operation {
             query: Vec::new(),
             body: None,
             body_is_required: true,
+            body_type: "application/json",
             status: 200,
             data: Data::Json(json!({})),
             refusals: BTreeSet::new(),
@@ -153,6 +155,11 @@ impl Operation {
         Self { body: Some(schema), body_is_required: false, ..self }
     }
 
+    /// A form with a file, `multipart/form-data`.
+    pub fn takes_upload(self, schema: Value) -> Self {
+        Self { body: Some(schema), body_type: "multipart/form-data", ..self }
+    }
+
     /// `data` of the answer.
     pub fn gives(self, data: Value) -> Self {
         Self { data: Data::Json(data), ..self }
@@ -214,7 +221,7 @@ impl Operation {
         }
         if let Some(schema) = &self.body {
             operation["requestBody"] =
-                json!({ "required": self.body_is_required, "content": { "application/json": { "schema": schema } } });
+                json!({ "required": self.body_is_required, "content": { self.body_type: { "schema": schema } } });
         }
         operation
     }

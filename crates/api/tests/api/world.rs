@@ -23,7 +23,7 @@ use minispod_api::{
     AllowedOverrides, ApiConfig, AppState, NoPaymentPage, Parts, PaymentPage, PaymentPages, ReadModels, app,
 };
 use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords};
-use minispod_billing::{NotificationVerifier, ServerKey};
+use minispod_billing::{NotificationVerifier, ProofFolder, ServerKey};
 use minispod_domain::{
     AnyCommand, CommandRequest, PlanCommand, TopUpCommand, UserCommand, policies,
     ports::{Documents, LinkKind, PortError, fleet::Fleet},
@@ -182,6 +182,13 @@ impl ReadModels for AtOnce {
     }
 }
 
+/// Where the proofs of a world lie: under its database's name, beside the build.
+pub fn proofs_of(database: &TestDb) -> std::path::PathBuf {
+    let name = database.url.rsplit('/').next().unwrap_or_default();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("proofs").join(name)
+}
+
 fn test_cause() -> Cause {
     Cause { actor: Actor::system("test"), correlation_id: "test".to_owned(), causation_id: None, traceparent: None }
 }
@@ -276,11 +283,12 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
         store: store.clone(),
         dispatcher: dispatcher.clone(),
         read_models: read.clone(),
-        passwords: Passwords::new(ids, 2).expect("hashes"),
+        passwords: Passwords::new(ids.clone(), 2).expect("hashes"),
         tokens,
         payment_pages: pages.clone(),
         notifications: Arc::new(NotificationVerifier::new(ServerKey::new(SERVER_KEY))),
         documents: Arc::new(Papers),
+        proofs: Arc::new(ProofFolder::new(proofs_of(&database), ids)),
         overrides: Arc::new(Overrides),
         google: None,
         fleet: None,

@@ -21,6 +21,8 @@ pub fn operations() -> Vec<Operation> {
             .query("status", words(&["PENDING", "PAID", "EXPIRED", "CANCELLED", "FAILED"]))
             .gives(object(&[("transactions", list(of("TopUp"))), ("pagination", pages())])),
         get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
+        post("/billing/topup/{id}/cancel", "Ends a top-up that is not paid; a payment that was faster still counts")
+            .gives(of("Payment")),
         get("/billing/dashboard/overview", "The wallet, what is still to be paid, the last lines").gives(overview()),
         period(get("/billing/dashboard/analytics", "What was paid in and spent")).gives(analytics()),
         get("/billing/health", "Whether these operations answer").public().gives_bare(healthy()),
