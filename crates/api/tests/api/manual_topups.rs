@@ -20,7 +20,7 @@ const PATH: &str = "/billing/manual-topups";
 const BOUNDARY: &str = "----of-a-test";
 
 /// A PNG as far as its first bytes say, different for each `number`.
-fn picture(number: u32) -> Vec<u8> {
+pub fn picture(number: u32) -> Vec<u8> {
     [b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR".as_slice(), &number.to_be_bytes()].concat()
 }
 
@@ -48,7 +48,8 @@ where
         self.send(request).await
     }
 
-    async fn send_proof(&self, token: &str, amount: i64, proof: &[u8]) -> Answered {
+    /// Asks for a bank transfer of `amount` to be credited.
+    pub async fn send_proof(&self, token: &str, amount: i64, proof: &[u8]) -> Answered {
         let sum = part("amount", None, amount.to_string().as_bytes());
         self.send_form(token, form(&[sum, part("proof", Some("../../etc/passwd.html"), proof)])).await
     }
