@@ -112,7 +112,9 @@ impl Projection for Refunds {
     }
 
     async fn apply(&self, tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
-        let keys: BTreeSet<String> = facts.iter().filter_map(key_of).map(str::to_owned).collect();
+        let key =
+            |fact: &Fact| if let Event::TopUp(event) = &fact.event { key_of(event).map(str::to_owned) } else { None };
+        let keys: BTreeSet<String> = facts.iter().filter_map(key).collect();
         let mut rows = Rows::load(tx, keys).await?;
         for fact in facts {
             if let Event::TopUp(event) = &fact.event {
@@ -129,9 +131,8 @@ impl Projection for Refunds {
     }
 }
 
-/// The refund that a fact is about, of the desk's or not.
-fn key_of(fact: &Fact) -> Option<&str> {
-    let Event::TopUp(event) = &fact.event else { return None };
+/// The refund that an event is about, of the desk's or not.
+fn key_of(event: &TopUpEvent) -> Option<&str> {
     match event {
         TopUpEvent::TopUpRefundOpened { refund_key, .. }
         | TopUpEvent::TopUpRefundApproved { refund_key, .. }
@@ -150,18 +151,8 @@ fn enter(rows: &mut Rows<RefundRow>, topup_id: &str, event: &TopUpEvent) {
         rows.put(row);
         return;
     }
-    let key = match event {
-        TopUpEvent::TopUpRefundApproved { refund_key, .. }
-        | TopUpEvent::TopUpRefundDeclined { refund_key, .. }
-        | TopUpEvent::TopUpRefundReserved { refund_key, .. }
-        | TopUpEvent::TopUpRefundReady { refund_key, .. }
-        | TopUpEvent::TopUpRefundSubmitted { refund_key, .. }
-        | TopUpEvent::TopUpRefundFailed { refund_key, .. }
-        | TopUpEvent::TopUpRefundConfirmed { refund_key, .. } => refund_key,
-        _ => return,
-    };
     // A refund that was made at the gateway alone is none of the desk's.
-    let Some(row) = rows.edit(key) else { return };
+    let Some(row) = key_of(event).and_then(|key| rows.edit(key)) else { return };
     row.updated_at = minispod_kernel::Event::occurred_at(event);
     match event {
         TopUpEvent::TopUpRefundApproved { approved_by, .. } => {

@@ -106,7 +106,7 @@ mod tests {
             ("kredivo", 14, true),
         ] {
             let at = |after: Duration, amount| objection(payment_type, noon(), amount, WHOLE, noon().plus(after));
-            assert_eq!(at(DAY * days - Duration::from_secs(1), WHOLE), None, "{payment_type}");
+            assert_eq!(at(DAY * (days - 1), WHOLE), None, "{payment_type}");
             assert_eq!(at(DAY * days, WHOLE), Some(TopUpRefusal::RefundWindowOver), "{payment_type}");
             assert_eq!(at(DAY, PART).is_none(), in_parts, "{payment_type}");
         }
