@@ -13,7 +13,9 @@ use sqlx::PgConnection;
 pub mod access;
 pub mod billing;
 pub mod catalogue;
+pub mod ledger;
 pub mod page;
+pub mod recurring;
 mod rows;
 pub mod subscriptions;
 pub mod users;
@@ -31,6 +33,9 @@ pub enum ProjectionError {
         #[source]
         source: sqlx::Error,
     },
+    /// An event contradicts what the read model holds; `what` names both by their ids.
+    #[error("{what}")]
+    Contradiction { what: String },
 }
 
 /// One read model: a pure function of the log, kept in tables that can be dropped and rebuilt.
@@ -54,6 +59,8 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(access::Access),
         Arc::new(catalogue::Catalogue),
         Arc::new(billing::Billing),
+        Arc::new(ledger::Ledger),
         Arc::new(subscriptions::Subscriptions),
+        Arc::new(recurring::RecurringRevenue),
     ]
 }

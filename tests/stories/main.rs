@@ -7,6 +7,7 @@ mod contract;
 mod idempotency;
 mod journey;
 mod kubernetes;
+mod ledger;
 mod links;
 mod midtrans;
 mod operators;

@@ -1,6 +1,7 @@
 //! The only room with business rules: aggregates that decide, policies that react, ports to the world.
 
 pub mod admin_roster;
+pub mod audit;
 pub mod bridge;
 pub mod command;
 mod consequences;

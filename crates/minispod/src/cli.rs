@@ -102,6 +102,9 @@ pub enum Command {
     /// The event log
     #[command(subcommand)]
     Log(LogCommand),
+    /// The books
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Read models
     #[command(subcommand)]
     Projections(ProjectionsCommand),
@@ -203,6 +206,12 @@ pub enum LogCommand {
         #[command(flatten)]
         source: Source,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Replay the money of the log and compare the books with it, entry by entry; exit 1 on any difference
+    Verify(Source),
 }
 
 #[derive(Debug, Subcommand)]

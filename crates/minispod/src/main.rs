@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod doors;
+mod ledger;
 mod operations;
 mod processes;
 mod roles;
@@ -82,6 +83,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Nats(command) => operations::nats(command).await?,
         Command::Log(cli::LogCommand::Verify(source)) => verify::run(source).await?,
         Command::Log(cli::LogCommand::NewTimeline { yes, source }) => operations::new_timeline(yes, source).await?,
+        Command::Ledger(cli::LedgerCommand::Verify(source)) => ledger::verify(source).await?,
         Command::Projections(command) => operations::projections(command).await?,
         Command::Dlq(command) => operations::dead_letters(command).await?,
         Command::Admin(command) => operations::administrators(command).await?,

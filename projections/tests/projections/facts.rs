@@ -342,6 +342,12 @@ pub fn journey() -> Log {
             anchor_day: 1,
             external_url: "https://flow.example".to_owned(),
             occurred_at,
+        })
+        .subscription(SUBSCRIPTION, |occurred_at| SubscriptionEvent::SubscriptionRenewalFailed {
+            user_id: USER.to_owned(),
+            period: 2,
+            code: "wallet-insufficient-balance".to_owned(),
+            occurred_at,
         });
     log
 }

@@ -5,6 +5,7 @@ mod billing;
 mod catalogue;
 mod equality;
 mod facts;
+mod ledger;
 mod standing;
 mod subscriptions;
 mod users;

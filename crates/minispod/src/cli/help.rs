@@ -73,6 +73,12 @@ minispod log verify --config minispod.toml  # needs the password of analyst",
         "Postgres and JetStream, a saved state or a claim differ; each difference is printed",
     ),
     help("log new-timeline", "minispod log new-timeline --yes  # after a restore, with the relay stopped", FAILURE),
+    help(
+        "ledger verify",
+        "minispod ledger verify
+minispod ledger verify --state /var/lib/minispod  # says how far it is on a long log",
+        "an entry, a balance, a number or a claim is not as it must be; each difference is printed",
+    ),
     help("projections list", "minispod projections list", FAILURE),
     help("projections diff", "minispod projections diff", "a read model differs from a fresh fold of the log"),
     help("projections rebuild", "minispod projections rebuild users", FAILURE),
