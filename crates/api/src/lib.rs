@@ -4,6 +4,7 @@ pub mod answer;
 pub mod api_tokens;
 pub mod call;
 pub mod caller;
+pub mod csv;
 pub mod edge;
 pub mod error;
 pub mod fleet;

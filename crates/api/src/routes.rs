@@ -11,6 +11,7 @@ pub mod missing;
 pub mod openapi;
 pub mod plan_changes;
 pub mod services;
+pub mod statement;
 pub mod status;
 pub mod subscriptions;
 pub mod topups;
@@ -43,6 +44,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(topups::configure)
                 .configure(transactions::configure)
                 .configure(invoices::configure)
+                .configure(statement::configure)
                 .configure(webhooks::configure)
                 .configure(plan_changes::configure)
                 .configure(subscriptions::configure),

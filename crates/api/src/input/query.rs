@@ -173,7 +173,7 @@ impl Query {
     }
 
     /// An empty parameter counts as not given.
-    fn given(&self, name: &str) -> Option<String> {
+    pub(super) fn given(&self, name: &str) -> Option<String> {
         self.texts.get(name).filter(|text| !text.is_empty()).cloned()
     }
 }

@@ -33,6 +33,10 @@ pub struct Operation {
     status: u16,
     data: Data,
     refusals: BTreeSet<u16>,
+    /// Whether the answer can be had as a table too.
+    csv: bool,
+    /// What its words mean.
+    about: &'static str,
     /// There is no success yet.
     missing: bool,
 }
@@ -86,6 +90,8 @@ impl Operation {
             status: 200,
             data: Data::Json(json!({})),
             refusals: BTreeSet::new(),
+            csv: false,
+            about: "",
             missing: false,
         }
     }
@@ -168,6 +174,17 @@ impl Operation {
         Self { data: Data::Bare(schema), ..self }
     }
 
+    /// Also as CSV, for `Accept: text/csv` or `format=csv`.
+    pub fn or_csv(self) -> Self {
+        let format = super::schema::words(&["json", "csv"]);
+        Self { csv: true, ..self }.query("format", format)
+    }
+
+    /// What the words of its answer mean.
+    pub fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
+    }
+
     /// 201 instead of 200.
     pub fn creates(self) -> Self {
         Self { status: 201, ..self }
@@ -211,6 +228,10 @@ impl Operation {
         if self.access == Access::Anybodys {
             operation["description"] = "Of one's own; administrators may name anybody's.".into();
             operation["x-administrators-see"] = "everything".into();
+        }
+        if !self.about.is_empty() {
+            let who = operation["description"].as_str().unwrap_or_default();
+            operation["description"] = format!("{who} {}", self.about).trim_start().into();
         }
         if let Some(schema) = &self.body {
             operation["requestBody"] =
@@ -266,6 +287,10 @@ impl Operation {
                 json!({ "description": "Done", "content": { "application/json": { "schema": envelope } } })
             }
         };
+        let mut success = success;
+        if self.csv {
+            success["content"]["text/csv"] = json!({ "schema": super::schema::text() });
+        }
         let mut responses = if self.missing { json!({}) } else { json!({ self.status.to_string(): success }) };
         for status in self.every_refusal() {
             responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });

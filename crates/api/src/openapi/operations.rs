@@ -10,6 +10,7 @@ pub mod money;
 pub mod people;
 pub mod plan_changes;
 pub mod pods;
+pub mod reports;
 pub mod subscriptions;
 pub mod system;
 pub mod workers;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Group> {
         ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("Billing of all", "Everybody's money", admin_billing::operations()),
+        ("Books", "Statements and reports out of the double-entry books", reports::operations()),
         ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
         ("Not there yet", "Routes of the contract that answer 501", missing::operations()),

@@ -8,6 +8,7 @@ mod admin_subscriptions;
 mod admin_users;
 mod allowances;
 mod api_tokens;
+mod books;
 mod browser;
 mod catalogue;
 mod conditional;

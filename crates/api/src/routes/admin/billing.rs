@@ -1,7 +1,13 @@
 //! Everybody's money, for administrators.
 
 pub mod adjust;
+pub mod churn;
+pub mod failed_payments;
 pub mod health;
+mod months;
+pub mod mrr;
+pub mod revenue;
+pub mod statement;
 pub mod statistics;
 pub mod transaction;
 pub mod transactions;
@@ -22,6 +28,11 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/billing/statistics").route(get().to(statistics::handle)))
         .service(resource("/admin/billing/users").route(get().to(users::handle)))
         .service(resource("/admin/billing/users/{userId}").route(get().to(user::handle)))
+        .service(resource("/admin/billing/users/{userId}/statement").route(get().to(statement::handle)))
+        .service(resource("/admin/billing/revenue").route(get().to(revenue::handle)))
+        .service(resource("/admin/billing/mrr").route(get().to(mrr::handle)))
+        .service(resource("/admin/billing/churn").route(get().to(churn::handle)))
+        .service(resource("/admin/billing/failed-payments").route(get().to(failed_payments::handle)))
         .service(resource("/admin/billing/users/{userId}/adjust-balance").route(post().to(adjust::handle)))
         .service(resource("/admin/billing/health").route(get().to(health::handle)));
 }
