@@ -15,7 +15,7 @@ pub mod wallet;
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{InstanceEvent, InstanceSpec};
-pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
+pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine, IssuedTerms, SellerSnapshot, TaxSnapshot};
 pub use mail::{MailEvent, MailTemplate};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
 pub use subscription::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};

@@ -5,6 +5,7 @@ mod chaos;
 mod client_flow;
 mod contract;
 mod idempotency;
+mod invoices;
 mod journey;
 mod kubernetes;
 mod ledger;

@@ -1,10 +1,8 @@
 //! Everything an invoice's PDF shows, as plain data.
 
-use minispod_events::{InvoiceKind, InvoiceLine};
+use minispod_events::{InvoiceKind, InvoiceLine, SellerSnapshot, TaxSnapshot};
 use minispod_kernel::Rupiah;
 use time::Date;
-
-use crate::tax::TaxSplit;
 
 /// One invoice, ready to be drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +28,8 @@ pub enum InvoiceState {
     Void,
 }
 
-/// Who sells; from the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seller {
-    pub name: String,
-    /// Printed as they are, one a row.
-    pub address: Vec<String>,
-    pub email: Option<String>,
-    pub website: Option<String>,
-    /// NPWP.
-    pub tax_id: Option<String>,
-}
+/// Who sells; as the issued invoice keeps it.
+pub type Seller = SellerSnapshot;
 
 /// Who buys; a forgotten person is passed as the text that stands for them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +48,7 @@ pub enum TaxRows {
     /// No tax, said so.
     Zero,
     /// The tax inside the total.
-    Included(TaxSplit),
+    Included(TaxSnapshot),
 }
 
 /// Where else the same money is found.

@@ -9,15 +9,14 @@ pub mod pages;
 pub mod pdf;
 pub mod reactor;
 pub mod schedule;
-pub mod tax;
 
 pub use gateway::{Gateway, GatewayError, PaymentPage, StatusAnswer};
 pub use invoice::{Buyer, InvoiceDocument, InvoiceState, Reference, Seller, TaxRows};
 pub use midtrans::{
     Environment, MidtransClient, MidtransConfig, Notification, NotificationVerifier, ServerKey, Verification,
 };
+pub use minispod_domain::tax::{self, TaxRule, TaxSchedule};
 pub use orders::{Order, Orders};
 pub use pages::PaymentPages;
 pub use pdf::{PdfError, render_invoice};
 pub use reactor::{MidtransPorts, MidtransReactor};
-pub use tax::{TaxRule, TaxSchedule, TaxSplit};

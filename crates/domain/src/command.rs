@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, PlanCommand, SessionCommand,
-    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
+    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, invoice::InvoiceTerms,
 };
 use minispod_events::{CancelReason, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -56,6 +56,23 @@ pub struct CommandRequest {
     /// What to send when a rule says no, so that no process hangs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_refusal: Option<OnRefusal>,
+}
+
+/// What an installation decides and facts must keep; out of its configuration, so policies do not know it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// For documents; `None`: they keep nothing.
+    pub invoice: Option<InvoiceTerms>,
+}
+
+impl CommandRequest {
+    /// The command as this installation gives it.
+    pub fn under(mut self, settings: &Settings) -> Self {
+        if let AnyCommand::Invoice(InvoiceCommand::Issue { terms, .. }) = &mut self.command {
+            terms.clone_from(&settings.invoice);
+        }
+        self
+    }
 }
 
 /// How a refusal is fed back to its process.

@@ -22,6 +22,7 @@ pub mod session;
 #[cfg(test)]
 mod story;
 pub mod subscription;
+pub mod tax;
 pub mod topup;
 pub mod user;
 #[cfg(test)]
@@ -29,10 +30,10 @@ mod walks;
 pub mod wallet;
 
 pub use admin_roster::{AdminRoster, AdminRosterCommand, AdminRosterRefusal};
-pub use command::{AnyCommand, CommandRequest, OnRefusal};
+pub use command::{AnyCommand, CommandRequest, OnRefusal, Settings};
 pub use consequences::consequences_of;
 pub use instance::{Instance, InstanceCommand, InstanceRefusal};
-pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal};
+pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal, InvoiceTerms};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};
 pub use mail::{Mail, MailCommand, MailRefusal};
 pub use plan::{Plan, PlanCommand, PlanRefusal};

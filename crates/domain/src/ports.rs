@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use minispod_events::Fact;
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Language, Timestamp};
 use serde_json::Value;
 
 use crate::{
@@ -167,8 +167,9 @@ pub trait Links: Send + Sync {
 /// Finished documents.
 #[async_trait]
 pub trait Documents: Send + Sync {
-    /// The PDF of an issued invoice; `None` when there is no such invoice yet.
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError>;
+    /// The PDF of an issued invoice, in the installation's language when none is asked for; `None` when there is no such
+    /// invoice yet.
+    async fn invoice_pdf(&self, invoice_id: &str, language: Option<Language>) -> Result<Option<Vec<u8>>, PortError>;
 }
 
 /// Which aggregate holds a claim (`order/<order id>`, `email/<hash>`).

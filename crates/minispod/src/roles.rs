@@ -326,7 +326,13 @@ async fn start(
                 timers::run(firing, timers_stop).await;
                 ("timers", Ok(()))
             });
-            react(running, parts, Arc::new(PolicyReactor::around(gateway)), dispatcher, nats);
+            react(
+                running,
+                parts,
+                Arc::new(PolicyReactor::around(gateway).under(wiring::settings(&parts.config))),
+                dispatcher,
+                nats,
+            );
         }
         Role::Provisioner => {
             let cluster = wiring::cluster(&parts.config, simulated).await?;

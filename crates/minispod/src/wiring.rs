@@ -9,7 +9,10 @@ use minispod_billing::{
     Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
     midtrans::ReturnUrls, reactor::SNAP_CREATE,
 };
-use minispod_domain::ports::{Documents, People, Reactor, Secrets, fleet::Fleet};
+use minispod_domain::{
+    InvoiceTerms, Settings,
+    ports::{Documents, People, Reactor, Secrets, fleet::Fleet},
+};
 use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
@@ -41,19 +44,29 @@ pub fn secrets(store: &Store) -> Arc<dyn Secrets> {
 
 /// Invoice PDFs.
 pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Arc::new(InvoiceDocuments {
         store: store.clone(),
-        people: people(store),
-        seller: Seller {
-            name: config.invoice.seller_name.clone(),
-            address: config.invoice.seller_address.lines().map(str::to_owned).collect(),
-            email: text(&config.invoice.support_email),
-            website: text(&config.invoice.website),
-            tax_id: text(&config.invoice.seller_tax_id),
-        },
+        seller: seller(config),
         language: config.language().unwrap_or(Language::Indonesian),
     })
+}
+
+fn seller(config: &Config) -> Seller {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Seller {
+        name: config.invoice.seller_name.clone(),
+        address: config.invoice.seller_address.lines().map(str::to_owned).collect(),
+        email: text(&config.invoice.support_email),
+        website: text(&config.invoice.website),
+        tax_id: text(&config.invoice.seller_tax_id),
+    }
+}
+
+/// What facts keep of the configuration.
+pub fn settings(config: &Config) -> Settings {
+    // Checked before anything is wired.
+    let tax = config.invoice.tax_schedule().unwrap_or_default();
+    Settings { invoice: Some(InvoiceTerms { seller: seller(config), tax }) }
 }
 
 /// A client of the payment gateway.

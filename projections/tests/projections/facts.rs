@@ -241,6 +241,7 @@ impl Log {
             number: number.to_owned(),
             subject,
             total: Rupiah::new(amount),
+            terms: None,
             occurred_at,
         })
     }

@@ -29,7 +29,7 @@ use minispod_domain::{
     ports::{Documents, LinkKind, PortError, fleet::Fleet},
 };
 use minispod_events::{Capacity, Event, Fact, PlanDetails, Role};
-use minispod_kernel::{Actor, InsSeq, ManualClock, Rupiah, SystemIds, Timestamp};
+use minispod_kernel::{Actor, InsSeq, Language, ManualClock, Rupiah, SystemIds, Timestamp};
 use minispod_runtime::{Cause, Dispatched, Dispatcher, SilentHints};
 use minispod_store::{Store, StoreConfig, migrate};
 use minispod_testkit::{
@@ -112,8 +112,9 @@ struct Papers;
 
 #[async_trait]
 impl Documents for Papers {
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError> {
-        Ok(Some(format!("%PDF-1.7 {invoice_id}").into_bytes()))
+    async fn invoice_pdf(&self, invoice_id: &str, language: Option<Language>) -> Result<Option<Vec<u8>>, PortError> {
+        let language = language.map_or("usual", Language::code);
+        Ok(Some(format!("%PDF-1.7 {invoice_id} {language}").into_bytes()))
     }
 }
 

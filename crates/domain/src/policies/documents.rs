@@ -56,7 +56,7 @@ pub fn after_invoice(invoice_id: &str, event: &InvoiceEvent) -> Vec<Reaction> {
 /// `year` is the book's id.
 pub fn after_number(year: &str, event: &InvoiceBookEvent) -> Vec<Reaction> {
     let InvoiceBookEvent::InvoiceNumberAssigned { invoice_id, number, .. } = event;
-    let command = InvoiceCommand::Issue { number: invoice_book::printed(year, *number) };
+    let command = InvoiceCommand::Issue { number: invoice_book::printed(year, *number), terms: None };
     vec![Reaction::new("issue-invoice", invoice_id, AnyCommand::Invoice(command))]
 }
 

@@ -70,6 +70,9 @@ impl Config {
     pub fn check_for(&self, roles: &[&str]) -> Result<(), ConfigError> {
         let mut problems = Problems::default();
         let wanted = |names: &[&str]| roles.iter().any(|role| names.contains(role));
+        if let Err(reason) = self.invoice.tax_schedule() {
+            problems.add(&format!("invoice.tax: {reason}"));
+        }
         problems.when(self.database.url.is_empty(), "database.url (DATABASE_URL) is missing");
         problems.when(self.nats.url.is_empty(), "nats.url (NATS_URL) is missing");
         // The relay moves what is sealed and opens nothing.

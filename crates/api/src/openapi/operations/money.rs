@@ -29,13 +29,12 @@ pub fn operations() -> Vec<Operation> {
         get("/billing/transactions/{id}", "One line of the history").gives(of("Transaction")),
         post("/billing/transactions/{id}/pay", "The payment page of a top-up that is not paid yet")
             .gives(of("Payment")),
-        period(get("/billing/invoices", "Invoices, newest first"))
-            .walked()
-            .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
-            .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
-            .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())])),
-        get("/billing/invoices/{id}", "One invoice").gives(of("Invoice")),
-        get("/billing/invoices/{id}/pdf", "An invoice's document").gives_bytes("application/pdf"),
+        invoices(get("/billing/invoices", "Invoices, newest first")),
+        get("/billing/invoices/{id}", "One invoice").of_anybody().gives(of("Invoice")),
+        get("/billing/invoices/{id}/pdf", "An invoice's document")
+            .of_anybody()
+            .query("lang", words(&["id", "en"]))
+            .gives_bytes("application/pdf"),
         post("/billing/webhooks/midtrans", "A payment notification of Midtrans, known by its signature")
             .public()
             .takes(notification())
@@ -47,6 +46,15 @@ pub fn operations() -> Vec<Operation> {
 /// A stretch of time, each end open when not given.
 pub fn period(operation: Operation) -> Operation {
     operation.query("startDate", text()).query("endDate", text())
+}
+
+/// A list of invoices.
+pub fn invoices(operation: Operation) -> Operation {
+    period(operation)
+        .walked()
+        .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
+        .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
+        .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())]))
 }
 
 /// What a page of the history can be narrowed by.

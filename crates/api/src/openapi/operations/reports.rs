@@ -33,6 +33,9 @@ pub fn operations() -> Vec<Operation> {
             .or_csv()
             .about(STATEMENT)
             .gives(statement()),
+        super::money::invoices(get("/admin/billing/invoices", "Everybody's invoices, newest first"))
+            .admin()
+            .query("userId", id()),
         days(get("/admin/billing/revenue", "Revenue by day or month and offering").admin().query("by", by))
             .or_csv()
             .about(REVENUE)

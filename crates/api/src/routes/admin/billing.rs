@@ -4,6 +4,7 @@ pub mod adjust;
 pub mod churn;
 pub mod failed_payments;
 pub mod health;
+pub mod invoices;
 mod months;
 pub mod mrr;
 pub mod revenue;
@@ -29,6 +30,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/billing/users").route(get().to(users::handle)))
         .service(resource("/admin/billing/users/{userId}").route(get().to(user::handle)))
         .service(resource("/admin/billing/users/{userId}/statement").route(get().to(statement::handle)))
+        .service(resource("/admin/billing/invoices").route(get().to(invoices::handle)))
         .service(resource("/admin/billing/revenue").route(get().to(revenue::handle)))
         .service(resource("/admin/billing/mrr").route(get().to(mrr::handle)))
         .service(resource("/admin/billing/churn").route(get().to(churn::handle)))
