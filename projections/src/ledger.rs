@@ -11,7 +11,7 @@ use minispod_events::Fact;
 use sqlx::PgConnection;
 
 pub use booking::{Booking, BookingFault, EntryKind, Leg, account_name, booking, wallet_account};
-pub use questions::{Booked, Totals, balances_after, booked_after, totals};
+pub use questions::{Booked, Totals, balances_after, booked_after, by_causes, totals};
 pub use rows::{BalanceRow, TransactionRow};
 pub use statement::{
     Days, RevenueRow, StatementLine, StatementTotals, Step, revenue, statement, statement_after, statement_totals,

@@ -23,6 +23,7 @@ pub mod sign_in;
 pub mod state;
 pub mod views;
 pub mod visitor;
+pub mod why;
 
 pub use edge::address::Network;
 pub use limits::Allowance;

@@ -2,10 +2,13 @@
 
 use minispod_kernel::Rupiah;
 use serde::Deserialize;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgPool, QueryBuilder, types::Json};
 
 use super::rows::{BalanceRow, TransactionRow};
-use crate::{ProjectionError, rows::database};
+use crate::{
+    ProjectionError,
+    rows::{database, rows_of},
+};
 
 /// A transaction with its legs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,6 +24,13 @@ pub struct Booked {
 pub struct BookedLeg {
     pub account: String,
     pub amount: Rupiah,
+}
+
+/// The transactions of these causes, in log order.
+pub async fn by_causes(pool: &PgPool, causes: &[String]) -> Result<Vec<TransactionRow>, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.ledger_transactions t WHERE t.cause = ANY(");
+    query.push_bind(causes.to_vec()).push(") ORDER BY t.position");
+    rows_of(pool, "ledger_transactions", query).await
 }
 
 /// The transactions behind `position`, in log order, at most `limit`.

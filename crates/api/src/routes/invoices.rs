@@ -3,6 +3,7 @@
 pub mod list;
 pub mod pdf;
 pub mod read;
+pub mod why;
 
 use actix_web::web::{ServiceConfig, get, resource};
 use minispod_auth::Action;
@@ -14,7 +15,8 @@ use crate::{caller::Caller, error::ApiError, input::path::billing_id, refusals::
 pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/billing/invoices").route(get().to(list::handle)))
         .service(resource("/billing/invoices/{id}").route(get().to(read::handle)))
-        .service(resource("/billing/invoices/{id}/pdf").route(get().to(pdf::handle)));
+        .service(resource("/billing/invoices/{id}/pdf").route(get().to(pdf::handle)))
+        .service(resource("/billing/invoices/{id}/why").route(get().to(why::handle)));
 }
 
 /// One numbered invoice: the caller's own, or anybody's for administrators; else 404.

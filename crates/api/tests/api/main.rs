@@ -40,5 +40,6 @@ mod shapes;
 mod stage;
 mod subscription_reads;
 mod two_factor;
+mod why;
 mod workers;
 mod world;

@@ -35,6 +35,10 @@ pub fn operations() -> Vec<Operation> {
             .of_anybody()
             .query("lang", words(&["id", "en"]))
             .gives_bytes("application/pdf"),
+        get("/billing/invoices/{id}/why", "Why it was charged: the events behind an invoice")
+            .of_anybody()
+            .query("lang", words(&["id", "en"]))
+            .gives(object(&[("invoice", of("Invoice")), ("language", text()), ("steps", list(step()))])),
         post("/billing/webhooks/midtrans", "A payment notification of Midtrans, known by its signature")
             .public()
             .takes(notification())
@@ -103,6 +107,26 @@ pub fn kinds() -> Value {
 /// Standings of lines of the history.
 pub fn statuses() -> Value {
     words(&["PENDING", "SUCCESS", "FAILED", "CANCELLED", "EXPIRED"])
+}
+
+/// One event behind an invoice. `causedBy` is the `eventId` of another.
+fn step() -> Value {
+    let ids = object(&[
+        ("eventId", text()),
+        ("causedBy", nullable(text())),
+        ("correlationId", text()),
+        ("aggregate", text()),
+        ("aggregateId", text()),
+        ("position", int()),
+    ]);
+    object(&[
+        ("time", date()),
+        ("event", text()),
+        ("text", text()),
+        ("amount", nullable(money())),
+        ("by", text()),
+        ("ids", ids),
+    ])
 }
 
 fn notification() -> Value {
