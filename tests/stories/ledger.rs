@@ -52,3 +52,38 @@ async fn the_books_are_verified_and_what_is_changed_beneath_them_is_named() {
         assert!(!ok && text.contains(part), "{part} is not in\n{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_prices_are_compared_with_what_was_charged_and_nothing_changes() {
+    if !require("pg") || !require("nats") {
+        return;
+    }
+    let world = World::start(WorldOptions::default()).await;
+    let sql = world.sql().await;
+    let (customer, _) = world.door().register("Ani Asks").await;
+    world.fund(&customer, 200_000).await;
+    let (plan, price) = world.plan("n8n").await;
+    world.subscribe(&customer, &plan).await;
+    world.settle(&sql, SETTLE).await;
+    let variant: String = sqlx::query_scalar("SELECT variant FROM read.plans WHERE id = $1")
+        .bind(&plan)
+        .fetch_one(&sql)
+        .await
+        .expect("the plan is in the catalogue");
+    let events = "SELECT count(*) FROM log.events";
+    let before: i64 = sqlx::query_scalar(events).fetch_one(&sql).await.expect("counts");
+    let file = world.directory().join("prices.toml");
+    std::fs::write(&file, format!("[plans]\n\"n8n/{variant}\" = {}\n", price + 1_000)).expect("it can be written");
+    let path = file.display().to_string();
+    let words = ["whatif", "--price-list", &path, "--from", "2020-01-01", "--to", "2099-12-31"];
+    let told = world.must(&words);
+    assert!(told.contains(&format!("n8n/{variant}")) && told.contains("+1000"), "{told}");
+    let json: serde_json::Value =
+        serde_json::from_str(&world.must(&[&words[..], &["--json"]].concat())).expect("JSON and nothing else");
+    assert_eq!((&json["total"]["decisions"], &json["total"]["difference"]), (&json!(1), &json!(1_000)), "{json:#}");
+    std::fs::write(&file, "[plans]\n\"n8n/golden\" = 1\n").expect("it can be written");
+    let (ok, refused) = world.run(&words);
+    assert!(!ok && refused.contains("no plan n8n/golden") && refused.contains(&format!("n8n/{variant}")), "{refused}");
+    let after: i64 = sqlx::query_scalar(events).fetch_one(&sql).await.expect("counts");
+    assert_eq!(after, before);
+}

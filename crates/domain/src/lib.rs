@@ -28,6 +28,7 @@ pub mod user;
 #[cfg(test)]
 mod walks;
 pub mod wallet;
+pub mod whatif;
 
 pub use admin_roster::{AdminRoster, AdminRosterCommand, AdminRosterRefusal};
 pub use command::{AnyCommand, CommandRequest, OnRefusal, Settings};

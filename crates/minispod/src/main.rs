@@ -16,6 +16,7 @@ mod telemetry;
 mod up;
 mod verify;
 mod watching;
+mod whatif;
 mod wiring;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Log(cli::LogCommand::Verify(source)) => verify::run(source).await?,
         Command::Log(cli::LogCommand::NewTimeline { yes, source }) => operations::new_timeline(yes, source).await?,
         Command::Ledger(cli::LedgerCommand::Verify(source)) => ledger::verify(source).await?,
+        Command::Whatif(arguments) => whatif::run(arguments).await?,
         Command::Projections(command) => operations::projections(command).await?,
         Command::Dlq(command) => operations::dead_letters(command).await?,
         Command::Admin(command) => operations::administrators(command).await?,
