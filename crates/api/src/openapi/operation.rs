@@ -289,7 +289,7 @@ impl Operation {
         };
         let mut success = success;
         if self.csv {
-            success["content"]["text/csv"] = json!({ "schema": super::schema::text() });
+            success["content"]["text/csv"] = json!({});
         }
         let mut responses = if self.missing { json!({}) } else { json!({ self.status.to_string(): success }) };
         for status in self.every_refusal() {
