@@ -138,12 +138,15 @@ impl Sum {
     }
 }
 
+/// By name.
+pub type Sums = BTreeMap<String, Sum>;
+
 /// The comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     pub total: Sum,
-    pub customers: BTreeMap<String, Sum>,
-    pub plans: BTreeMap<String, Sum>,
+    pub customers: Sums,
+    pub plans: Sums,
     /// In log order.
     pub decisions: Vec<Redecided>,
 }
@@ -255,11 +258,11 @@ impl WhatIf {
             return Err(PriceFault::UnknownPlans { unknown, known: self.known.iter().map(written).collect() });
         }
         let decisions: Vec<Redecided> = self.recorded.iter().filter_map(|one| self.redecide(one)).collect();
-        let (mut total, mut customers, mut plans) = (Sum::default(), BTreeMap::new(), BTreeMap::new());
+        let (mut total, mut customers, mut plans) = (Sum::default(), Sums::new(), Sums::new());
         for one in &decisions {
             total.add(one);
-            customers.entry(one.customer.clone()).or_insert_with(Sum::default).add(one);
-            plans.entry(one.plan.clone()).or_insert_with(Sum::default).add(one);
+            customers.entry(one.customer.clone()).or_default().add(one);
+            plans.entry(one.plan.clone()).or_default().add(one);
         }
         Ok(Comparison { total, customers, plans, decisions })
     }

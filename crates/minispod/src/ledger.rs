@@ -111,8 +111,12 @@ fn print(audited: &Audited, comparison: &Comparison, totals: &ledger::Totals) {
         println!("on its way    {:>9} facts whose entry, claim or number is still to come", audited.pending);
     }
     let (of_log, of_books) = (&audited.discrepancies, &comparison.differences);
-    of_log.iter().for_each(|found| println!("DIFFERENCE    {found}"));
-    of_books.iter().for_each(|found| println!("DIFFERENCE    {found}"));
+    for found in of_log {
+        println!("DIFFERENCE    {found}");
+    }
+    for found in of_books {
+        println!("DIFFERENCE    {found}");
+    }
     let untold = audited.count + comparison.count - of_log.len() - of_books.len();
     if untold > 0 {
         println!("              {untold:>9} differences more");
