@@ -8,7 +8,7 @@ pub mod instance;
 pub mod invoice;
 pub mod invoice_book;
 pub mod mail;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 pub mod memory_bus;
 pub mod plan;
 pub mod plan_change;
