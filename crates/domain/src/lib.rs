@@ -1,7 +1,13 @@
 //! The only room with business rules: aggregates that decide, policies that react, ports to the world.
 
+// Tests that run here over the memory bus and in the runtime over the real store name this room by its name.
+#[cfg(test)]
+extern crate self as minispod_domain;
+
 pub mod admin_roster;
 pub mod bridge;
+#[cfg(test)]
+pub mod bus_contract;
 pub mod command;
 mod consequences;
 pub mod instance;
@@ -17,7 +23,11 @@ pub mod ports;
 #[cfg(test)]
 mod properties;
 pub mod proration;
+#[cfg(test)]
+mod rehearsals;
 pub mod session;
+#[cfg(test)]
+pub mod simulation;
 #[cfg(test)]
 mod story;
 pub mod subscription;

@@ -266,14 +266,19 @@ impl MemoryBus {
         self.claims.holder(key).map(|(_, id)| id.as_str())
     }
 
-    /// All claims and their holders.
-    pub fn claims(&self) -> BTreeMap<&str, &Place> {
-        self.claims.all().collect()
+    /// The claims from the key `first` on, in order, and their holders.
+    pub fn claims_from(&self, first: &str) -> impl Iterator<Item = (&str, &Place)> {
+        self.claims.from(first)
     }
 
     /// The ids of the timers that wait.
     pub fn timers(&self) -> Vec<&str> {
         self.timers.all().map(|timer| timer.id.as_str()).collect()
+    }
+
+    /// When the first timer that waits is due.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first()
     }
 
     /// The timers that wait, by id.

@@ -1,6 +1,6 @@
 //! Whole processes walked through in memory: every way forward and every way back, in many orders.
 
 mod payments;
-mod setting;
+pub mod setting;
 mod standing;
 mod subscriptions;

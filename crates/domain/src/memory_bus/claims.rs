@@ -1,6 +1,6 @@
 //! Claims as the store keeps them: all of a command's are looked at before any of them is taken or given back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use minispod_kernel::Consequence;
 
@@ -26,9 +26,20 @@ pub(super) enum Verdict {
 #[derive(Default)]
 struct Use {
     required: bool,
-    held: bool,
-    once: bool,
+    taken: Option<Taken>,
     released: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Hold,
+    Once,
+}
+
+impl Use {
+    fn is(&self, taken: Taken) -> bool {
+        self.taken == Some(taken)
+    }
 }
 
 impl Claims {
@@ -36,10 +47,12 @@ impl Claims {
     pub(super) fn play(&mut self, me: &Place, consequences: &[Consequence]) -> Verdict {
         let uses = uses(consequences);
         let mine = |key: &String| self.held.get(key) == Some(me);
-        if uses.iter().any(|(key, it)| it.required && !mine(key) || it.once && self.held.contains_key(key)) {
+        if uses.iter().any(|(key, it)| it.required && !mine(key) || it.is(Taken::Once) && self.held.contains_key(key)) {
             return Verdict::DoneBefore;
         }
-        if let Some((key, _)) = uses.iter().find(|(key, it)| it.held && self.held.contains_key(*key) && !mine(key)) {
+        if let Some((key, _)) =
+            uses.iter().find(|(key, it)| it.is(Taken::Hold) && self.held.contains_key(*key) && !mine(key))
+        {
             return Verdict::Taken(key.clone());
         }
         for (key, it) in uses {
@@ -47,7 +60,7 @@ impl Claims {
                 if self.held.get(&key).is_none_or(|holder| holder == me) {
                     self.held.remove(&key);
                 }
-            } else if it.held || it.once {
+            } else if it.taken.is_some() {
                 self.held.insert(key, me.clone());
             }
         }
@@ -59,9 +72,9 @@ impl Claims {
         self.held.get(key)
     }
 
-    /// All keys and their holders.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Place)> {
-        self.held.iter().map(|(key, place)| (key.as_str(), place))
+    /// The keys from `first` on, in order, and their holders.
+    pub(super) fn from(&self, first: &str) -> impl Iterator<Item = (&str, &Place)> {
+        self.held.range::<str, _>((Bound::Included(first), Bound::Unbounded)).map(|(key, place)| (key.as_str(), place))
     }
 }
 
@@ -72,11 +85,11 @@ fn uses(consequences: &[Consequence]) -> BTreeMap<String, Use> {
             Consequence::Require { key } => uses.entry(key.clone()).or_default().required = true,
             Consequence::Hold { key } => {
                 let it = uses.entry(key.clone()).or_default();
-                (it.held, it.released) = (!it.once, false);
+                (it.taken, it.released) = (it.taken.or(Some(Taken::Hold)), false);
             }
             Consequence::Once { key } => {
                 let it = uses.entry(key.clone()).or_default();
-                (it.once, it.held, it.released) = (true, false, false);
+                (it.taken, it.released) = (Some(Taken::Once), false);
             }
             Consequence::Release { key } => uses.entry(key.clone()).or_default().released = true,
             Consequence::SetTimer { .. } | Consequence::CancelTimer { .. } => {}
@@ -121,7 +134,7 @@ mod tests {
     fn a_claim_taken_and_given_back_in_one_command_is_free_and_was_looked_at() {
         let mut claims = Claims::default();
         assert_eq!(claims.play(&place("ani"), &[hold("a"), release("a")]), Verdict::Allowed);
-        assert_eq!(claims.all().count(), 0);
+        assert_eq!(claims.from("").count(), 0);
         claims.play(&place("ani"), &[hold("a")]);
         assert_eq!(claims.play(&place("budi"), &[hold("a"), release("a")]), Verdict::Taken("a".to_owned()));
         assert_eq!(claims.play(&place("budi"), &[release("a")]), Verdict::Allowed);

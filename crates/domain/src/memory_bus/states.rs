@@ -85,7 +85,9 @@ impl States {
             message: refusal.to_string(),
         })?;
         let mut next = state.clone();
-        events.iter().for_each(|event| next.apply(event));
+        for event in &events {
+            next.apply(event);
+        }
         let consequences = events.iter().flat_map(|event| A::consequences(&at.aggregate_id, event)).collect();
         Ok(Decided { events: events.into_iter().map(A::wrap).collect(), consequences, next: Box::new(next) })
     }

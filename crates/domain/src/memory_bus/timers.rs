@@ -56,6 +56,11 @@ impl Timers {
         self.by_id.get(id).cloned()
     }
 
+    /// When the first of all is due.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        self.in_order.first().map(|(due, _)| *due)
+    }
+
     /// All that are due at `now`, in order.
     pub(super) fn due(&self, now: Timestamp) -> Vec<Timer> {
         let due = self.in_order.iter().take_while(|(due, _)| *due <= now);
