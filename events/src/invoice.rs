@@ -10,8 +10,24 @@ use crate::{contract::contract, subscription::Period};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InvoiceKind {
-    TopUp { topup_id: String, order_id: String, payment_type: String },
-    Subscription { subscription_id: String, display_name: String, period: Period },
+    TopUp {
+        topup_id: String,
+        order_id: String,
+        payment_type: String,
+    },
+    Subscription {
+        subscription_id: String,
+        display_name: String,
+        period: Period,
+    },
+    /// The rest of `period` by another plan; `refunded` went back to the wallet.
+    PlanChange {
+        subscription_id: String,
+        display_name: String,
+        change: u32,
+        period: Period,
+        refunded: Rupiah,
+    },
 }
 
 /// One line: quantity × unit price.

@@ -18,6 +18,9 @@ pub use instance::{InstanceEvent, InstanceSpec};
 pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
 pub use mail::{MailEvent, MailTemplate};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
-pub use subscription::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};
+pub use subscription::{
+    BillingCycle, CancelReason, ExpiryCause, Period, PlanChangeDirection, PlanSnapshot, ProrationFigures,
+    SubscriptionEvent,
+};
 pub use topup::TopUpEvent;
 pub use wallet::{Account, EntryCause, WalletEvent};

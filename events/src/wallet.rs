@@ -30,6 +30,10 @@ pub enum EntryCause {
     SubscriptionPeriod { subscription_id: String, period: u32 },
     /// A charged period given back.
     SubscriptionPeriodRefund { subscription_id: String, period: u32 },
+    /// The difference between two plans for the rest of a period; `change` counts the subscription's changes.
+    PlanChange { subscription_id: String, change: u32 },
+    /// What a change of plan gives back: the difference, or the whole charge of a change that was taken back.
+    PlanChangeRefund { subscription_id: String, change: u32 },
     /// An administrator's decision; `key` is the command's key.
     Adjustment { key: String, reason: String },
 }
@@ -42,6 +46,10 @@ impl EntryCause {
             Self::TopUpTakenBack { order_id, key, .. } => format!("topup-back/{order_id}/{key}"),
             Self::SubscriptionPeriod { subscription_id, period } => format!("charge/{subscription_id}/{period}"),
             Self::SubscriptionPeriodRefund { subscription_id, period } => format!("refund/{subscription_id}/{period}"),
+            Self::PlanChange { subscription_id, change } => format!("plan-change/{subscription_id}/{change}"),
+            Self::PlanChangeRefund { subscription_id, change } => {
+                format!("plan-change-refund/{subscription_id}/{change}")
+            }
             Self::Adjustment { key, .. } => format!("adjustment/{key}"),
         }
     }
@@ -92,11 +100,37 @@ pub enum WalletEvent {
         counter_account: Account,
         occurred_at: Timestamp,
     },
+    /// A subscription goes on as soon as the balance covers `amount`. Asked again: the later amount holds.
+    WalletFundsAwaited {
+        subscription_id: String,
+        amount: Rupiah,
+        occurred_at: Timestamp,
+    },
+    WalletFundsNoLongerAwaited {
+        subscription_id: String,
+        occurred_at: Timestamp,
+    },
+    /// The balance covers what this subscription waits for, after those that waited before it.
+    WalletFundsArrived {
+        subscription_id: String,
+        amount: Rupiah,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
     WalletEvent,
     "billing",
     "wallet",
-    [WalletOpened, WalletCredited, WalletDebited, WalletRefunded, WalletReversed, WalletAdjusted,]
+    [
+        WalletOpened,
+        WalletCredited,
+        WalletDebited,
+        WalletRefunded,
+        WalletReversed,
+        WalletAdjusted,
+        WalletFundsAwaited,
+        WalletFundsNoLongerAwaited,
+        WalletFundsArrived,
+    ]
 );

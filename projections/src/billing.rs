@@ -30,7 +30,7 @@ impl Projection for Billing {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {

@@ -14,6 +14,7 @@ pub mod access;
 pub mod billing;
 pub mod catalogue;
 pub mod page;
+pub mod plan_changes;
 mod rows;
 pub mod subscriptions;
 pub mod users;
@@ -55,5 +56,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(catalogue::Catalogue),
         Arc::new(billing::Billing),
         Arc::new(subscriptions::Subscriptions),
+        Arc::new(plan_changes::PlanChanges),
     ]
 }

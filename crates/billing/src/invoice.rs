@@ -83,7 +83,8 @@ impl Reference {
             InvoiceKind::TopUp { order_id, payment_type, .. } => {
                 vec![Self::Order(order_id.clone()), Self::PaidBy(payment_type.clone())]
             }
-            InvoiceKind::Subscription { subscription_id, period, .. } => vec![
+            InvoiceKind::Subscription { subscription_id, period, .. }
+            | InvoiceKind::PlanChange { subscription_id, period, .. } => vec![
                 Self::Subscription(subscription_id.clone()),
                 Self::Period { start: period.start.jakarta_date(), end: period.end.jakarta_date() },
             ],

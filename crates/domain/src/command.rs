@@ -72,6 +72,10 @@ pub enum OnRefusal {
     ReleaseSlot { plan_id: String, subscription_id: String },
     /// The subscription was over before its charge came: the money goes back.
     RefundCharge { user_id: String, subscription_id: String, period: u32, amount: Rupiah },
+    /// A step of a change of plan was refused: it is taken back.
+    FailPlanChange { subscription_id: String, change: u32 },
+    /// The change of plan was over before its charge came: the money goes back.
+    RefundPlanCharge { user_id: String, subscription_id: String, change: u32, amount: Rupiah },
     /// The subscription was over before its instance was ready: it must not run.
     StopInstance { instance_id: String },
     /// The answer may be older than one that is applied already: the gateway is asked again.
@@ -105,6 +109,14 @@ impl OnRefusal {
             Self::RefundCharge { user_id, subscription_id, period, amount } => {
                 let cause =
                     EntryCause::SubscriptionPeriodRefund { subscription_id: subscription_id.clone(), period: *period };
+                (user_id.clone(), AnyCommand::Wallet(WalletCommand::Refund { amount: *amount, cause }))
+            }
+            Self::FailPlanChange { subscription_id, change } => {
+                let fail = SubscriptionCommand::FailPlanChange { change: *change, code: code.to_owned() };
+                (subscription_id.clone(), AnyCommand::Subscription(fail))
+            }
+            Self::RefundPlanCharge { user_id, subscription_id, change, amount } => {
+                let cause = EntryCause::PlanChangeRefund { subscription_id: subscription_id.clone(), change: *change };
                 (user_id.clone(), AnyCommand::Wallet(WalletCommand::Refund { amount: *amount, cause }))
             }
             Self::AskGatewayAgain { topup_id, order_id } => {

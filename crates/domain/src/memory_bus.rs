@@ -201,7 +201,9 @@ impl MemoryBus {
             self.fire(&timer);
             self.settle(order);
         }
-        self.now = self.now.max(instant);
+        if !self.is_down() {
+            self.now = self.now.max(instant);
+        }
     }
 
     fn fire(&mut self, timer: &Timer) {

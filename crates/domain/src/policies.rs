@@ -6,7 +6,9 @@ use crate::{AnyCommand, CommandRequest, OnRefusal};
 
 mod accounts;
 mod documents;
+mod lifetimes;
 mod payments;
+mod plan_changes;
 mod subscriptions;
 #[cfg(test)]
 mod tests;

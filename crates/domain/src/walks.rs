@@ -1,6 +1,8 @@
 //! Whole processes walked through in memory: every way forward and every way back, in many orders.
 
+mod lifetimes;
 mod payments;
+mod plan_changes;
 pub mod setting;
 mod standing;
 mod subscriptions;

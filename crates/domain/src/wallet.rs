@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod awaiting;
+
+pub use awaiting::MAX_AWAITED;
+
 /// The smallest adjustment that an administrator may ask for.
 pub const ADJUSTMENT_LEAST: Rupiah = Rupiah::new(1_000);
 /// The largest adjustment that an administrator may ask for.
@@ -16,6 +20,7 @@ pub const ADJUSTMENT_MOST: Rupiah = Rupiah::new(100_000_000);
 pub struct Wallet {
     is_open: bool,
     balance: Rupiah,
+    awaited: awaiting::Awaited,
 }
 
 /// Requests. Money that comes in, goes back or is taken back opens the wallet when nobody did:
@@ -50,6 +55,14 @@ pub enum WalletCommand {
         amount: Rupiah,
         cause: EntryCause,
     },
+    /// Tell this subscription when the balance covers `amount`.
+    AwaitFunds {
+        subscription_id: String,
+        amount: Rupiah,
+    },
+    StopAwaiting {
+        subscription_id: String,
+    },
 }
 
 /// Rules that say no.
@@ -63,6 +76,8 @@ pub enum WalletRefusal {
     NotPositive,
     #[error("the balance would leave what can be counted")]
     TooLarge,
+    #[error("too many subscriptions wait for this wallet")]
+    TooManyAwaited,
 }
 
 refusals!(WalletRefusal {
@@ -70,17 +85,73 @@ refusals!(WalletRefusal {
     InsufficientBalance => Payment, "wallet-insufficient-balance";
     NotPositive => Invalid, "wallet-amount-not-positive";
     TooLarge => Invalid, "wallet-amount-too-large";
+    TooManyAwaited => Conflict, "wallet-too-many-awaited";
 });
 
 impl Aggregate for Wallet {
     type Event = WalletEvent;
     type Command = WalletCommand;
     type Refusal = WalletRefusal;
-    const FINGERPRINT: &'static str = "wallet-2";
+    const FINGERPRINT: &'static str = "wallet-3";
 
     fn decide(&self, command: WalletCommand, at: &Moment) -> Result<Vec<WalletEvent>, WalletRefusal> {
-        let occurred_at = at.now;
         match command {
+            WalletCommand::AwaitFunds { subscription_id, amount } => {
+                let awaited = self.awaited.start(subscription_id, amount, self.balance, at.now)?;
+                let opening = if awaited.is_empty() { Vec::new() } else { self.opening(at.now) };
+                Ok(opening.into_iter().chain(awaited).collect())
+            }
+            WalletCommand::StopAwaiting { subscription_id } => Ok(self.awaited.stop(subscription_id, at.now)),
+            entry => {
+                let mut events = self.book(entry, at.now)?;
+                let arrivals = events.iter().filter_map(more).flat_map(|sum| self.awaited.arrivals(sum, at.now));
+                let arrivals: Vec<_> = arrivals.collect();
+                events.extend(arrivals);
+                Ok(events)
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &WalletEvent) {
+        match event {
+            WalletEvent::WalletOpened { .. } => self.is_open = true,
+            WalletEvent::WalletCredited { balance, .. }
+            | WalletEvent::WalletDebited { balance, .. }
+            | WalletEvent::WalletRefunded { balance, .. }
+            | WalletEvent::WalletReversed { balance, .. }
+            | WalletEvent::WalletAdjusted { balance, .. } => self.balance = *balance,
+            WalletEvent::WalletFundsAwaited { .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { .. }
+            | WalletEvent::WalletFundsArrived { .. } => self.awaited.apply(event),
+        }
+    }
+
+    fn consequences(_id: &str, event: &WalletEvent) -> Vec<Consequence> {
+        match event {
+            WalletEvent::WalletOpened { .. }
+            | WalletEvent::WalletFundsAwaited { .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { .. }
+            | WalletEvent::WalletFundsArrived { .. } => Vec::new(),
+            WalletEvent::WalletCredited { cause, .. }
+            | WalletEvent::WalletDebited { cause, .. }
+            | WalletEvent::WalletRefunded { cause, .. }
+            | WalletEvent::WalletReversed { cause, .. }
+            | WalletEvent::WalletAdjusted { cause, .. } => vec![Consequence::Once { key: entry_key(cause) }],
+        }
+    }
+}
+
+impl Wallet {
+    /// The sum of all entries.
+    pub const fn balance(&self) -> Rupiah {
+        self.balance
+    }
+
+    /// One entry, in both accounts.
+    fn book(&self, command: WalletCommand, occurred_at: Timestamp) -> Result<Vec<WalletEvent>, WalletRefusal> {
+        match command {
+            // Who waits is not an entry.
+            WalletCommand::AwaitFunds { .. } | WalletCommand::StopAwaiting { .. } => Ok(Vec::new()),
             WalletCommand::Open => Ok(self.opening(occurred_at)),
             WalletCommand::Credit { amount, cause } => {
                 let balance = self.balance_with(positive(amount)?)?;
@@ -115,35 +186,6 @@ impl Aggregate for Wallet {
         }
     }
 
-    fn apply(&mut self, event: &WalletEvent) {
-        match event {
-            WalletEvent::WalletOpened { .. } => self.is_open = true,
-            WalletEvent::WalletCredited { balance, .. }
-            | WalletEvent::WalletDebited { balance, .. }
-            | WalletEvent::WalletRefunded { balance, .. }
-            | WalletEvent::WalletReversed { balance, .. }
-            | WalletEvent::WalletAdjusted { balance, .. } => self.balance = *balance,
-        }
-    }
-
-    fn consequences(_id: &str, event: &WalletEvent) -> Vec<Consequence> {
-        match event {
-            WalletEvent::WalletOpened { .. } => Vec::new(),
-            WalletEvent::WalletCredited { cause, .. }
-            | WalletEvent::WalletDebited { cause, .. }
-            | WalletEvent::WalletRefunded { cause, .. }
-            | WalletEvent::WalletReversed { cause, .. }
-            | WalletEvent::WalletAdjusted { cause, .. } => vec![Consequence::Once { key: entry_key(cause) }],
-        }
-    }
-}
-
-impl Wallet {
-    /// The sum of all entries.
-    pub const fn balance(&self) -> Rupiah {
-        self.balance
-    }
-
     fn opening(&self, occurred_at: Timestamp) -> Vec<WalletEvent> {
         if self.is_open { Vec::new() } else { vec![WalletEvent::WalletOpened { occurred_at }] }
     }
@@ -158,6 +200,15 @@ impl Wallet {
 
     fn balance_without(&self, amount: Rupiah) -> Result<Rupiah, WalletRefusal> {
         self.balance.checked_sub(amount).ok_or(WalletRefusal::TooLarge)
+    }
+}
+
+/// The balance after an entry that adds to it.
+const fn more(entry: &WalletEvent) -> Option<Rupiah> {
+    match entry {
+        WalletEvent::WalletCredited { balance, .. } | WalletEvent::WalletRefunded { balance, .. } => Some(*balance),
+        WalletEvent::WalletAdjusted { amount, balance, .. } if amount.is_positive() => Some(*balance),
+        _ => None,
     }
 }
 

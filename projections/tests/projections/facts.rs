@@ -215,6 +215,7 @@ impl Log {
             held_slot: false,
             refunded: Rupiah::ZERO,
             reason,
+            data_until: None,
             occurred_at,
         })
     }

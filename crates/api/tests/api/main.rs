@@ -29,6 +29,7 @@ mod money;
 mod money_reads;
 mod orphans;
 mod plan_changes;
+mod plan_moves;
 mod pods;
 mod preferences;
 mod reasons;

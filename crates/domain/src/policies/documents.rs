@@ -38,12 +38,16 @@ pub fn after_invoice(invoice_id: &str, event: &InvoiceEvent) -> Vec<Reaction> {
                     let order_id = order_id.clone();
                     MailTemplate::TopUpPaid { amount: *total, order_id, invoice_id: invoice_id.clone(), invoice_number }
                 }
-                InvoiceKind::Subscription { display_name, .. } => MailTemplate::SubscriptionInvoice {
-                    display_name: display_name.clone(),
-                    amount: *total,
-                    invoice_id: invoice_id.clone(),
-                    invoice_number,
-                },
+                // The mail about the change says that nothing was paid.
+                InvoiceKind::PlanChange { .. } if !total.is_positive() => return Vec::new(),
+                InvoiceKind::Subscription { display_name, .. } | InvoiceKind::PlanChange { display_name, .. } => {
+                    MailTemplate::SubscriptionInvoice {
+                        display_name: display_name.clone(),
+                        amount: *total,
+                        invoice_id: invoice_id.clone(),
+                        invoice_number,
+                    }
+                }
             };
             vec![mail("invoice-mail", &["invoice", &invoice_id], user_id, template)]
         }

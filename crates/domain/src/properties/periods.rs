@@ -34,7 +34,7 @@ impl Walk {
             },
             now,
         );
-        walk.play(SubscriptionCommand::ConfirmSlot, now);
+        walk.play(SubscriptionCommand::ConfirmSlot { plan_id: None }, now);
         walk.play(SubscriptionCommand::ConfirmCharge, now);
         walk.play(SubscriptionCommand::Activate { external_url: "https://flows".into() }, now);
         walk

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use minispod_events::{CancelReason, Event, ExpiryCause};
+use minispod_events::{BillingCycle, CancelReason, Capacity, Event, ExpiryCause, PlanDetails, PlanSnapshot};
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
 use crate::{
     AnyCommand, GatewayRefund, GatewayStatus, InstanceCommand, PlanCommand, SubscriptionCommand, TopUpCommand,
     memory_bus::{MemoryBus, Order, Place, Refused, Timer},
+    plan::details,
     subscription::PROVISIONING_DEADLINE,
-    walks::setting::{ANI, PLAN, PRICE, give, instance_of, request_command, shop},
+    walks::setting::{ANI, PLAN, PRICE, give, instance_of, n8n, request_command, shop},
 };
 
 /// Somebody who tries again until there is an answer, and roles that start again when they were killed.
@@ -50,7 +51,11 @@ impl Play {
 
     fn advance(&mut self, by: Duration) {
         let (until, order) = (self.bus.now().plus(by), self.order);
-        self.until_answered(|bus| bus.advance_to(until, order));
+        // Who starts again finishes what is there before time goes on.
+        self.until_answered(|bus| {
+            bus.settle(order);
+            bus.advance_to(until, order);
+        });
         self.settle();
     }
 
@@ -209,6 +214,134 @@ fn standing_still_and_running_again_survive_a_kill_after_every_step() {
             play.settle();
             play.subscription("extend", SubscriptionCommand::Extend { days: 30, reason: text() });
             play.settle();
+        },
+    );
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+#[test]
+fn a_renewal_by_itself_survives_a_kill_after_every_step() {
+    survives(|| ready_made(|_| {}), |play| play.advance(DAY * 32));
+}
+
+#[test]
+fn grace_expiry_and_purge_survive_a_kill_after_every_step() {
+    let unpaid = || ready_made(|play| give(&mut play.bus, ANI, -PRICE));
+    survives(unpaid, |play| play.advance(DAY * 32));
+    survives(unpaid, |play| play.advance(DAY * 36));
+    survives(unpaid, |play| play.advance(DAY * 70));
+}
+
+#[test]
+fn money_that_comes_late_survives_a_kill_after_every_step() {
+    for late in [32, 40] {
+        survives(
+            || {
+                ready_made(|play| {
+                    give(&mut play.bus, ANI, -PRICE);
+                    play.advance(DAY * late);
+                })
+            },
+            |play| {
+                let cause = minispod_events::EntryCause::Adjustment { key: "late".into(), reason: "test".into() };
+                let amount = Rupiah::new(PRICE);
+                let _ = play.ask("late", ANI, AnyCommand::Wallet(crate::WalletCommand::Adjust { amount, cause }));
+                play.settle();
+            },
+        );
+    }
+}
+
+#[test]
+fn an_end_with_the_period_survives_a_kill_after_every_step() {
+    survives(
+        || ready_made(|_| {}),
+        |play| {
+            let reason = CancelReason::Customer { text: text() };
+            play.subscription("end", SubscriptionCommand::ScheduleCancellation { reason });
+            play.advance(DAY * 64);
+        },
+    );
+}
+
+/// A dearer plan beside the one that was sold.
+fn with_another(prepare: impl Fn(&mut Play), price: i64, slots: i64) -> MemoryBus {
+    let mut bus = ready_made(|play| {
+        give(&mut play.bus, ANI, 3 * PRICE);
+        prepare(play);
+    });
+    let publish =
+        PlanCommand::Publish { details: other_details(), monthly_price: Rupiah::new(price), capacity: Capacity(slots) };
+    bus.tell("publish-other", "other", AnyCommand::Plan(publish)).expect("published");
+    bus
+}
+
+fn other_details() -> PlanDetails {
+    PlanDetails { variant: "other".into(), is_default_variant: false, ..n8n() }
+}
+
+fn other(price: i64) -> PlanSnapshot {
+    details::snapshot("other", &other_details(), Rupiah::new(price), BillingCycle::Monthly).expect("counts")
+}
+
+fn change(play: &mut Play, price: i64) {
+    let to = other(price);
+    play.subscription("change", SubscriptionCommand::ChangePlan { to, by_administrator: false, reason: None });
+    play.settle();
+}
+
+fn resized(play: &mut Play) {
+    let mut objects = applied();
+    if let InstanceCommand::RecordApplied { generation, .. } = &mut objects {
+        *generation = 2;
+    }
+    play.report("applied-2", objects);
+    play.report("ready-2", InstanceCommand::RecordReady { generation: 2, external_url: "https://flows".into() });
+}
+
+#[test]
+fn another_plan_survives_a_kill_after_every_step() {
+    survives(
+        || with_another(|_| {}, 2 * PRICE, 1),
+        |play| {
+            change(play, 2 * PRICE);
+            resized(play);
+        },
+    );
+}
+
+#[test]
+fn another_plan_that_cannot_be_had_survives_a_kill_after_every_step() {
+    // Sold out, not covered, too late for the cluster, refused by the cluster.
+    survives(|| with_another(|_| {}, 2 * PRICE, 0), |play| change(play, 2 * PRICE));
+    survives(|| with_another(|_| {}, 50 * PRICE, 1), |play| change(play, 50 * PRICE));
+    survives(
+        || with_another(|_| {}, 2 * PRICE, 1),
+        |play| {
+            change(play, 2 * PRICE);
+            play.advance(PROVISIONING_DEADLINE);
+        },
+    );
+    survives(
+        || with_another(|_| {}, 2 * PRICE, 1),
+        |play| {
+            change(play, 2 * PRICE);
+            play.report("failed-2", InstanceCommand::RecordFailed { generation: 2, detail: "no room".into() });
+        },
+    );
+}
+
+#[test]
+fn a_cheaper_plan_with_the_next_period_survives_a_kill_after_every_step() {
+    survives(
+        || with_another(|_| {}, PRICE / 2, 1),
+        |play| {
+            let to = other(PRICE / 2);
+            play.subscription("cheaper", SubscriptionCommand::ScheduleDowngrade { to, reason: None });
+            play.advance(DAY * 31);
+            resized(play);
+            play.advance(DAY);
         },
     );
 }

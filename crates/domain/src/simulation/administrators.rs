@@ -26,7 +26,7 @@ fn with_a_subscription(view: &View<'_>, chance: &mut Chance) -> Option<Deed> {
     }
     let id = (*chance.pick(&alive)).clone();
     let text = || Sensitive::Open("an administrator's reason".to_owned());
-    let (command, what) = match chance.below(100) {
+    let (command, what) = match chance.below(104) {
         0..30 => (SubscriptionCommand::Suspend { reason: text() }, "was suspended"),
         30..65 => (SubscriptionCommand::StartResume { reason: text() }, "was resumed"),
         65..85 => {
@@ -37,9 +37,17 @@ fn with_a_subscription(view: &View<'_>, chance: &mut Chance) -> Option<Deed> {
             let cause = ExpiryCause::Administrator { text: text() };
             (SubscriptionCommand::Expire { cause }, "was expired")
         }
-        _ => {
+        95..98 => {
             let reason = CancelReason::Administrator { text: text() };
             (SubscriptionCommand::Cancel { reason }, "was cancelled by an administrator")
+        }
+        _ => {
+            let life = view.lives.all.get(&id)?;
+            let plans = view.catalogue.plans.values();
+            let others: Vec<_> = plans.filter(|it| it.offering == life.offering && it.id != life.plan_id).collect();
+            let to = others.get(chance.below(others.len()))?.snapshot(life.cycle);
+            let reason = Some(text());
+            (SubscriptionCommand::ChangePlan { to, by_administrator: true, reason }, "was moved to another plan")
         }
     };
     Some(Deed { id, command: AnyCommand::Subscription(command), what })

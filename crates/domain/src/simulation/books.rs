@@ -1,6 +1,6 @@
 //! The accountant: every leg of every entry, written down by somebody who does not trust the balances.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use minispod_events::{Account, EntryCause, TopUpEvent, WalletEvent};
 use minispod_kernel::Rupiah;
@@ -25,9 +25,11 @@ pub struct Books {
     by_topup: BTreeMap<String, Paid>,
     /// What each subscription has cost its customer, by period: charges less what was given back, where that is left.
     pub periods: BTreeMap<(String, u32), i64>,
-    /// The same of everything else about a subscription.
-    pub changes: BTreeMap<String, i64>,
+    /// The same of changes of plan; negative where one gave something back.
+    pub changes: BTreeMap<(String, u32), i64>,
     charged: HashSet<(String, u32)>,
+    /// Subscriptions that wait for money.
+    pub awaiting: BTreeSet<String>,
 }
 
 impl Books {
@@ -43,6 +45,7 @@ impl Books {
 
     /// Follows a wallet's events.
     pub fn observe(&mut self, user: &str, event: &WalletEvent, findings: &mut Findings) {
+        self.observe_waiting(user, event, findings);
         // The amount as the wallet feels it, and the account that must stand on the other side.
         let (amount, balance, cause, counter, usual) = match event {
             WalletEvent::WalletOpened { .. } => {
@@ -64,6 +67,9 @@ impl Books {
                 let usual = if disputed { Account::Disputes } else { Account::GatewayClearing };
                 (-amount.amount(), balance, cause, *counter_account, usual)
             }
+            WalletEvent::WalletFundsAwaited { .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { .. }
+            | WalletEvent::WalletFundsArrived { .. } => return,
             WalletEvent::WalletAdjusted { amount, balance, cause, counter_account, .. } => {
                 let down = amount.amount() < 0;
                 findings.expect(!down || *balance >= Rupiah::ZERO, || format!("an adjustment led {user} to {balance}"));
@@ -72,6 +78,23 @@ impl Books {
         };
         findings.expect(counter == usual, || format!("{user}: {} is booked against {counter:?}", cause.key()));
         self.enter(user, amount, *balance, cause, counter, findings);
+    }
+
+    /// Money is promised only to who waits for it, and only while it is there.
+    fn observe_waiting(&mut self, user: &str, event: &WalletEvent, findings: &mut Findings) {
+        match event {
+            WalletEvent::WalletFundsAwaited { subscription_id, .. } => {
+                self.awaiting.insert(subscription_id.clone());
+            }
+            WalletEvent::WalletFundsNoLongerAwaited { subscription_id, .. } => {
+                self.awaiting.remove(subscription_id);
+            }
+            WalletEvent::WalletFundsArrived { subscription_id, amount, .. } => {
+                let fits = self.awaiting.contains(subscription_id) && amount.amount() <= self.balance(user);
+                findings.expect(fits, || format!("{user}: {amount} for {subscription_id}, which does not wait for it"));
+            }
+            _ => {}
+        }
     }
 
     fn enter(
@@ -103,20 +126,16 @@ impl Books {
                 let key = (subscription_id.clone(), *period);
                 let is_first = self.charged.insert(key.clone());
                 findings.expect(is_first, || format!("period {period} of {subscription_id} is charged twice"));
-                self.cost(key, -amount);
+                add(&mut self.periods, key, -amount);
             }
             EntryCause::SubscriptionPeriodRefund { subscription_id, period } => {
-                self.cost((subscription_id.clone(), *period), -amount);
+                add(&mut self.periods, (subscription_id.clone(), *period), -amount);
+            }
+            EntryCause::PlanChange { subscription_id, change }
+            | EntryCause::PlanChangeRefund { subscription_id, change } => {
+                add(&mut self.changes, (subscription_id.clone(), *change), -amount);
             }
             EntryCause::Adjustment { .. } => {}
-        }
-    }
-
-    /// What costs nothing in the end is not kept.
-    fn cost(&mut self, period: (String, u32), amount: i64) {
-        let sum = self.periods.remove(&period).unwrap_or_default() + amount;
-        if sum != 0 {
-            self.periods.insert(period, sum);
         }
     }
 
@@ -162,5 +181,13 @@ impl Books {
 
     fn account(&self, account: Account) -> i64 {
         self.accounts.get(&account).copied().unwrap_or_default()
+    }
+}
+
+/// What costs nothing in the end is not kept.
+fn add(costs: &mut BTreeMap<(String, u32), i64>, of: (String, u32), amount: i64) {
+    let sum = costs.remove(&of).unwrap_or_default() + amount;
+    if sum != 0 {
+        costs.insert(of, sum);
     }
 }

@@ -18,7 +18,8 @@ pub type Planned = (Timestamp, String, InstanceCommand);
 pub fn reports(id: &str, event: &InstanceEvent, now: Timestamp, chance: &mut Chance) -> Vec<Planned> {
     let at = |least: Duration, most: Duration, chance: &mut Chance| now.plus(chance.between(least, most));
     match event {
-        InstanceEvent::InstanceProvisionRequested { generation, .. } => start(id, *generation, now, true, chance),
+        InstanceEvent::InstanceProvisionRequested { generation, .. }
+        | InstanceEvent::InstanceResizeRequested { generation, .. } => start(id, *generation, now, true, chance),
         InstanceEvent::InstanceStartRequested { generation, .. }
         | InstanceEvent::InstanceRestartRequested { generation, .. } => start(id, *generation, now, false, chance),
         InstanceEvent::InstanceStopRequested { generation, .. } => {
@@ -57,7 +58,7 @@ fn start(id: &str, generation: u32, now: Timestamp, first: bool, chance: &mut Ch
     };
     let failed = InstanceCommand::RecordFailed { generation, detail: "no image".to_owned() };
     match chance.below(100) {
-        // Only what is new may miss its deadline; what was paid for is brought up in the end.
+        // Only what has a deadline may miss it; what was paid for is brought up in the end.
         0..4 if first => vec![report(applied, objects)],
         4..7 if first => {
             let late = now.plus(chance.between(MINUTE * 9, MINUTE * 12));

@@ -97,9 +97,9 @@ impl Customer {
     /// When they look again after something happened to a subscription of theirs.
     pub fn alarmed(&self, event: &SubscriptionEvent, chance: &mut Chance) -> Option<Duration> {
         match event {
-            SubscriptionEvent::SubscriptionRenewalFailed { .. } | SubscriptionEvent::SubscriptionExpired { .. } => {
-                Some(*chance.pick(&BAD_MOMENTS))
-            }
+            SubscriptionEvent::SubscriptionGraceStarted { .. }
+            | SubscriptionEvent::SubscriptionExpired { .. }
+            | SubscriptionEvent::SubscriptionDataEndApproaching { .. } => Some(*chance.pick(&BAD_MOMENTS)),
             SubscriptionEvent::SubscriptionCancelled { .. } => Some(chance.between(HOUR, DAY * 20)),
             _ => None,
         }
@@ -171,6 +171,11 @@ impl Customer {
                 deeds.push(of(SubscriptionCommand::Configure { auto_renew: None, overrides }, "changed settings"));
             }
             45..52 => deeds.push(of(SubscriptionCommand::StartRenewal, "renewed early")),
+            52..64 => {
+                let reason = CancelReason::Customer { text: Sensitive::Open("enough, but not yet".to_owned()) };
+                deeds.push(of(SubscriptionCommand::ScheduleCancellation { reason }, "cancelled for the period's end"));
+            }
+            64..120 => deeds.extend(other_plan(life, view, chance).map(|(command, what)| of(command, what))),
             _ => {}
         }
         deeds
@@ -221,6 +226,27 @@ impl Customer {
         let command = TopUpCommand::Request { user_id: self.id.clone(), amount, expires_at };
         Deed { id, command: AnyCommand::TopUp(command), what: "topped up" }
     }
+}
+
+/// Another plan of the same offering: a dearer one now, a cheaper one with the next period; now and then the wrong way.
+fn other_plan(life: &Life, view: &View<'_>, chance: &mut Chance) -> Option<(SubscriptionCommand, &'static str)> {
+    if life.cheaper && chance.per_mille(300) {
+        return Some((SubscriptionCommand::WithdrawDowngrade, "does not want the cheaper plan any more"));
+    }
+    let plans = view.catalogue.plans.values();
+    let others: Vec<_> = plans.filter(|plan| plan.offering == life.offering && plan.id != life.plan_id).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let plan = *chance.pick(&others);
+    let old = view.catalogue.plans.get(&life.plan_id).map_or(Rupiah::ZERO, |plan| plan.price);
+    let (to, reason) = (plan.snapshot(life.cycle), None);
+    let now = (plan.price >= old) != chance.per_mille(50);
+    Some(if now {
+        (SubscriptionCommand::ChangePlan { to, by_administrator: false, reason }, "changed the plan")
+    } else {
+        (SubscriptionCommand::ScheduleDowngrade { to, reason }, "wanted a cheaper plan from the next period on")
+    })
 }
 
 fn cancel() -> SubscriptionCommand {

@@ -32,8 +32,11 @@ impl Papers {
         }
     }
 
-    /// A paid period wants an invoice, a free one too.
+    /// A paid period wants an invoice, a free one too, and so does a change of plan.
     pub fn observe_subscription(&mut self, id: &str, event: &SubscriptionEvent) {
+        if let SubscriptionEvent::SubscriptionPlanChanged { change, charged, .. } = event {
+            self.due.insert(format!("change {id}/{change}"), charged.amount());
+        }
         if let SubscriptionEvent::SubscriptionCharged { amount, period, .. }
         | SubscriptionEvent::SubscriptionRenewed { amount, period, .. } = event
         {
@@ -96,6 +99,7 @@ impl Papers {
 fn subject_of(kind: &InvoiceKind) -> String {
     match kind {
         InvoiceKind::TopUp { order_id, .. } => format!("order {order_id}"),
+        InvoiceKind::PlanChange { subscription_id, change, .. } => format!("change {subscription_id}/{change}"),
         InvoiceKind::Subscription { subscription_id, period, .. } => {
             format!("period {subscription_id}/{}", period.number)
         }

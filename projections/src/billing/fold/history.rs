@@ -24,6 +24,11 @@ pub(super) fn charge_cause(subscription_id: &str, period: u32) -> String {
     EntryCause::SubscriptionPeriod { subscription_id: subscription_id.to_owned(), period }.key()
 }
 
+/// The key that a change of plan's wallet entry, invoice and line share.
+pub(super) fn plan_change_cause(subscription_id: &str, change: u32) -> String {
+    EntryCause::PlanChange { subscription_id: subscription_id.to_owned(), change }.key()
+}
+
 /// One wallet entry.
 struct Entry<'a> {
     user_id: &'a str,
@@ -37,7 +42,10 @@ struct Entry<'a> {
 
 fn entry_of<'a>(user_id: &'a str, event: &'a WalletEvent) -> Option<Entry<'a>> {
     let (amount, cause, counter_account, at, outward) = match event {
-        WalletEvent::WalletOpened { .. } => return None,
+        WalletEvent::WalletOpened { .. }
+        | WalletEvent::WalletFundsAwaited { .. }
+        | WalletEvent::WalletFundsNoLongerAwaited { .. }
+        | WalletEvent::WalletFundsArrived { .. } => return None,
         WalletEvent::WalletCredited { amount, cause, counter_account, occurred_at, .. }
         | WalletEvent::WalletRefunded { amount, cause, counter_account, occurred_at, .. }
         | WalletEvent::WalletAdjusted { amount, cause, counter_account, occurred_at, .. } => {
@@ -135,6 +143,12 @@ fn line(entry: &Entry<'_>) -> TransactionRow {
         }
         EntryCause::SubscriptionPeriodRefund { subscription_id, .. } => {
             service_line(blank, TransactionType::Refund, "Refund of a service subscription", subscription_id)
+        }
+        EntryCause::PlanChange { subscription_id, .. } => {
+            service_line(blank, TransactionType::ServicePurchase, "Change of plan", subscription_id)
+        }
+        EntryCause::PlanChangeRefund { subscription_id, .. } => {
+            service_line(blank, TransactionType::Refund, "Refund of a change of plan", subscription_id)
         }
         EntryCause::Adjustment { key, reason } => TransactionRow {
             description: reason.clone(),
