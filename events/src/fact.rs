@@ -5,8 +5,8 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, PlanEvent, SessionEvent,
-    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    AdminRosterEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, ManualTopUpEvent, PlanEvent,
+    SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -40,6 +40,7 @@ macro_rules! sum {
     ($($variant:ident($event:ty)),+ $(,)?) => {
         /// Any event of any aggregate.
         #[derive(Debug, Clone, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "events are read one at a time; boxing would only cost reading")]
         pub enum Event { $($variant($event)),+ }
 
         impl Event {
@@ -101,6 +102,7 @@ sum! {
     Subscription(SubscriptionEvent),
     Instance(InstanceEvent),
     Mail(MailEvent),
+    ManualTopUp(ManualTopUpEvent),
 }
 
 /// The payload in its current shape.

@@ -117,6 +117,27 @@ pub enum InstanceEvent {
         generation: u32,
         occurred_at: Timestamp,
     },
+    /// It shall run with what another plan gives; `change` is the subscription's change of plan.
+    InstanceResizeRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        change: u32,
+        occurred_at: Timestamp,
+    },
+    /// It runs with it, or will when it is started.
+    InstanceResized {
+        subscription_id: String,
+        change: u32,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    InstanceResizeFailed {
+        subscription_id: String,
+        change: u32,
+        generation: u32,
+        detail: String,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
@@ -138,5 +159,8 @@ contract!(
         InstanceLocked,
         InstanceUnlocked,
         InstanceReconfigured,
+        InstanceResizeRequested,
+        InstanceResized,
+        InstanceResizeFailed,
     ]
 );

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod instance;
 pub mod invoice;
 pub mod mail;
+pub mod manual_topup;
 pub mod plan;
 pub mod subscription;
 pub mod topup;
@@ -15,9 +16,13 @@ pub mod wallet;
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{InstanceEvent, InstanceSpec};
-pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine};
+pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine, IssuedTerms, SellerSnapshot, TaxSnapshot};
 pub use mail::{MailEvent, MailTemplate};
+pub use manual_topup::{ManualTopUpEvent, Proof};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
-pub use subscription::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};
-pub use topup::TopUpEvent;
+pub use subscription::{
+    BillingCycle, CancelReason, ExpiryCause, Period, PlanChangeDirection, PlanSnapshot, ProrationFigures,
+    SubscriptionEvent,
+};
+pub use topup::{RefundMethod, TopUpEvent};
 pub use wallet::{Account, EntryCause, WalletEvent};

@@ -37,6 +37,57 @@ pub enum MailTemplate {
         subscription_id: String,
         display_name: String,
     },
+    /// The paid time ends in `days_left` days; with `auto_renew` the wallet is charged then.
+    SubscriptionExpiring {
+        subscription_id: String,
+        display_name: String,
+        days_left: u8,
+        end: Timestamp,
+        amount: Rupiah,
+        auto_renew: bool,
+    },
+    /// The renewal was not covered: it runs on until `until`.
+    RenewalFailed {
+        subscription_id: String,
+        display_name: String,
+        amount: Rupiah,
+        until: Timestamp,
+    },
+    /// It has run out; its data is kept until `data_until`.
+    SubscriptionExpired {
+        subscription_id: String,
+        display_name: String,
+        data_until: Timestamp,
+    },
+    DataEndApproaching {
+        subscription_id: String,
+        display_name: String,
+        days_left: u8,
+        data_until: Timestamp,
+    },
+    SubscriptionSuspended {
+        subscription_id: String,
+        display_name: String,
+    },
+    SubscriptionResumed {
+        subscription_id: String,
+        display_name: String,
+    },
+    /// At most one of `charged` and `refunded` is above zero.
+    PlanChanged {
+        subscription_id: String,
+        from_display_name: String,
+        display_name: String,
+        charged: Rupiah,
+        refunded: Rupiah,
+    },
+    /// It is on `display_name` still or again, and `refunded` went back to the wallet.
+    PlanChangeReverted {
+        subscription_id: String,
+        to_display_name: String,
+        display_name: String,
+        refunded: Rupiah,
+    },
     /// With a link that shows who reads the address's mails; made when the mail is sent and kept nowhere else.
     VerifyEmail,
     /// With a link that sets a new password; made when the mail is sent and kept nowhere else.
@@ -53,6 +104,14 @@ impl MailTemplate {
             Self::ServiceReady { .. } => "service_ready",
             Self::ProvisioningFailedRefunded { .. } => "provisioning_failed_refunded",
             Self::SubscriptionCancelled { .. } => "subscription_cancelled",
+            Self::SubscriptionExpiring { .. } => "subscription_expiring",
+            Self::RenewalFailed { .. } => "renewal_failed",
+            Self::SubscriptionExpired { .. } => "subscription_expired",
+            Self::DataEndApproaching { .. } => "data_end_approaching",
+            Self::SubscriptionSuspended { .. } => "subscription_suspended",
+            Self::SubscriptionResumed { .. } => "subscription_resumed",
+            Self::PlanChanged { .. } => "plan_changed",
+            Self::PlanChangeReverted { .. } => "plan_change_reverted",
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
         }

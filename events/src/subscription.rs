@@ -76,6 +76,33 @@ pub enum CancelReason {
 pub enum ExpiryCause {
     /// The text may speak about the customer.
     Administrator { text: Sensitive<String> },
+    /// The wallet did not cover the next period, not even at the end of the grace.
+    Unpaid,
+    /// Its time ended and nobody asked for more.
+    NotRenewed,
+}
+
+/// Which way a change of plan goes, by the prices of one period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanChangeDirection {
+    Upgrade,
+    Downgrade,
+    /// Both cost the same.
+    Sideways,
+}
+
+/// What is left of the old price of a period and what the rest of it costs by the new one. `net` is to be paid when
+/// positive, given back when negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProrationFigures {
+    pub total_days: i64,
+    pub remaining_days: i64,
+    pub old_price: Rupiah,
+    pub new_price: Rupiah,
+    pub unused: Rupiah,
+    pub prorated_new: Rupiah,
+    pub net: Rupiah,
 }
 
 /// Facts about one subscription.
@@ -159,10 +186,17 @@ pub enum SubscriptionEvent {
         user_id: String,
         period: u32,
         code: String,
+        /// When its life is next looked at; absent: as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_due: Option<Timestamp>,
         occurred_at: Timestamp,
     },
     SubscriptionCancellationScheduled {
         at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<CancelReason>,
         occurred_at: Timestamp,
     },
     /// Final. `held_slot`: a slot of `plan_id` is to be given back. `refunded`: what the wallet gets back.
@@ -177,6 +211,9 @@ pub enum SubscriptionEvent {
         #[serde(default)]
         refunded: Rupiah,
         reason: CancelReason,
+        /// When its data is deleted; absent: there is none to keep.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data_until: Option<Timestamp>,
         occurred_at: Timestamp,
     },
     /// An administrator stops it: it must not run, and its slot of `plan_id` is to be given back.
@@ -186,6 +223,9 @@ pub enum SubscriptionEvent {
         plan_id: String,
         display_name: String,
         reason: Sensitive<String>,
+        /// When its life is next looked at; absent: as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_due: Option<Timestamp>,
         occurred_at: Timestamp,
     },
     /// It shall run again once `plan_id` has a slot for it; `extension_days` are added to its period then.
@@ -194,18 +234,30 @@ pub enum SubscriptionEvent {
         plan_id: String,
         extension_days: u16,
         reason: Sensitive<String>,
+        /// The next period is paid for before it runs.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        renews: bool,
         occurred_at: Timestamp,
     },
     SubscriptionResumed {
         user_id: String,
         instance_id: String,
         display_name: String,
+        /// When its life is next looked at; absent: as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_due: Option<Timestamp>,
         occurred_at: Timestamp,
     },
     /// It stays as it was; `code` is the refusal's.
     SubscriptionResumeFailed {
         user_id: String,
         code: String,
+        /// When its life is next looked at; absent: as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_due: Option<Timestamp>,
+        /// A slot of this plan was held already and is to be given back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        released_plan_id: Option<String>,
         occurred_at: Timestamp,
     },
     /// `days` without payment; `period` has its new end. No reason: that of the resuming it came with.
@@ -216,6 +268,9 @@ pub enum SubscriptionEvent {
         period: Period,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Sensitive<String>>,
+        /// When its life is next looked at; absent: as before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_due: Option<Timestamp>,
         occurred_at: Timestamp,
     },
     /// It must not run any more, the data stays. `held_slot`: a slot of `plan_id` is to be given back.
@@ -226,6 +281,12 @@ pub enum SubscriptionEvent {
         display_name: String,
         held_slot: bool,
         cause: ExpiryCause,
+        /// When its data is deleted; absent: there is none to keep.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data_until: Option<Timestamp>,
+        /// What the wallet must cover so that it goes on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Rupiah>,
         occurred_at: Timestamp,
     },
     SubscriptionAutoRenewChanged {
@@ -238,6 +299,139 @@ pub enum SubscriptionEvent {
         user_id: String,
         instance_id: String,
         overrides: Vec<String>,
+        occurred_at: Timestamp,
+    },
+    /// Its paid time ends in `days_left` days. With `auto_renew` the wallet is charged `amount` then.
+    SubscriptionEndApproaching {
+        user_id: String,
+        display_name: String,
+        period: u32,
+        days_left: u8,
+        end: Timestamp,
+        amount: Rupiah,
+        auto_renew: bool,
+        life_due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// The wallet did not cover `period`: it runs on until `until`, and is renewed as soon as `amount` is there.
+    SubscriptionGraceStarted {
+        user_id: String,
+        display_name: String,
+        period: u32,
+        amount: Rupiah,
+        until: Timestamp,
+        occurred_at: Timestamp,
+    },
+    SubscriptionCancellationWithdrawn {
+        user_id: String,
+        occurred_at: Timestamp,
+    },
+    /// From the next period on it shall be `to`, by the change of this number. Asked again: the later wish holds.
+    SubscriptionDowngradeScheduled {
+        user_id: String,
+        change: u32,
+        from: PlanSnapshot,
+        to: PlanSnapshot,
+        at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sensitive<String>>,
+        occurred_at: Timestamp,
+    },
+    SubscriptionDowngradeWithdrawn {
+        user_id: String,
+        change: u32,
+        occurred_at: Timestamp,
+    },
+    /// `change` counts from 1 over the subscription's life. It is done or taken back by `deadline`.
+    SubscriptionPlanChangeStarted {
+        user_id: String,
+        change: u32,
+        from: PlanSnapshot,
+        to: PlanSnapshot,
+        direction: PlanChangeDirection,
+        proration: ProrationFigures,
+        by_administrator: bool,
+        /// It was scheduled, and the period is over.
+        at_period_end: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sensitive<String>>,
+        deadline: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// The new plan gave a slot; `charge` is paid next.
+    SubscriptionPlanChangeSlotHeld {
+        user_id: String,
+        change: u32,
+        charge: Rupiah,
+        occurred_at: Timestamp,
+    },
+    /// Paid, or nothing to pay: the instance gets what the new plan gives.
+    SubscriptionPlanChangePaid {
+        user_id: String,
+        instance_id: String,
+        change: u32,
+        amount: Rupiah,
+        to: PlanSnapshot,
+        occurred_at: Timestamp,
+    },
+    /// Done: the slot of `from_plan_id` is to be given back, and `refunded` to the wallet.
+    SubscriptionPlanChanged {
+        user_id: String,
+        change: u32,
+        from_plan_id: String,
+        from_display_name: String,
+        plan: PlanSnapshot,
+        direction: PlanChangeDirection,
+        proration: ProrationFigures,
+        charged: Rupiah,
+        refunded: Rupiah,
+        period: Period,
+        life_due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// Nothing was charged and nothing has changed. `held_slot`: one of `to_plan_id` is to be given back.
+    SubscriptionPlanChangeFailed {
+        user_id: String,
+        display_name: String,
+        change: u32,
+        to_plan_id: String,
+        to_display_name: String,
+        held_slot: bool,
+        at_period_end: bool,
+        code: String,
+        life_due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// Taken back in full: `given_back` to the wallet, the slot of `to_plan_id`, and the instance is as `from` again.
+    SubscriptionPlanChangeReverted {
+        user_id: String,
+        instance_id: String,
+        change: u32,
+        from: PlanSnapshot,
+        to_plan_id: String,
+        to_display_name: String,
+        given_back: Rupiah,
+        code: String,
+        life_due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// What was kept after its end is deleted in `days_left` days.
+    SubscriptionDataEndApproaching {
+        user_id: String,
+        display_name: String,
+        days_left: u8,
+        data_until: Timestamp,
+        life_due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// Its data is deleted and it is over for good. `expired`: until now it was the customer's one of its offering.
+    SubscriptionPurged {
+        user_id: String,
+        instance_id: String,
+        offering: String,
+        subdomain: String,
+        display_name: String,
+        expired: bool,
         occurred_at: Timestamp,
     },
 }
@@ -267,6 +461,19 @@ contract!(
         SubscriptionExpired,
         SubscriptionAutoRenewChanged,
         SubscriptionSettingsChanged,
+        SubscriptionEndApproaching,
+        SubscriptionGraceStarted,
+        SubscriptionCancellationWithdrawn,
+        SubscriptionDowngradeScheduled,
+        SubscriptionDowngradeWithdrawn,
+        SubscriptionPlanChangeStarted,
+        SubscriptionPlanChangeSlotHeld,
+        SubscriptionPlanChangePaid,
+        SubscriptionPlanChanged,
+        SubscriptionPlanChangeFailed,
+        SubscriptionPlanChangeReverted,
+        SubscriptionDataEndApproaching,
+        SubscriptionPurged,
     ],
     sensitive(this) {
         match this {
@@ -278,6 +485,13 @@ contract!(
             | Self::SubscriptionExpired { user_id, cause: ExpiryCause::Administrator { text }, .. }
             | Self::SubscriptionSuspended { user_id, reason: text, .. }
             | Self::SubscriptionResumeStarted { user_id, reason: text, .. }
+            | Self::SubscriptionDowngradeScheduled { user_id, reason: Some(text), .. }
+            | Self::SubscriptionPlanChangeStarted { user_id, reason: Some(text), .. }
+            | Self::SubscriptionCancellationScheduled {
+                user_id: Some(user_id),
+                reason: Some(CancelReason::Customer { text } | CancelReason::Administrator { text }),
+                ..
+            }
             | Self::SubscriptionExtended { user_id, reason: Some(text), .. } => {
                 vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: text }]
             }

@@ -1,10 +1,22 @@
 //! Facts about one top-up: its attempts at the gateway and what the gateway said of each.
 
-use minispod_kernel::{Rupiah, Timestamp};
+use minispod_kernel::{Rupiah, Sensitive, SensitiveSlot, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::contract;
+
+/// By which way money of a paid order goes back, or comes after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundMethod {
+    /// Through the channel that was paid with.
+    Gateway,
+    /// A bank transfer that people make.
+    BankTransfer,
+    /// The inverse: money that lies at the gateway and was never credited, because it did not fit its order.
+    WalletCredit,
+}
 
 /// Facts about one top-up; the aggregate id is the top-up id. Order ids are `TU-<id>.<attempt>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +123,75 @@ pub enum TopUpEvent {
         reason: String,
         occurred_at: Timestamp,
     },
+    /// The customer will not pay this order any more; it is cancelled at the gateway. A payment that was faster counts.
+    TopUpWithdrawn {
+        order_id: String,
+        occurred_at: Timestamp,
+    },
+    /// The refund desk was asked to give money of a paid order back; the wallet's money for it is reserved next.
+    TopUpRefundOpened {
+        user_id: String,
+        order_id: String,
+        refund_key: String,
+        amount: Rupiah,
+        method: RefundMethod,
+        /// What the order was paid with.
+        payment_type: String,
+        reason: Sensitive<String>,
+        requested_by: String,
+        /// Whether another administrator must approve.
+        needs_approval: bool,
+        occurred_at: Timestamp,
+    },
+    /// By another administrator than the one who asked.
+    TopUpRefundApproved {
+        refund_key: String,
+        approved_by: String,
+        occurred_at: Timestamp,
+    },
+    /// By an administrator; the reserved money goes back into the wallet.
+    TopUpRefundDeclined {
+        user_id: String,
+        order_id: String,
+        refund_key: String,
+        amount: Rupiah,
+        method: RefundMethod,
+        declined_by: String,
+        reason: Sensitive<String>,
+        occurred_at: Timestamp,
+    },
+    /// The wallet holds its money no more.
+    TopUpRefundReserved {
+        refund_key: String,
+        occurred_at: Timestamp,
+    },
+    /// Reserved and approved: it is carried out now.
+    TopUpRefundReady {
+        user_id: String,
+        order_id: String,
+        refund_key: String,
+        amount: Rupiah,
+        method: RefundMethod,
+        payment_type: String,
+        occurred_at: Timestamp,
+    },
+    /// The gateway has taken it; the bank's confirmation is [`TopUpEvent::TopUpRefundConfirmed`].
+    TopUpRefundSubmitted {
+        refund_key: String,
+        occurred_at: Timestamp,
+    },
+    /// It was not possible; what was reserved (`returned`) goes back into the wallet.
+    TopUpRefundFailed {
+        user_id: String,
+        order_id: String,
+        refund_key: String,
+        amount: Rupiah,
+        method: RefundMethod,
+        /// Whether the wallet's money had been taken.
+        returned: bool,
+        reason: String,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
@@ -134,5 +215,21 @@ contract!(
         TopUpRefundConfirmed,
         TopUpChargedBack,
         TopUpQuarantined,
-    ]
+        TopUpWithdrawn,
+        TopUpRefundOpened,
+        TopUpRefundApproved,
+        TopUpRefundDeclined,
+        TopUpRefundReserved,
+        TopUpRefundReady,
+        TopUpRefundSubmitted,
+        TopUpRefundFailed,
+    ],
+    sensitive(this) {
+        match this {
+            Self::TopUpRefundOpened { user_id, reason, .. } | Self::TopUpRefundDeclined { user_id, reason, .. } => {
+                vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: reason }]
+            }
+            _ => Vec::new(),
+        }
+    }
 );

@@ -16,6 +16,8 @@ pub enum Account {
     Promotions,
     Disputes,
     Adjustments,
+    /// The seller's own bank account: transfers in and out that people make.
+    BankClearing,
 }
 
 /// Why an entry exists; unique over all wallets, so nothing is booked twice.
@@ -30,6 +32,18 @@ pub enum EntryCause {
     SubscriptionPeriod { subscription_id: String, period: u32 },
     /// A charged period given back.
     SubscriptionPeriodRefund { subscription_id: String, period: u32 },
+    /// The difference between two plans for the rest of a period; `change` counts the subscription's changes.
+    PlanChange { subscription_id: String, change: u32 },
+    /// What a change of plan gives back: the difference, or the whole charge of a change that was taken back.
+    PlanChangeRefund { subscription_id: String, change: u32 },
+    /// Money of a paid order that the refund desk gives back; taken when the refund is asked for.
+    TopUpRefund { topup_id: String, order_id: String, refund_key: String },
+    /// The same money when the refund was not possible or not approved.
+    TopUpRefundReturned { topup_id: String, order_id: String, refund_key: String },
+    /// Money that lay at the gateway and did not fit its order, credited by the refund desk.
+    TopUpCreditedByHand { topup_id: String, order_id: String, refund_key: String },
+    /// A bank transfer that administrators have seen.
+    ManualTopUp { manual_topup_id: String },
     /// An administrator's decision; `key` is the command's key.
     Adjustment { key: String, reason: String },
 }
@@ -42,9 +56,25 @@ impl EntryCause {
             Self::TopUpTakenBack { order_id, key, .. } => format!("topup-back/{order_id}/{key}"),
             Self::SubscriptionPeriod { subscription_id, period } => format!("charge/{subscription_id}/{period}"),
             Self::SubscriptionPeriodRefund { subscription_id, period } => format!("refund/{subscription_id}/{period}"),
+            Self::PlanChange { subscription_id, change } => format!("plan-change/{subscription_id}/{change}"),
+            Self::PlanChangeRefund { subscription_id, change } => {
+                format!("plan-change-refund/{subscription_id}/{change}")
+            }
+            Self::TopUpRefund { order_id, refund_key, .. } => format!("topup-refund/{order_id}/{refund_key}"),
+            Self::TopUpRefundReturned { order_id, refund_key, .. } => {
+                format!("topup-refund-returned/{order_id}/{refund_key}")
+            }
+            Self::TopUpCreditedByHand { order_id, refund_key, .. } => format!("topup-by-hand/{order_id}/{refund_key}"),
+            // Like a top-up's: the invoice finds the entry by the same key.
+            Self::ManualTopUp { manual_topup_id } => format!("topup/{}", manual_order_id(manual_topup_id)),
             Self::Adjustment { key, .. } => format!("adjustment/{key}"),
         }
     }
+}
+
+/// What stands for an order id on the papers of a manual top-up: `MT-<id>`.
+pub fn manual_order_id(manual_topup_id: &str) -> String {
+    format!("MT-{manual_topup_id}")
 }
 
 /// Facts about one wallet; the aggregate id is the user id. `balance` is the balance after the entry.
@@ -92,11 +122,37 @@ pub enum WalletEvent {
         counter_account: Account,
         occurred_at: Timestamp,
     },
+    /// A subscription goes on as soon as the balance covers `amount`. Asked again: the later amount holds.
+    WalletFundsAwaited {
+        subscription_id: String,
+        amount: Rupiah,
+        occurred_at: Timestamp,
+    },
+    WalletFundsNoLongerAwaited {
+        subscription_id: String,
+        occurred_at: Timestamp,
+    },
+    /// The balance covers what this subscription waits for, after those that waited before it.
+    WalletFundsArrived {
+        subscription_id: String,
+        amount: Rupiah,
+        occurred_at: Timestamp,
+    },
 }
 
 contract!(
     WalletEvent,
     "billing",
     "wallet",
-    [WalletOpened, WalletCredited, WalletDebited, WalletRefunded, WalletReversed, WalletAdjusted,]
+    [
+        WalletOpened,
+        WalletCredited,
+        WalletDebited,
+        WalletRefunded,
+        WalletReversed,
+        WalletAdjusted,
+        WalletFundsAwaited,
+        WalletFundsNoLongerAwaited,
+        WalletFundsArrived,
+    ]
 );

@@ -8,8 +8,8 @@ use std::{
 };
 
 use minispod_events::{
-    AdminRosterEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, PlanEvent, SessionEvent,
-    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    AdminRosterEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, ManualTopUpEvent, PlanEvent,
+    SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use serde_json::Value;
 
@@ -98,6 +98,7 @@ macro_rules! by_aggregate {
             "subscription" => $visit::<SubscriptionEvent>($payload),
             "instance" => $visit::<InstanceEvent>($payload),
             "mail" => $visit::<MailEvent>($payload),
+            "manual_topup" => $visit::<ManualTopUpEvent>($payload),
             other => panic!("no aggregate is called {other}"),
         }
     };

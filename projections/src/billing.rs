@@ -10,8 +10,9 @@ use sqlx::PgConnection;
 
 pub use questions::{
     InvoiceFilter, InvoiceMini, MoneyTotals, PendingTopUps, TopUpFilter, TopUpView, TransactionFilter, TransactionView,
-    balances, invoice, invoice_of_subscription, invoices, newest_of_users, pending_topups, topup, topup_by_order,
-    topups, totals, transaction, transaction_counts, transactions, transactions_of_subscription, wallet,
+    balances, invoice, invoice_of_subscription, invoices, newest_of_users, pending_topups, refundable, topup,
+    topup_by_order, topups, totals, transaction, transaction_counts, transactions, transactions_of_subscription,
+    wallet,
 };
 pub use rows::{
     InvoiceRow, InvoiceStatus, InvoiceType, TopUpRow, TopUpStatus, TransactionRow, TransactionStatus, TransactionType,
@@ -30,7 +31,7 @@ impl Projection for Billing {
     }
 
     fn revision(&self) -> u32 {
-        1
+        3
     }
 
     fn schema(&self) -> &'static str {

@@ -13,7 +13,12 @@ use sqlx::PgConnection;
 pub mod access;
 pub mod billing;
 pub mod catalogue;
+pub mod ledger;
+pub mod manual_topups;
 pub mod page;
+pub mod plan_changes;
+pub mod recurring;
+pub mod refunds;
 mod rows;
 pub mod subscriptions;
 pub mod users;
@@ -31,6 +36,9 @@ pub enum ProjectionError {
         #[source]
         source: sqlx::Error,
     },
+    /// An event contradicts what the read model holds; `what` names both by their ids.
+    #[error("{what}")]
+    Contradiction { what: String },
 }
 
 /// One read model: a pure function of the log, kept in tables that can be dropped and rebuilt.
@@ -57,6 +65,11 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(access::Access),
         Arc::new(catalogue::Catalogue),
         Arc::new(billing::Billing),
+        Arc::new(ledger::Ledger),
         Arc::new(subscriptions::Subscriptions),
+        Arc::new(plan_changes::PlanChanges),
+        Arc::new(refunds::Refunds),
+        Arc::new(manual_topups::ManualTopUps),
+        Arc::new(recurring::RecurringRevenue),
     ]
 }

@@ -34,7 +34,7 @@ impl PageRequest {
     }
 
     /// Rows before this page.
-    fn offset(self) -> i64 {
+    pub(crate) fn offset(self) -> i64 {
         i64::from(self.page - 1) * i64::from(self.limit)
     }
 

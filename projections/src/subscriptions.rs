@@ -27,7 +27,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn schema(&self) -> &'static str {

@@ -24,6 +24,9 @@ CREATE TABLE subscriptions (
   activated_at    timestamptz,
   cancel_at       timestamptz,
   cancel_reason   text,
+  grace_until     timestamptz,
+  next_plan_id    text,
+  data_until      timestamptz,
   failure         text,
   created_at      timestamptz NOT NULL,
   updated_at      timestamptz NOT NULL

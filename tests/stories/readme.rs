@@ -45,6 +45,8 @@ async fn the_readmes_commands_run_as_they_stand() {
     let up = Up::start("readme");
     let journey = run(&up, "journey");
     assert!(journey.contains("\"balance\":\"100000\"") && journey.contains("PDF document"), "{journey}");
+    let compared = run(&up, "whatif");
+    assert!(compared.contains("n8n/basic") && compared.contains("total"), "{compared}");
     if require("nats-cli") {
         let seen = run(&up, "nats");
         assert!(seen.contains("wallet_credited") && seen.contains("projector"), "{seen}");

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod cursor;
+pub mod days;
 pub mod fields;
 pub mod path;
 #[cfg(test)]

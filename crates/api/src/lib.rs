@@ -4,6 +4,7 @@ pub mod answer;
 pub mod api_tokens;
 pub mod call;
 pub mod caller;
+pub mod csv;
 pub mod edge;
 pub mod error;
 pub mod fleet;
@@ -22,6 +23,7 @@ pub mod sign_in;
 pub mod state;
 pub mod views;
 pub mod visitor;
+pub mod why;
 
 pub use edge::address::Network;
 pub use limits::Allowance;

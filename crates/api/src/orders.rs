@@ -57,7 +57,11 @@ impl Order {
             TopUpEvent::TopUpConfirmed { .. } => order.status = "PAID",
             TopUpEvent::TopUpDenied { order_id, .. } if current(order_id) => order.status = "FAILED",
             TopUpEvent::TopUpExpired { order_id, .. } if current(order_id) => order.status = "EXPIRED",
-            TopUpEvent::TopUpCancelled { order_id, .. } if current(order_id) => order.status = "CANCELLED",
+            TopUpEvent::TopUpCancelled { order_id, .. } | TopUpEvent::TopUpWithdrawn { order_id, .. }
+                if current(order_id) =>
+            {
+                order.status = "CANCELLED";
+            }
             _ => {}
         }
         Some(order)
@@ -72,16 +76,24 @@ impl Order {
         } else {
             None
         };
-        Ok(json!({
+        let mut order = self.without_page();
+        order["snapToken"] = page.as_ref().map(|page| page.token.as_str()).into();
+        order["redirectUrl"] = page.as_ref().map(|page| page.redirect_url.as_str()).into();
+        Ok(order)
+    }
+
+    /// The order as it stands, and no way to pay it.
+    pub fn without_page(&self) -> Value {
+        json!({
             "transactionId": self.topup_id,
             "orderId": self.order_id,
             "amount": self.amount.to_string(),
             "currency": "IDR",
             "status": self.status,
-            "snapToken": page.as_ref().map(|page| page.token.as_str()),
-            "redirectUrl": page.as_ref().map(|page| page.redirect_url.as_str()),
+            "snapToken": null,
+            "redirectUrl": null,
             "expiresAt": self.expires_at.to_contract(),
-        }))
+        })
     }
 
     fn no_page(&self, source: tokio::time::error::Elapsed) -> NoPaymentPage {

@@ -30,6 +30,8 @@ pub struct Placed {
     failed_renewals: Vec<(i64, String)>,
     /// The versions at which renewals were asked for.
     renewals: Vec<i64>,
+    /// A renewal of what had expired waits for its slot or its charge.
+    restoring: bool,
 }
 
 /// How it stands after its last event, in the words of the read model.
@@ -63,7 +65,9 @@ impl Standing {
             SubscriptionEvent::SubscriptionExpired { .. } => self.status = SubscriptionStatus::Expired,
             SubscriptionEvent::SubscriptionExtended { period, .. } => self.period = Some(*period),
             SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => self.auto_renew = *auto_renew,
-            SubscriptionEvent::SubscriptionCancelled { .. } => self.status = SubscriptionStatus::Cancelled,
+            SubscriptionEvent::SubscriptionCancelled { .. } | SubscriptionEvent::SubscriptionPurged { .. } => {
+                self.status = SubscriptionStatus::Cancelled;
+            }
             _ => {}
         }
     }
@@ -121,6 +125,7 @@ impl Placed {
                 ended: None,
                 failed_renewals: Vec::new(),
                 renewals: Vec::new(),
+                restoring: false,
             });
         }
         let mut placed = placed?;
@@ -134,10 +139,21 @@ impl Placed {
                 placed.end = period.end;
             }
             SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => placed.overrides.clone_from(overrides),
-            SubscriptionEvent::SubscriptionRenewalStarted { .. } => placed.renewals.push(placed.version),
+            SubscriptionEvent::SubscriptionResumeStarted { renews: true, .. } => {
+                placed.restoring = true;
+                placed.renewals.push(placed.version);
+            }
+            SubscriptionEvent::SubscriptionRenewalStarted { .. } if !placed.restoring => {
+                placed.renewals.push(placed.version);
+            }
             SubscriptionEvent::SubscriptionRenewalFailed { code, .. } => {
                 placed.failed_renewals.push((placed.version, code.clone()));
             }
+            SubscriptionEvent::SubscriptionResumeFailed { code, .. } if placed.restoring => {
+                placed.restoring = false;
+                placed.failed_renewals.push((placed.version, code.clone()));
+            }
+            SubscriptionEvent::SubscriptionResumed { .. } => placed.restoring = false,
             SubscriptionEvent::SubscriptionCancelled { reason, .. } => placed.ended = Some(reason.clone()),
             _ => {}
         }

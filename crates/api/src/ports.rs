@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use minispod_billing::{NotificationVerifier, Verification};
+use minispod_domain::NotificationSays;
 use minispod_kernel::InsSeq;
 use minispod_runtime::Visibility;
 
@@ -42,7 +43,7 @@ pub trait PaymentPages: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Signed by the gateway.
-    Signed { order_id: String, transaction_status: String },
+    Signed { order_id: String, transaction_status: String, said: NotificationSays },
     /// Somebody else's, or altered.
     BadSignature,
     /// Not a notification.
@@ -58,9 +59,11 @@ pub trait NotificationGate: Send + Sync {
 impl NotificationGate for NotificationVerifier {
     fn judge(&self, body: &[u8]) -> Verdict {
         match self.verify(body) {
-            Verification::Verified(notification) => {
-                Verdict::Signed { order_id: notification.order_id, transaction_status: notification.transaction_status }
-            }
+            Verification::Verified(notification) => Verdict::Signed {
+                said: self.says(&notification),
+                order_id: notification.order_id,
+                transaction_status: notification.transaction_status,
+            },
             Verification::BadSignature => Verdict::BadSignature,
             Verification::Malformed(faults) => Verdict::Malformed(
                 faults.into_iter().map(|fault| FieldError::new(fault.field, fault.problem)).collect(),

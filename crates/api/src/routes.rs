@@ -6,11 +6,13 @@ pub mod balance;
 pub mod dashboard;
 pub mod health;
 pub mod invoices;
+pub mod manual_topups;
 pub mod metrics;
 pub mod missing;
 pub mod openapi;
 pub mod plan_changes;
 pub mod services;
+pub mod statement;
 pub mod status;
 pub mod subscriptions;
 pub mod topups;
@@ -41,8 +43,10 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(balance::configure)
                 .configure(dashboard::configure)
                 .configure(topups::configure)
+                .configure(manual_topups::configure)
                 .configure(transactions::configure)
                 .configure(invoices::configure)
+                .configure(statement::configure)
                 .configure(webhooks::configure)
                 .configure(plan_changes::configure)
                 .configure(subscriptions::configure),

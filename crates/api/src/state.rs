@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_auth::{AccessTokens, GoogleSignIn, Passwords};
-use minispod_domain::ports::{Documents, fleet::Fleet};
-use minispod_kernel::{Clock, IdSource, Timestamp};
+use minispod_domain::ports::{Documents, fleet::Fleet, proofs::ProofStore};
+use minispod_kernel::{Clock, IdSource, Rupiah, Timestamp};
 use minispod_runtime::Dispatcher;
 use minispod_store::Store;
 use sqlx::PgPool;
@@ -27,6 +27,8 @@ pub const PRODUCTION: &str = "production";
 
 /// Notifications a minute from one address: far beyond what a gateway sends, and each is cheap to refuse unsigned.
 const NOTIFICATIONS_PER_MINUTE: u32 = 6_000;
+/// What one administrator may give back or let in alone, unless configured.
+const APPROVAL_ABOVE: Rupiah = Rupiah::new(1_000_000);
 const QUARTER_HOUR: Duration = Duration::from_mins(15);
 /// Wrong second factors of one account in a quarter of an hour: guessing one of a million takes years then.
 const SECOND_FACTORS: u32 = 5;
@@ -76,6 +78,8 @@ pub struct ApiConfig {
     pub refresh_lifetime: Duration,
     /// How long a top-up order may be paid.
     pub topup_lifetime: Duration,
+    /// A refund or a manual top-up of more needs two administrators.
+    pub approval_above: Rupiah,
     /// Longest wait for a payment page.
     pub payment_page_deadline: Duration,
     /// Threads that serve requests.
@@ -107,6 +111,7 @@ impl Default for ApiConfig {
             brand: "Minispod".to_owned(),
             refresh_lifetime: Duration::from_hours(7 * 24),
             topup_lifetime: Duration::from_hours(24),
+            approval_above: APPROVAL_ABOVE,
             payment_page_deadline: Duration::from_secs(10),
             workers: 2,
             drain: Duration::from_secs(20),
@@ -132,6 +137,7 @@ pub struct Parts {
     pub payment_pages: Arc<dyn PaymentPages>,
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
+    pub proofs: Arc<dyn ProofStore>,
     pub overrides: Arc<dyn AllowedOverrides>,
     /// Who checks Google's word; `None`: it is not taken here.
     pub google: Option<Arc<GoogleSignIn>>,
@@ -180,6 +186,7 @@ pub struct AppState {
     pub payment_pages: Arc<dyn PaymentPages>,
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
+    pub proofs: Arc<dyn ProofStore>,
     pub overrides: Arc<dyn AllowedOverrides>,
     pub google: Option<Arc<GoogleSignIn>>,
     pub fleet: Option<Arc<dyn Fleet>>,
@@ -222,6 +229,7 @@ impl AppState {
             payment_pages: parts.payment_pages,
             notifications: parts.notifications,
             documents: parts.documents,
+            proofs: parts.proofs,
             overrides: parts.overrides,
             google: parts.google,
             fleet: parts.fleet,

@@ -47,6 +47,26 @@ impl fmt::Debug for PaymentPage {
     }
 }
 
+/// Money of a paid order that is to go back by the way it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundRequest {
+    pub order_id: String,
+    /// The same at every try: the gateway gives back once for each.
+    pub refund_key: String,
+    pub amount: Rupiah,
+}
+
+/// What the gateway makes of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundAnswer {
+    /// Taken; the bank confirms it later.
+    Accepted,
+    /// This key was taken before.
+    Known,
+    /// Not given back.
+    Denied { reason: String },
+}
+
 /// What the gateway says of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusAnswer {
@@ -107,6 +127,11 @@ pub trait Gateway: Send + Sync {
     async fn create_page(&self, request: &PageRequest) -> Result<PaymentPage, GatewayError>;
     /// The gateway's own word.
     async fn status(&self, order_id: &str) -> Result<StatusAnswer, GatewayError>;
+    /// Ends an order that is not paid: its transaction where there is one, else its payment page. Refused when its state
+    /// does not allow it; then the status says what became of it.
+    async fn withdraw(&self, order_id: &str, page_token: Option<&str>) -> Result<StatusAnswer, GatewayError>;
+    /// Gives money of a paid order back.
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, GatewayError>;
 }
 
 /// Refuses an order id that could not be a path segment or that the gateway would decline.

@@ -1,10 +1,8 @@
 //! Everything an invoice's PDF shows, as plain data.
 
-use minispod_events::{InvoiceKind, InvoiceLine};
+use minispod_events::{InvoiceKind, InvoiceLine, SellerSnapshot, TaxSnapshot};
 use minispod_kernel::Rupiah;
 use time::Date;
-
-use crate::tax::TaxSplit;
 
 /// One invoice, ready to be drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +28,8 @@ pub enum InvoiceState {
     Void,
 }
 
-/// Who sells; from the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seller {
-    pub name: String,
-    /// Printed as they are, one a row.
-    pub address: Vec<String>,
-    pub email: Option<String>,
-    pub website: Option<String>,
-    /// NPWP.
-    pub tax_id: Option<String>,
-}
+/// Who sells; as the issued invoice keeps it.
+pub type Seller = SellerSnapshot;
 
 /// Who buys; a forgotten person is passed as the text that stands for them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +48,7 @@ pub enum TaxRows {
     /// No tax, said so.
     Zero,
     /// The tax inside the total.
-    Included(TaxSplit),
+    Included(TaxSnapshot),
 }
 
 /// Where else the same money is found.
@@ -83,7 +72,8 @@ impl Reference {
             InvoiceKind::TopUp { order_id, payment_type, .. } => {
                 vec![Self::Order(order_id.clone()), Self::PaidBy(payment_type.clone())]
             }
-            InvoiceKind::Subscription { subscription_id, period, .. } => vec![
+            InvoiceKind::Subscription { subscription_id, period, .. }
+            | InvoiceKind::PlanChange { subscription_id, period, .. } => vec![
                 Self::Subscription(subscription_id.clone()),
                 Self::Period { start: period.start.jakarta_date(), end: period.end.jakarta_date() },
             ],

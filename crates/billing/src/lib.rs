@@ -7,17 +7,18 @@ pub mod midtrans;
 pub mod orders;
 pub mod pages;
 pub mod pdf;
+pub mod proofs;
 pub mod reactor;
 pub mod schedule;
-pub mod tax;
 
-pub use gateway::{Gateway, GatewayError, PaymentPage, StatusAnswer};
+pub use gateway::{Gateway, GatewayError, PaymentPage, RefundAnswer, RefundRequest, StatusAnswer};
 pub use invoice::{Buyer, InvoiceDocument, InvoiceState, Reference, Seller, TaxRows};
 pub use midtrans::{
     Environment, MidtransClient, MidtransConfig, Notification, NotificationVerifier, ServerKey, Verification,
 };
+pub use minispod_domain::tax::{self, TaxRule, TaxSchedule};
 pub use orders::{Order, Orders};
 pub use pages::PaymentPages;
 pub use pdf::{PdfError, render_invoice};
+pub use proofs::ProofFolder;
 pub use reactor::{MidtransPorts, MidtransReactor};
-pub use tax::{TaxRule, TaxSchedule, TaxSplit};

@@ -13,6 +13,8 @@ pub struct Order {
     pub user_id: String,
     pub amount: Rupiah,
     pub expires_at: Timestamp,
+    /// The customer does not want to pay it any more.
+    pub withdrawn: bool,
     /// Events of the top-up so far. Part of the keys of what a status causes: the same status of the same state is a repeat.
     pub version: u64,
     /// Of them, the gateway's words: what an answer must not have been overtaken by.
@@ -28,7 +30,7 @@ impl Order {
     ) -> Option<Self> {
         let mut owner = None;
         let mut expiry = None;
-        let (mut version, mut verdicts) = (0, 0);
+        let (mut version, mut verdicts, mut withdrawn) = (0, 0, false);
         for event in history {
             version += 1;
             verdicts += u64::from(is_verdict(event));
@@ -42,6 +44,7 @@ impl Order {
                 TopUpEvent::TopUpAttemptStarted { order_id: later, expires_at, .. } if later == order_id => {
                     expiry = Some(*expires_at);
                 }
+                TopUpEvent::TopUpWithdrawn { order_id: ended, .. } => withdrawn |= ended == order_id,
                 _ => {}
             }
         }
@@ -52,6 +55,7 @@ impl Order {
             user_id,
             amount,
             expires_at,
+            withdrawn,
             version,
             verdicts,
         })

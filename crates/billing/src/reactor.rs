@@ -20,12 +20,21 @@ use crate::{
     schedule::{EXPIRY_MARGIN, FIRST_POLL, is_settled, next_poll},
 };
 
+mod back;
+
+use back::RefundPayload;
+
 /// Ask the gateway for a payment page.
 pub const SNAP_CREATE: &str = "snap-create";
 /// Ask the gateway once, because it said something.
 pub const GATEWAY_STATUS: &str = "gateway-status";
 /// Ask the gateway again and again, because it may forget to say something.
 pub const GATEWAY_POLL: &str = "gateway-poll";
+
+/// Tell the gateway that an order will not be paid.
+pub const GATEWAY_CANCEL: &str = "gateway-cancel";
+/// Give money of a paid order back.
+pub const GATEWAY_REFUND: &str = "gateway-refund";
 
 /// Hexadecimal characters of a status' digest inside a command key.
 const DIGEST_LENGTH: usize = 16;
@@ -46,7 +55,7 @@ pub struct MidtransReactor {
     pages: PaymentPages,
 }
 
-/// Payload of all three kinds.
+/// Payload of all kinds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OrderPayload {
     topup_id: String,
@@ -54,6 +63,8 @@ struct OrderPayload {
     /// When the page was given: the start of the polling schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issued_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refund: Option<RefundPayload>,
 }
 
 impl MidtransReactor {
@@ -70,6 +81,9 @@ impl MidtransReactor {
         // may have been paid, so it is polled even when its time is over.
         if self.pages.open_page(&order.topup_id, &order.order_id).await.map_err(port_failed)?.is_some() {
             return Ok(Performed::report(vec![token_kept]));
+        }
+        if order.withdrawn {
+            return Ok(Performed::default());
         }
         if now >= order.expires_at {
             return Ok(Performed::report(vec![expire(effect, order)]));
@@ -120,6 +134,9 @@ impl Reactor for MidtransReactor {
 
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
         let Event::TopUp(event) = &fact.event else { return Vec::new() };
+        if let TopUpEvent::TopUpRefundReady { .. } = event {
+            return back::refund_intent(fact, event).into_iter().collect();
+        }
         // Each question about each order has a lane of its own: an order that the gateway refuses for good must not hide
         // the word about a later attempt, and polling waits for weeks.
         let (kind, lane, order_id, issued_at) = match event {
@@ -127,6 +144,8 @@ impl Reactor for MidtransReactor {
                 (SNAP_CREATE, "page", order_id, None)
             }
             TopUpEvent::TopUpNotificationRecorded { order_id, .. } => (GATEWAY_STATUS, "status", order_id, None),
+            // Behind the page: one that is being made is there before it is cancelled.
+            TopUpEvent::TopUpWithdrawn { order_id, .. } => (GATEWAY_CANCEL, "page", order_id, None),
             TopUpEvent::TopUpPaymentTokenIssued { order_id, occurred_at } => {
                 (GATEWAY_POLL, "poll", order_id, Some(*occurred_at))
             }
@@ -163,6 +182,8 @@ impl Reactor for MidtransReactor {
                 Ok(Performed::report(reports(effect, &order, answer, self.ports.clock.now())))
             }
             (GATEWAY_POLL, Some(issued_at)) => self.poll(effect, &order, issued_at).await,
+            (GATEWAY_CANCEL, _) => self.withdraw(effect, &order).await,
+            (GATEWAY_REFUND, _) => self.refund(effect, &order, payload.refund.as_ref()).await,
             (kind, _) => {
                 Err(EffectError::Permanent { what: format!("an effect of the unknown kind {kind}"), source: None })
             }

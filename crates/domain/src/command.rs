@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, PlanCommand, SessionCommand,
-    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
+    AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, ManualTopUpCommand,
+    PlanCommand, RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
+    invoice::InvoiceTerms,
 };
 use minispod_events::{CancelReason, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -25,6 +26,8 @@ pub enum AnyCommand {
     Subscription(SubscriptionCommand),
     Instance(InstanceCommand),
     Mail(MailCommand),
+    #[serde(rename = "manual_topup")]
+    ManualTopUp(ManualTopUpCommand),
 }
 
 impl AnyCommand {
@@ -42,6 +45,7 @@ impl AnyCommand {
             Self::Subscription(_) => "subscription",
             Self::Instance(_) => "instance",
             Self::Mail(_) => "mail",
+            Self::ManualTopUp(_) => "manual_topup",
         }
     }
 }
@@ -58,6 +62,23 @@ pub struct CommandRequest {
     pub on_refusal: Option<OnRefusal>,
 }
 
+/// What an installation decides and facts must keep; out of its configuration, so policies do not know it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// For documents; `None`: they keep nothing.
+    pub invoice: Option<InvoiceTerms>,
+}
+
+impl CommandRequest {
+    /// The command as this installation gives it.
+    pub fn under(mut self, settings: &Settings) -> Self {
+        if let AnyCommand::Invoice(InvoiceCommand::Issue { terms, .. }) = &mut self.command {
+            terms.clone_from(&settings.invoice);
+        }
+        self
+    }
+}
+
 /// How a refusal is fed back to its process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "feed_back", rename_all = "snake_case")]
@@ -72,10 +93,16 @@ pub enum OnRefusal {
     ReleaseSlot { plan_id: String, subscription_id: String },
     /// The subscription was over before its charge came: the money goes back.
     RefundCharge { user_id: String, subscription_id: String, period: u32, amount: Rupiah },
+    /// A step of a change of plan was refused: it is taken back.
+    FailPlanChange { subscription_id: String, change: u32 },
+    /// The change of plan was over before its charge came: the money goes back.
+    RefundPlanCharge { user_id: String, subscription_id: String, change: u32, amount: Rupiah },
     /// The subscription was over before its instance was ready: it must not run.
     StopInstance { instance_id: String },
     /// The answer may be older than one that is applied already: the gateway is asked again.
     AskGatewayAgain { topup_id: String, order_id: String },
+    /// The wallet does not hold the refund's money.
+    FailRefund { topup_id: String, refund_key: String },
 }
 
 impl OnRefusal {
@@ -107,11 +134,23 @@ impl OnRefusal {
                     EntryCause::SubscriptionPeriodRefund { subscription_id: subscription_id.clone(), period: *period };
                 (user_id.clone(), AnyCommand::Wallet(WalletCommand::Refund { amount: *amount, cause }))
             }
+            Self::FailPlanChange { subscription_id, change } => {
+                let fail = SubscriptionCommand::FailPlanChange { change: *change, code: code.to_owned() };
+                (subscription_id.clone(), AnyCommand::Subscription(fail))
+            }
+            Self::RefundPlanCharge { user_id, subscription_id, change, amount } => {
+                let cause = EntryCause::PlanChangeRefund { subscription_id: subscription_id.clone(), change: *change };
+                (user_id.clone(), AnyCommand::Wallet(WalletCommand::Refund { amount: *amount, cause }))
+            }
             Self::AskGatewayAgain { topup_id, order_id } => {
                 // Not a notification in the inbox: the refused command's key stands for its place there.
                 let inbox_id = derived_id(&["asked-again", key]);
                 let ask = TopUpCommand::RecordNotification { order_id: order_id.clone(), inbox_id };
                 (topup_id.clone(), AnyCommand::TopUp(ask))
+            }
+            Self::FailRefund { topup_id, refund_key } => {
+                let fail = RefundCommand::Fail { refund_key: refund_key.clone(), reason: code.to_owned() };
+                (topup_id.clone(), AnyCommand::TopUp(TopUpCommand::Desk(fail)))
             }
             Self::StopInstance { instance_id } => (instance_id.clone(), AnyCommand::Instance(InstanceCommand::Stop)),
         };

@@ -3,7 +3,9 @@
 use minispod_events::Event;
 use minispod_kernel::{Aggregate, Consequence};
 
-use crate::{AdminRoster, Instance, Invoice, InvoiceBook, Mail, Plan, Session, Subscription, TopUp, User, Wallet};
+use crate::{
+    AdminRoster, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription, TopUp, User, Wallet,
+};
 
 /// What the store did in the transaction of `event` of the aggregate `aggregate_type`/`id`.
 /// Empty when the event is not one of that type.
@@ -30,6 +32,7 @@ pub fn consequences_of(aggregate_type: &str, id: &str, event: &Event) -> Vec<Con
         Event::Subscription(event) => of::<Subscription>(aggregate_type, id, event),
         Event::Instance(event) => of::<Instance>(aggregate_type, id, event),
         Event::Mail(event) => of::<Mail>(aggregate_type, id, event),
+        Event::ManualTopUp(event) => of::<ManualTopUp>(aggregate_type, id, event),
     }
 }
 

@@ -1,10 +1,12 @@
 //! An instance in the cluster: what was asked for and what was seen.
 
-use minispod_events::{InstanceEvent, InstanceSpec};
+use minispod_events::{InstanceEvent, InstanceSpec, PlanSnapshot};
 use minispod_kernel::{Aggregate, Moment, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
+
+mod resizing;
 
 /// Name, under [`vault_owner`], of the JSON object with the values of the variables that the customer set.
 pub const OVERRIDES: &str = "customer-overrides";
@@ -28,6 +30,10 @@ struct Asked {
     applied: bool,
     /// Nobody is paying for it.
     locked: bool,
+    /// The change of plan that waits for it.
+    resizing: Option<u32>,
+    /// The size of the volume it was last ready with: it grows from there.
+    volume: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +57,6 @@ enum Phase {
 /// has seen, and one about any other generation is refused as stale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a command lives for one decision; boxing would only cost reading")]
 pub enum InstanceCommand {
     Provision {
         spec: InstanceSpec,
@@ -95,6 +100,11 @@ pub enum InstanceCommand {
     Reconfigure {
         overrides: Vec<String>,
     },
+    /// It is to have what `plan` gives. What runs is restarted with it; what does not is not started.
+    Resize {
+        change: u32,
+        plan: PlanSnapshot,
+    },
     Delete {
         purge_volume: bool,
     },
@@ -134,7 +144,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-3";
+    const FINGERPRINT: &'static str = "instance-4";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -159,6 +169,7 @@ impl Aggregate for Instance {
             InstanceCommand::Lock => asked.lock(occurred_at),
             InstanceCommand::Unlock => asked.unlock(occurred_at),
             InstanceCommand::Reconfigure { overrides } => asked.reconfigure(overrides, occurred_at),
+            InstanceCommand::Resize { change, plan } => Ok(asked.resize(&plan, change, occurred_at)),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordApplied { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
@@ -177,7 +188,15 @@ impl Aggregate for Instance {
     fn apply(&mut self, event: &InstanceEvent) {
         if let InstanceEvent::InstanceProvisionRequested { spec, generation, .. } = event {
             let (spec, generation) = (spec.clone(), *generation);
-            self.asked = Some(Asked { spec, generation, phase: Phase::Starting, applied: false, locked: false });
+            self.asked = Some(Asked {
+                spec,
+                generation,
+                phase: Phase::Starting,
+                applied: false,
+                locked: false,
+                resizing: None,
+                volume: None,
+            });
         }
         if let Some(asked) = &mut self.asked {
             asked.apply(event);
@@ -200,7 +219,8 @@ impl Asked {
             Phase::Stopping | Phase::Stopped => Ok(Vec::new()),
             _ => {
                 let (spec, generation) = (self.spec.clone(), self.next());
-                Ok(vec![InstanceEvent::InstanceStopRequested { spec, generation, occurred_at }])
+                let stop = InstanceEvent::InstanceStopRequested { spec, generation, occurred_at };
+                Ok([stop].into_iter().chain(self.resize_done(generation, occurred_at)).collect())
             }
         }
     }
@@ -285,7 +305,8 @@ impl Asked {
             Phase::Deleting { purge: done } | Phase::Deleted { purged: done } if done || !purge_volume => Vec::new(),
             _ => {
                 let (spec, generation) = (self.spec.clone(), self.next());
-                vec![InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, occurred_at }]
+                let deletion = InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, occurred_at };
+                [deletion].into_iter().chain(self.resize_done(generation, occurred_at)).collect()
             }
         }
     }
@@ -305,13 +326,17 @@ impl Asked {
             // Whoever only looks may see it run before the cluster's answer is known here: then it has no address yet.
             (Report::RecordReady { .. }, Phase::Starting) if !self.applied => Err(InstanceRefusal::WrongState),
             (Report::RecordReady { generation, external_url }, Phase::Starting | Phase::Unhealthy | Phase::Failed) => {
-                Ok(vec![InstanceEvent::InstanceReady { subscription_id, generation, external_url, occurred_at }])
+                let resized = self.resize_done(generation, occurred_at);
+                let ready = InstanceEvent::InstanceReady { subscription_id, generation, external_url, occurred_at };
+                Ok([ready].into_iter().chain(resized).collect())
             }
             (Report::RecordUnhealthy { generation, detail }, Phase::Ready) => {
                 Ok(vec![InstanceEvent::InstanceUnhealthy { generation, detail, occurred_at }])
             }
             (Report::RecordFailed { generation, detail }, Phase::Starting | Phase::Ready | Phase::Unhealthy) => {
-                Ok(vec![InstanceEvent::InstanceFailed { subscription_id, generation, detail, occurred_at }])
+                let not_resized = self.resize_failed(generation, &detail, occurred_at);
+                let failed = InstanceEvent::InstanceFailed { subscription_id, generation, detail, occurred_at };
+                Ok([failed].into_iter().chain(not_resized).collect())
             }
             (Report::RecordStopped { generation }, Phase::Stopping) => {
                 Ok(vec![InstanceEvent::InstanceStopped { generation, occurred_at }])
@@ -330,7 +355,10 @@ impl Asked {
             InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
             InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),
             InstanceEvent::InstanceObjectsApplied { .. } => self.applied = true,
-            InstanceEvent::InstanceReady { .. } => self.phase = Phase::Ready,
+            InstanceEvent::InstanceReady { .. } => {
+                self.phase = Phase::Ready;
+                self.volume.clone_from(&self.spec.volume_size);
+            }
             InstanceEvent::InstanceUnhealthy { .. } => self.phase = Phase::Unhealthy,
             InstanceEvent::InstanceFailed { .. } => self.phase = Phase::Failed,
             InstanceEvent::InstanceStopped { .. } => self.phase = Phase::Stopped,
@@ -340,6 +368,12 @@ impl Asked {
             InstanceEvent::InstanceStopRequested { generation, .. } => self.ask(*generation, Phase::Stopping),
             InstanceEvent::InstanceStartRequested { generation, .. }
             | InstanceEvent::InstanceRestartRequested { generation, .. } => self.ask(*generation, Phase::Starting),
+            InstanceEvent::InstanceResizeRequested { spec, generation, change, .. } => {
+                self.spec.clone_from(spec);
+                self.resizing = Some(*change);
+                self.ask(*generation, Phase::Starting);
+            }
+            InstanceEvent::InstanceResized { .. } | InstanceEvent::InstanceResizeFailed { .. } => self.resizing = None,
             InstanceEvent::InstanceDeletionRequested { generation, purge_volume, .. } => {
                 self.ask(*generation, Phase::Deleting { purge: *purge_volume });
             }

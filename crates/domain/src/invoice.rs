@@ -1,12 +1,13 @@
 //! An invoice: immutable once issued.
 
-use minispod_events::{InvoiceEvent, InvoiceKind, InvoiceLine};
+use minispod_events::{InvoiceEvent, InvoiceKind, InvoiceLine, IssuedTerms, SellerSnapshot};
 use minispod_kernel::{Aggregate, Moment, Rupiah};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bridge::{bridge, refusals},
     invoice_book,
+    tax::TaxSchedule,
 };
 
 /// The one currency.
@@ -30,6 +31,29 @@ struct Drafted {
     total: Rupiah,
 }
 
+/// What an installation puts on its documents: who sells, and the tax inside its prices by day.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct InvoiceTerms {
+    pub seller: SellerSnapshot,
+    pub tax: TaxSchedule,
+}
+
+impl InvoiceTerms {
+    /// What a document of `day` keeps of them.
+    fn kept(self, subject: &InvoiceKind, total: Rupiah, day: time::Date) -> IssuedTerms {
+        let tax = if is_supply(subject) { self.tax.split(day, total) } else { None };
+        IssuedTerms { seller: self.seller, tax }
+    }
+}
+
+/// Whether something was sold. Money paid in stays the customer's own, so there is no tax in it.
+pub const fn is_supply(subject: &InvoiceKind) -> bool {
+    match subject {
+        InvoiceKind::TopUp { .. } => false,
+        InvoiceKind::Subscription { .. } | InvoiceKind::PlanChange { .. } => true,
+    }
+}
+
 /// Requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -43,6 +67,9 @@ pub enum InvoiceCommand {
     /// `number` is of the form `INV-YYYY-NNNNNN`.
     Issue {
         number: String,
+        /// What this installation puts on its documents; `None`: nothing is kept.
+        #[serde(default)]
+        terms: Option<InvoiceTerms>,
     },
     Void {
         reason: String,
@@ -102,14 +129,15 @@ impl Aggregate for Invoice {
                 let same = *drafted == Drafted { user_id, subject, lines, total };
                 if same { Ok(Vec::new()) } else { Err(InvoiceRefusal::AlreadyDrafted) }
             }
-            (InvoiceCommand::Issue { number }, Some(issued)) if number == *issued => Ok(Vec::new()),
+            (InvoiceCommand::Issue { number, .. }, Some(issued)) if number == *issued => Ok(Vec::new()),
             (InvoiceCommand::Issue { .. }, Some(_)) => Err(InvoiceRefusal::AlreadyIssued),
-            (InvoiceCommand::Issue { number }, None) if !invoice_book::is_printed(&number) => {
+            (InvoiceCommand::Issue { number, .. }, None) if !invoice_book::is_printed(&number) => {
                 Err(InvoiceRefusal::InvalidNumber)
             }
-            (InvoiceCommand::Issue { number }, None) => {
+            (InvoiceCommand::Issue { number, terms }, None) => {
                 let Drafted { user_id, subject, total, .. } = drafted.clone();
-                Ok(vec![InvoiceEvent::InvoiceIssued { user_id, number, subject, total, occurred_at }])
+                let terms = terms.map(|terms| terms.kept(&subject, total, occurred_at.jakarta_date()));
+                Ok(vec![InvoiceEvent::InvoiceIssued { user_id, number, subject, total, terms, occurred_at }])
             }
             (InvoiceCommand::Void { .. } | InvoiceCommand::RecordDownload, None) => Err(InvoiceRefusal::NotIssued),
             (InvoiceCommand::Void { .. }, Some(_)) if self.is_void => Ok(Vec::new()),
@@ -155,8 +183,16 @@ bridge!(Invoice);
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use minispod_events::Period;
+    use time::macros::date;
+
     use super::*;
-    use crate::story::{given, given_nothing, noon};
+    use crate::{
+        story::{given, given_nothing, noon},
+        tax::TaxRule,
+    };
 
     const NUMBER: &str = "INV-2026-000001";
 
@@ -191,6 +227,44 @@ mod tests {
             .then_refused(InvoiceRefusal::AlreadyIssued);
         given::<Invoice>(vec![drafted()]).when(issue("7")).then_refused(InvoiceRefusal::InvalidNumber);
         given_nothing::<Invoice>().when(issue(NUMBER)).then_refused(InvoiceRefusal::NotFound);
+    }
+
+    fn terms() -> InvoiceTerms {
+        let rule =
+            |from, rate_basis_points| TaxRule { from, rate_basis_points, base_numerator: 1, base_denominator: 1 };
+        let rules = vec![rule(date!(2022 - 04 - 01), 1_100), rule(date!(2026 - 11 - 23), 1_200)];
+        let tax = TaxSchedule::new(rules).expect("sound rules");
+        InvoiceTerms { seller: SellerSnapshot { name: "PT Awan".into(), ..SellerSnapshot::default() }, tax }
+    }
+
+    fn kept(subject: InvoiceKind, at: minispod_kernel::Timestamp) -> IssuedTerms {
+        let drafted = InvoiceEvent::InvoiceDrafted {
+            user_id: "ani".into(),
+            subject,
+            lines: vec![line(1, 111_000, 111_000)],
+            total: Rupiah::new(111_000),
+            currency: "IDR".into(),
+            occurred_at: noon(),
+        };
+        let issue = InvoiceCommand::Issue { number: NUMBER.into(), terms: Some(terms()) };
+        match given::<Invoice>(vec![drafted]).at(at).when(issue).events().pop() {
+            Some(InvoiceEvent::InvoiceIssued { terms: Some(terms), .. }) => terms,
+            other => panic!("not issued with terms: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_issued_invoice_keeps_its_seller_and_the_tax_of_its_jakarta_day() {
+        let period = Period { number: 1, start: noon(), end: noon().plus_months(1, 22) };
+        let sold = || InvoiceKind::Subscription { subscription_id: "s".into(), display_name: "n8n".into(), period };
+        let today = kept(sold(), noon());
+        assert_eq!(today.seller.name, "PT Awan");
+        let tax = today.tax.expect("a service is taxed");
+        assert_eq!([tax.price, tax.base, tax.tax].map(Rupiah::amount), [100_000, 100_000, 11_000]);
+        // 22 November, 17:00 in UTC is the 23rd in Jakarta.
+        let tomorrow = kept(sold(), noon().plus(Duration::from_hours(14))).tax.expect("a service is taxed");
+        assert_eq!((tomorrow.rate_basis_points, tomorrow.tax), (1_200, Rupiah::new(11_893)));
+        assert_eq!(kept(subject(), noon()).tax, None, "money paid in is nothing sold");
     }
 
     #[test]
@@ -246,7 +320,7 @@ mod tests {
     }
 
     fn issue(number: &str) -> InvoiceCommand {
-        InvoiceCommand::Issue { number: number.into() }
+        InvoiceCommand::Issue { number: number.into(), terms: None }
     }
 
     fn issued() -> InvoiceEvent {
@@ -255,6 +329,7 @@ mod tests {
             number: NUMBER.into(),
             subject: subject(),
             total: Rupiah::new(200),
+            terms: None,
             occurred_at: noon(),
         }
     }

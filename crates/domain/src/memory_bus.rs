@@ -1,25 +1,42 @@
 //! A command bus in memory: aggregates, claims, timers, receipts and policies, for tests of whole processes.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Range,
     time::Duration,
 };
 
 use minispod_events::Event;
-use minispod_kernel::{Aggregate, Consequence, Moment, Refusal, RefusalKind, Timestamp};
+use minispod_kernel::{Moment, RefusalKind, Timestamp};
 
-use crate::{
-    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, Plan, Session, Subscription, TopUp,
-    User, Wallet, policies::react,
-};
+use crate::{AnyCommand, CommandRequest, Wallet, policies::react};
+
+mod claims;
+mod states;
+mod timers;
+
+use claims::{Claims, Verdict};
+use states::{Decided, States};
+use timers::Timers;
+
+pub use timers::Timer;
+
+/// An aggregate: its type and id.
+pub type Place = (&'static str, String);
 
 /// Why a command wrote nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The refusal's code, or `claim-taken`.
+    /// The refusal's code, `claim-taken`, or `key-reused`.
     pub code: String,
     pub kind: RefusalKind,
     pub message: String,
+}
+
+impl Refused {
+    fn conflict(code: &str, message: String) -> Self {
+        Self { code: code.to_owned(), kind: RefusalKind::Conflict, message }
+    }
 }
 
 /// One event of the log.
@@ -43,22 +60,33 @@ pub enum Order {
 pub struct MemoryBus {
     now: Timestamp,
     log: Vec<Logged>,
-    histories: BTreeMap<(&'static str, String), Vec<Event>>,
-    claims: BTreeMap<String, (&'static str, String)>,
-    timers: BTreeMap<String, Timer>,
-    receipts: BTreeMap<String, Result<(), Refused>>,
+    /// Where each aggregate's events are in the log.
+    histories: HashMap<Place, Vec<usize>>,
+    states: States,
+    claims: Claims,
+    timers: Timers,
+    receipts: HashMap<String, Receipt>,
     reacted: usize,
-    lanes: BTreeMap<(&'static str, String), VecDeque<(u64, CommandRequest)>>,
+    lanes: BTreeMap<Place, VecDeque<(u64, CommandRequest)>>,
     tickets: u64,
-    refusals: Vec<(String, Refused)>,
     forgetful: bool,
+    carried_out: u64,
+    /// It goes down when so many commands have been carried out.
+    down_after: Option<u64>,
 }
 
-#[derive(Debug, Clone)]
-struct Timer {
-    due: Timestamp,
-    aggregate_id: String,
-    command: AnyCommand,
+/// How a command ended: where its events are in the log, or why there are none.
+struct Receipt {
+    place: Place,
+    outcome: Result<Range<usize>, Refused>,
+}
+
+/// What became of a command that follows from something.
+#[derive(Default)]
+struct Carried {
+    /// Its events, and those of the word to its process when it was refused.
+    written: Vec<usize>,
+    refused: Option<Refused>,
 }
 
 enum Chance {
@@ -75,26 +103,23 @@ impl Chance {
     }
 }
 
-struct Decided {
-    events: Vec<Event>,
-    consequences: Vec<Consequence>,
-}
-
 impl MemoryBus {
     /// An empty log at `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             now,
             log: Vec::new(),
-            histories: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            timers: BTreeMap::new(),
-            receipts: BTreeMap::new(),
+            histories: HashMap::new(),
+            states: States::default(),
+            claims: Claims::default(),
+            timers: Timers::default(),
+            receipts: HashMap::new(),
             reacted: 0,
             lanes: BTreeMap::new(),
             tickets: 0,
-            refusals: Vec::new(),
             forgetful: false,
+            carried_out: 0,
+            down_after: None,
         }
     }
 
@@ -105,26 +130,26 @@ impl MemoryBus {
     }
 
     /// A client's command; its inline reactions are carried out at once, as the api does.
-    /// The first refusal on the way is the answer.
+    /// The first refusal on the way is the answer. The same key again is answered, and goes on, as the first time.
     pub fn ask(&mut self, key: &str, aggregate_id: &str, command: AnyCommand) -> Result<Vec<Event>, Refused> {
-        let (key, aggregate_id) = (key.to_owned(), aggregate_id.to_owned());
-        let refused_before = self.refusals.len();
-        let events = self.execute(&CommandRequest { key, aggregate_id, command, on_refusal: None })?;
-        let mut next = self.log.len() - events.len();
-        while next < self.log.len() {
-            let Logged { event_id, aggregate_id, event } = self.log[next].clone();
+        let first = self.execute(&request(key, aggregate_id, command))?;
+        let mut refusals = Vec::new();
+        let mut queue: VecDeque<usize> = first.clone().collect();
+        while let Some(place) = queue.pop_front() {
+            let Logged { event_id, aggregate_id, event } = self.log[place].clone();
             for reaction in react(&aggregate_id, &event).into_iter().filter(|reaction| reaction.inline) {
-                self.carry_out(&reaction.to_request(&event_id));
+                let carried = self.carry_out(&reaction.to_request(&event_id));
+                queue.extend(carried.written);
+                refusals.extend(carried.refused);
             }
-            next += 1;
         }
-        self.refusals.get(refused_before).map_or(Ok(events), |(_, refused)| Err(refused.clone()))
+        let events = self.events(first);
+        refusals.into_iter().next().map_or(Ok(events), Err)
     }
 
     /// A role's command, without inline reactions.
     pub fn tell(&mut self, key: &str, aggregate_id: &str, command: AnyCommand) -> Result<Vec<Event>, Refused> {
-        let (key, aggregate_id) = (key.to_owned(), aggregate_id.to_owned());
-        self.execute(&CommandRequest { key, aggregate_id, command, on_refusal: None })
+        self.execute(&request(key, aggregate_id, command)).map(|written| self.events(written))
     }
 
     /// Carries out every reaction, and theirs, until nothing is left.
@@ -139,6 +164,9 @@ impl MemoryBus {
     }
 
     fn carry_out_next(&mut self, chance: &mut Chance) -> bool {
+        if self.is_down() {
+            return false;
+        }
         self.queue_reactions();
         let lane = match chance {
             Chance::None => self.lanes.iter().min_by_key(|(_, queue)| queue.front().map(|(ticket, _)| *ticket)),
@@ -157,17 +185,60 @@ impl MemoryBus {
         true
     }
 
-    /// Moves the clock and fires what is due; a timer that is set again for another instant fires again.
+    /// Moves the clock and fires what is due, before anybody reacts to any of it: the roles stood still meanwhile.
     pub fn advance(&mut self, by: Duration) {
         self.now = self.now.plus(by);
-        let due: Vec<String> =
-            self.timers.iter().filter(|(_, timer)| timer.due <= self.now).map(|(id, _)| id.clone()).collect();
-        for id in due {
-            if let Some(Timer { due, aggregate_id, command }) = self.timers.remove(&id) {
-                let key = format!("{id}@{}", due.unix_millis());
-                self.carry_out(&CommandRequest { key, aggregate_id, command, on_refusal: None });
-            }
+        for timer in self.timers.due(self.now) {
+            self.fire(&timer);
         }
+    }
+
+    /// Moves the clock to `instant`: each timer is fired at its own instant, and all reactions are carried out
+    /// before the next. An instant that is over changes nothing.
+    pub fn advance_to(&mut self, instant: Timestamp, order: Order) {
+        while let Some(timer) = self.timers.next_due(instant).filter(|_| !self.is_down()) {
+            self.now = self.now.max(timer.due);
+            self.fire(&timer);
+            self.settle(order);
+        }
+        if !self.is_down() {
+            self.now = self.now.max(instant);
+        }
+    }
+
+    fn fire(&mut self, timer: &Timer) {
+        self.carry_out(&request(&timer.command_key(), &timer.aggregate_id, timer.command.clone()));
+        if !self.is_down() {
+            self.timers.done(timer);
+        }
+    }
+
+    /// Goes down when `commands` more have been carried out: from then on nothing is done until it is restarted.
+    pub fn go_down_after(&mut self, commands: u64) {
+        self.down_after = Some(self.carried_out + commands);
+    }
+
+    /// Whether it went down.
+    pub fn is_down(&self) -> bool {
+        self.down_after.is_some_and(|limit| self.carried_out >= limit)
+    }
+
+    /// Starts again with what a disk keeps: log, claims, timers and receipts. What waited in memory is gone, and what
+    /// follows from the whole log is asked for again.
+    pub fn restart(&mut self) {
+        self.down_after = None;
+        self.lanes.clear();
+        self.reacted = 0;
+    }
+
+    /// How many commands have been carried out, refused ones and repeats included.
+    pub fn carried_out(&self) -> u64 {
+        self.carried_out
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// Everything that happened, in order.
@@ -177,7 +248,14 @@ impl MemoryBus {
 
     /// The names of everything that happened to one aggregate.
     pub fn names(&self, aggregate_type: &'static str, id: &str) -> Vec<&'static str> {
-        self.history(aggregate_type, id).iter().map(Event::name).collect()
+        let places = self.histories.get(&(aggregate_type, id.to_owned()));
+        places.into_iter().flatten().map(|place| self.log[*place].event.name()).collect()
+    }
+
+    /// Every aggregate's events in their order, whatever came between them.
+    pub fn histories(&self) -> BTreeMap<&Place, Vec<&Event>> {
+        let events = |places: &Vec<usize>| places.iter().map(|place| &self.log[*place].event).collect();
+        self.histories.iter().map(|(place, places)| (place, events(places))).collect()
     }
 
     /// How often something happened.
@@ -187,150 +265,113 @@ impl MemoryBus {
 
     /// Who holds a claim.
     pub fn holder(&self, key: &str) -> Option<&str> {
-        self.claims.get(key).map(|(_, id)| id.as_str())
+        self.claims.holder(key).map(|(_, id)| id.as_str())
+    }
+
+    /// The claims from the key `first` on, in order, and their holders.
+    pub fn claims_from(&self, first: &str) -> impl Iterator<Item = (&str, &Place)> {
+        self.claims.from(first)
     }
 
     /// The ids of the timers that wait.
     pub fn timers(&self) -> Vec<&str> {
-        self.timers.keys().map(String::as_str).collect()
+        self.timers.all().map(|timer| timer.id.as_str()).collect()
+    }
+
+    /// When the first timer that waits is due.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first()
+    }
+
+    /// The timers that wait, by id.
+    pub fn waiting(&self) -> impl Iterator<Item = &Timer> {
+        self.timers.all()
     }
 
     /// The state of a wallet.
     pub fn wallet(&self, id: &str) -> Wallet {
-        self.fold(id, |event| if let Event::Wallet(event) = event { Some(event) } else { None })
+        self.states.get::<Wallet>(id).cloned().unwrap_or_default()
     }
 
-    fn history(&self, aggregate_type: &'static str, id: &str) -> &[Event] {
-        self.histories.get(&(aggregate_type, id.to_owned())).map_or(&[], Vec::as_slice)
-    }
-
-    fn fold<A: Aggregate>(&self, id: &str, pick: impl Fn(&Event) -> Option<&A::Event>) -> A {
-        let aggregate_type = <A::Event as minispod_kernel::Event>::AGGREGATE;
-        let mut state = A::default();
-        self.history(aggregate_type, id).iter().filter_map(pick).for_each(|event| state.apply(event));
-        state
+    fn events(&self, written: Range<usize>) -> Vec<Event> {
+        self.log[written].iter().map(|logged| logged.event.clone()).collect()
     }
 
     fn queue_reactions(&mut self) {
-        while let Some(Logged { event_id, aggregate_id, event }) = self.log.get(self.reacted).cloned() {
+        while let Some(Logged { event_id, aggregate_id, event }) = self.log.get(self.reacted) {
             self.reacted += 1;
-            for reaction in react(&aggregate_id, &event) {
+            for reaction in react(aggregate_id, event) {
                 let lane = (reaction.command.aggregate_type(), reaction.aggregate_id.clone());
                 self.tickets += 1;
-                self.lanes.entry(lane).or_default().push_back((self.tickets, reaction.to_request(&event_id)));
+                self.lanes.entry(lane).or_default().push_back((self.tickets, reaction.to_request(event_id)));
             }
         }
     }
 
-    /// A refusal is fed back to its process.
-    fn carry_out(&mut self, request: &CommandRequest) {
-        let is_first = !self.receipts.contains_key(&request.key);
-        let Err(refused) = self.execute(request) else { return };
-        if let Some(on_refusal) = &request.on_refusal {
-            self.carry_out(&on_refusal.to_request(&request.key, &refused.code));
-        }
-        if is_first {
-            self.refusals.push((request.key.clone(), refused));
+    /// A refusal is fed back to its process. One that went down feeds nothing back.
+    fn carry_out(&mut self, request: &CommandRequest) -> Carried {
+        match self.execute(request) {
+            Ok(written) => Carried { written: written.collect(), refused: None },
+            Err(_) if self.is_down() => Carried::default(),
+            Err(refused) => {
+                let word = request.on_refusal.as_ref().map(|word| word.to_request(&request.key, &refused.code));
+                let written = word.and_then(|word| self.execute(&word).ok());
+                Carried { written: written.into_iter().flatten().collect(), refused: Some(refused) }
+            }
         }
     }
 
-    fn execute(&mut self, request: &CommandRequest) -> Result<Vec<Event>, Refused> {
-        if let Some(receipt) = self.receipts.get(&request.key) {
-            return receipt.clone().map(|()| Vec::new());
+    fn execute(&mut self, request: &CommandRequest) -> Result<Range<usize>, Refused> {
+        if self.is_down() {
+            return Err(Refused::conflict("down", "nobody is there".to_owned()));
         }
-        let outcome = self.decide(request).and_then(|decided| self.commit(request, decided));
+        self.carried_out += 1;
+        let place = (request.command.aggregate_type(), request.aggregate_id.clone());
+        if let Some(receipt) = self.receipts.get(&request.key) {
+            if receipt.place != place {
+                return Err(Refused::conflict("key-reused", format!("{} was used for another", request.key)));
+            }
+            return receipt.outcome.clone();
+        }
+        let moment = Moment { aggregate_id: request.aggregate_id.clone(), now: self.now };
+        let outcome = match self.states.decide(&request.command, &moment) {
+            Ok(decided) => self.commit(&place, &request.command, decided),
+            Err(refused) => Err(refused),
+        };
         if !self.forgetful {
-            self.receipts.insert(request.key.clone(), outcome.clone().map(|_| ()));
+            self.receipts.insert(request.key.clone(), Receipt { place, outcome: outcome.clone() });
         }
         outcome
     }
 
-    fn commit(&mut self, request: &CommandRequest, decided: Decided) -> Result<Vec<Event>, Refused> {
-        let me = (request.command.aggregate_type(), request.aggregate_id.clone());
-        for consequence in &decided.consequences {
-            match consequence {
-                Consequence::Once { key } if self.claims.contains_key(key) => return Ok(Vec::new()),
-                Consequence::Require { key } if self.claims.get(key) != Some(&me) => return Ok(Vec::new()),
-                Consequence::Hold { key } if self.claims.get(key).is_some_and(|holder| *holder != me) => {
-                    let message = format!("{key} is held by another");
-                    return Err(Refused { code: "claim-taken".to_owned(), kind: RefusalKind::Conflict, message });
-                }
-                _ => {}
-            }
+    fn commit(&mut self, place: &Place, command: &AnyCommand, decided: Decided) -> Result<Range<usize>, Refused> {
+        let first = self.log.len();
+        match self.claims.play(place, &decided.consequences) {
+            Verdict::Allowed if decided.events.is_empty() => return Ok(first..first),
+            Verdict::Allowed => {}
+            Verdict::DoneBefore => return Ok(first..first),
+            Verdict::Taken(key) => return Err(Refused::conflict("claim-taken", format!("{key} is held by another"))),
         }
-        for consequence in decided.consequences {
-            match consequence {
-                Consequence::Hold { key } | Consequence::Once { key } => {
-                    self.claims.insert(key, me.clone());
-                }
-                Consequence::Require { .. } => {}
-                Consequence::Release { key } => {
-                    if self.claims.get(&key) == Some(&me) {
-                        self.claims.remove(&key);
-                    }
-                }
-                Consequence::SetTimer { id, due, aggregate_id, command, .. } => {
-                    let Ok(command) = serde_json::from_value(command) else { continue };
-                    self.timers.insert(id, Timer { due, aggregate_id, command });
-                }
-                Consequence::CancelTimer { id } => {
-                    self.timers.remove(&id);
-                }
-            }
+        self.timers.play(decided.consequences);
+        for event in decided.events {
+            let (event_id, aggregate_id) = (format!("e{}", self.log.len() + 1), place.1.clone());
+            self.log.push(Logged { event_id, aggregate_id, event });
         }
-        for event in &decided.events {
-            let (event_id, aggregate_id) = (format!("e{}", self.log.len() + 1), request.aggregate_id.clone());
-            self.log.push(Logged { event_id, aggregate_id, event: event.clone() });
+        let written = first..self.log.len();
+        self.states.keep(place.clone(), decided.next);
+        let history = self.histories.entry(place.clone()).or_default();
+        history.extend(written.clone());
+        // Often while it is short, seldom when it is long.
+        if history.len().is_power_of_two() || history.len().is_multiple_of(97) {
+            let history: Vec<&Event> = history.iter().map(|at| &self.log[*at].event).collect();
+            self.states.check(command, &place.1, &history);
         }
-        self.histories.entry(me).or_default().extend(decided.events.clone());
-        Ok(decided.events)
+        Ok(written)
     }
+}
 
-    fn decide(&self, request: &CommandRequest) -> Result<Decided, Refused> {
-        macro_rules! by_type {
-            ($($variant:ident($aggregate:ty)),+ $(,)?) => {
-                match request.command.clone() {
-                    $(AnyCommand::$variant(command) => {
-                        fn picked(event: &Event) -> Option<&<$aggregate as Aggregate>::Event> {
-                            if let Event::$variant(event) = event { Some(event) } else { None }
-                        }
-                        self.decide_as::<$aggregate>(&request.aggregate_id, command, picked, Event::$variant)
-                    })+
-                }
-            };
-        }
-        by_type!(
-            User(User),
-            AdminRoster(AdminRoster),
-            Session(Session),
-            Plan(Plan),
-            Wallet(Wallet),
-            TopUp(TopUp),
-            Invoice(Invoice),
-            InvoiceBook(InvoiceBook),
-            Subscription(Subscription),
-            Instance(Instance),
-            Mail(Mail),
-        )
-    }
-
-    fn decide_as<A: Aggregate>(
-        &self,
-        id: &str,
-        command: A::Command,
-        pick: fn(&Event) -> Option<&A::Event>,
-        wrap: fn(A::Event) -> Event,
-    ) -> Result<Decided, Refused> {
-        let state: A = self.fold(id, pick);
-        let moment = Moment { aggregate_id: id.to_owned(), now: self.now };
-        let events = state.decide(command, &moment).map_err(|refusal| Refused {
-            code: refusal.code().to_owned(),
-            kind: refusal.kind(),
-            message: refusal.to_string(),
-        })?;
-        let consequences = events.iter().flat_map(|event| A::consequences(id, event)).collect();
-        Ok(Decided { events: events.into_iter().map(wrap).collect(), consequences })
-    }
+fn request(key: &str, aggregate_id: &str, command: AnyCommand) -> CommandRequest {
+    CommandRequest { key: key.to_owned(), aggregate_id: aggregate_id.to_owned(), command, on_refusal: None }
 }
 
 /// xorshift64*: chance that repeats itself.

@@ -204,6 +204,11 @@ impl Aggregate for Plan {
 }
 
 impl Plan {
+    /// What is offered and what a month of it costs; `None` before it is published and after it is deleted.
+    pub fn offer(&self) -> Option<(&PlanDetails, Rupiah)> {
+        self.sold.as_ref().map(|sold| (&sold.details, sold.monthly_price))
+    }
+
     /// What can be asked of a plan that is not there, or not any more.
     fn decide_without(&self, command: PlanCommand, occurred_at: Timestamp) -> Result<Vec<PlanEvent>, PlanRefusal> {
         match command {

@@ -6,7 +6,9 @@ use crate::{AnyCommand, CommandRequest, OnRefusal};
 
 mod accounts;
 mod documents;
+mod lifetimes;
 mod payments;
+mod plan_changes;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -53,12 +55,15 @@ pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
         Event::User(event) => accounts::after_user(aggregate_id, event),
         Event::AdminRoster(event) => accounts::after_roster(event),
         Event::Plan(event) => subscriptions::after_plan(aggregate_id, event),
-        Event::Wallet(event) => subscriptions::after_wallet(aggregate_id, event),
+        Event::Wallet(event) => {
+            [subscriptions::after_wallet(aggregate_id, event), payments::after_wallet(event)].concat()
+        }
         Event::TopUp(event) => payments::after_topup(aggregate_id, event),
         Event::Invoice(event) => documents::after_invoice(aggregate_id, event),
         Event::InvoiceBook(event) => documents::after_number(aggregate_id, event),
         Event::Subscription(event) => subscriptions::after_subscription(aggregate_id, event),
         Event::Instance(event) => subscriptions::after_instance(aggregate_id, event),
+        Event::ManualTopUp(event) => payments::after_manual_topup(aggregate_id, event),
         Event::Session(_) | Event::Mail(_) => Vec::new(),
     }
 }

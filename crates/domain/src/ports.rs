@@ -1,12 +1,13 @@
 //! What the domain's reactors need from the world, as traits that the outer rooms implement.
 
 pub mod fleet;
+pub mod proofs;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use minispod_events::Fact;
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Language, Timestamp};
 use serde_json::Value;
 
 use crate::{
@@ -45,7 +46,8 @@ pub struct Effect {
 pub struct Performed {
     /// Reported back through the command bus, in order, before the effect counts as done.
     pub commands: Vec<CommandRequest>,
-    /// Do it again then (polling); `None`: done.
+    /// Do it again then (polling); `None`: done. The commands of an effect that repeats must be harmless even when their
+    /// receipts are gone: it may go on for weeks, and receipts are not kept for its sake.
     pub again_at: Option<Timestamp>,
 }
 
@@ -167,8 +169,9 @@ pub trait Links: Send + Sync {
 /// Finished documents.
 #[async_trait]
 pub trait Documents: Send + Sync {
-    /// The PDF of an issued invoice; `None` when there is no such invoice yet.
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError>;
+    /// The PDF of an issued invoice, in the installation's language when none is asked for; `None` when there is no such
+    /// invoice yet.
+    async fn invoice_pdf(&self, invoice_id: &str, language: Option<Language>) -> Result<Option<Vec<u8>>, PortError>;
 }
 
 /// Which aggregate holds a claim (`order/<order id>`, `email/<hash>`).

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+mod money;
+mod periods;
+
 use crate::{
     subscription::is_subdomain,
     topup::{order_id, topup_of},

@@ -2,21 +2,25 @@
 
 use std::time::Duration;
 
-use minispod_events::{BillingCycle, CancelReason, ExpiryCause, Period, PlanSnapshot, SubscriptionEvent};
-use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Sensitive, Timestamp};
+use minispod_events::{BillingCycle, CancelReason, Period, PlanSnapshot, SubscriptionEvent};
+use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::{
-    bridge::{bridge, refusals},
-    plan::details,
-};
+use crate::{bridge::bridge, plan::details};
 
+mod changing;
+mod command;
+mod life;
+mod renewing;
 mod settings;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod timers;
 
+pub use changing::{CHANGE_DEADLINE, ENDED, TIMED_OUT};
+pub use command::{SubscriptionCommand, SubscriptionRefusal};
+pub use life::{NOTICE_DAYS, RETENTION};
 pub use standing::{EXTENSION_DAYS, RESUME_DEADLINE};
 
 /// How long a paid service may take to become ready before the money goes back.
@@ -33,6 +37,7 @@ pub struct Subscription {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own beside the phase")]
 struct Sold {
     user_id: String,
     instance_id: String,
@@ -50,6 +55,25 @@ struct Sold {
     paid: Option<Period>,
     anchor_day: u8,
     renewing: Option<Period>,
+    /// The resumption that waits pays the next period before it runs.
+    restoring: bool,
+    /// The paid period is over and not followed; until then it runs on.
+    grace: Option<Timestamp>,
+    /// Days of the last notice of the paid period.
+    noticed: Option<u8>,
+    /// It ends with the paid period, and whose wish that was.
+    ends: Option<Ends>,
+    /// It ran out because the wallet did not cover it: money lets it go on.
+    unpaid: bool,
+    /// Until when its data is kept after its end.
+    data_until: Option<Timestamp>,
+    /// The plan of the next period.
+    downgrade: Option<changing::Scheduled>,
+    /// Changes of plan so far.
+    changes: u32,
+    change: Option<changing::Change>,
+    /// Changes that ended while their charge was on its way: it goes back when it comes.
+    abandoned: Vec<u32>,
     /// What the wallet is still to get back, and why.
     refund_due: Rupiah,
     failure: String,
@@ -68,129 +92,32 @@ enum Phase {
     /// It failed; the refund is on its way.
     Compensating,
     Cancelled,
+    /// Over, and its data is deleted.
+    Purged,
 }
 
-/// Requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a command lives for one decision; boxing would only cost reading")]
-pub enum SubscriptionCommand {
-    Request {
-        user_id: String,
-        instance_id: String,
-        plan: PlanSnapshot,
-        cycle: BillingCycle,
-        subdomain: String,
-        /// Names of the variables the customer set; the values ride beside the command into the vault.
-        overrides: Vec<String>,
-        auto_renew: bool,
-    },
-    /// The plan gave a slot.
-    ConfirmSlot,
-    /// The wallet paid period 1.
-    ConfirmCharge,
-    /// A first step was refused: compensate and end.
-    Reject {
-        reason: CancelReason,
-    },
-    /// The service answers.
-    Activate {
-        external_url: String,
-    },
-    FailProvisioning {
-        detail: String,
-    },
-    /// Timer: the deadline for provisioning passed. No event when it is active or over.
-    PassDeadline,
-    /// The wallet has the money back.
-    ConfirmRefund {
-        period: u32,
-    },
-    StartRenewal,
-    ConfirmRenewal {
-        period: u32,
-    },
-    FailRenewal {
-        period: u32,
-        code: String,
-    },
-    Cancel {
-        reason: CancelReason,
-    },
-    Suspend {
-        reason: Sensitive<String>,
-    },
-    /// It shall run again, if the plan has a slot for it.
-    StartResume {
-        reason: Sensitive<String>,
-    },
-    /// No slot could be had, or none in time.
-    FailResume {
-        code: String,
-    },
-    /// Days without payment. What has expired is resumed with them.
-    Extend {
-        days: u16,
-        reason: Sensitive<String>,
-    },
-    Expire {
-        cause: ExpiryCause,
-    },
-    /// `None` stays as it is.
-    Configure {
-        auto_renew: Option<bool>,
-        /// Names of all variables the customer sets; the values ride beside the command into the vault.
-        overrides: Option<Vec<String>>,
-    },
+/// Who wished a subscription's end; what they said is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Ends {
+    ByCustomer,
+    ByAdministrator,
 }
-
-/// Rules that say no.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubscriptionRefusal {
-    #[error("this subscription exists already")]
-    AlreadyRequested,
-    #[error("there is no such subscription")]
-    NotFound,
-    #[error("the subscription's state does not allow this")]
-    WrongState,
-    #[error("a subdomain is 3 to 40 of a-z, 0-9 and inner hyphens")]
-    InvalidSubdomain,
-    #[error("a price is zero or more")]
-    NegativePrice,
-    #[error("overrides are at most 100 names of environment variables, sorted, each once")]
-    InvalidOverrides,
-    #[error("a subscription is extended by 1 to 365 days")]
-    InvalidDays,
-    #[error("the paid period is over; extend it to let it run again")]
-    PeriodOver,
-    #[error("a renewal is under way; try again in a moment")]
-    RenewalUnderWay,
-}
-
-refusals!(SubscriptionRefusal {
-    AlreadyRequested => Conflict, "subscription-already-requested";
-    NotFound => NotFound, "subscription-not-found";
-    WrongState => Conflict, "subscription-wrong-state";
-    InvalidSubdomain => Invalid, "subscription-invalid-subdomain";
-    NegativePrice => Invalid, "subscription-negative-price";
-    InvalidOverrides => Invalid, "subscription-invalid-overrides";
-    InvalidDays => Invalid, "subscription-invalid-days";
-    PeriodOver => Conflict, "subscription-period-over";
-    RenewalUnderWay => Conflict, "subscription-renewal-under-way";
-});
 
 impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-4";
+    const FINGERPRINT: &'static str = "subscription-5";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
             (None, command @ SubscriptionCommand::Request { .. }) => request(command, at.now),
             (None, _) => Err(SubscriptionRefusal::NotFound),
             (Some(_), SubscriptionCommand::Request { .. }) => Err(SubscriptionRefusal::AlreadyRequested),
-            (Some(sold), command) => sold.decide(command, at.now),
+            (Some(sold), command) => {
+                let events = sold.decide(command, at.now)?;
+                Ok(sold.without_wishes_of_what_ends(events, at.now))
+            }
         }
     }
 
@@ -220,6 +147,16 @@ impl Aggregate for Subscription {
                 paid: None,
                 anchor_day: 1,
                 renewing: None,
+                restoring: false,
+                grace: None,
+                noticed: None,
+                ends: None,
+                unpaid: false,
+                data_until: None,
+                downgrade: None,
+                changes: 0,
+                change: None,
+                abandoned: Vec::new(),
                 refund_due: Rupiah::ZERO,
                 failure: String::new(),
             });
@@ -230,45 +167,7 @@ impl Aggregate for Subscription {
     }
 
     fn consequences(id: &str, event: &SubscriptionEvent) -> Vec<Consequence> {
-        match event {
-            SubscriptionEvent::SubscriptionRequested { user_id, plan, subdomain, .. } => vec![
-                Consequence::Hold { key: live_key(user_id, &plan.offering) },
-                Consequence::Hold { key: subdomain_key(&plan.offering, subdomain) },
-            ],
-            SubscriptionEvent::SubscriptionProvisioningStarted { deadline, .. } => vec![Consequence::SetTimer {
-                id: deadline_timer(id),
-                due: *deadline,
-                aggregate_type: "subscription",
-                aggregate_id: id.to_owned(),
-                command: json!({ "aggregate": "subscription", "command": { "do": "pass_deadline" } }),
-            }],
-            SubscriptionEvent::SubscriptionActivated { .. }
-            | SubscriptionEvent::SubscriptionProvisioningFailed { .. } => {
-                vec![Consequence::CancelTimer { id: deadline_timer(id) }]
-            }
-            SubscriptionEvent::SubscriptionCancelled { user_id, offering, subdomain, .. } => vec![
-                Consequence::Release { key: live_key(user_id, offering) },
-                Consequence::Release { key: subdomain_key(offering, subdomain) },
-            ],
-            SubscriptionEvent::SubscriptionResumeStarted { occurred_at, .. } => {
-                vec![standing::give_up_timer(id, *occurred_at)]
-            }
-            SubscriptionEvent::SubscriptionResumed { .. } | SubscriptionEvent::SubscriptionResumeFailed { .. } => {
-                vec![Consequence::CancelTimer { id: resume_timer(id) }]
-            }
-            SubscriptionEvent::SubscriptionSuspended { .. }
-            | SubscriptionEvent::SubscriptionExtended { .. }
-            | SubscriptionEvent::SubscriptionExpired { .. }
-            | SubscriptionEvent::SubscriptionAutoRenewChanged { .. }
-            | SubscriptionEvent::SubscriptionSettingsChanged { .. }
-            | SubscriptionEvent::SubscriptionSlotHeld { .. }
-            | SubscriptionEvent::SubscriptionCharged { .. }
-            | SubscriptionEvent::SubscriptionRefunded { .. }
-            | SubscriptionEvent::SubscriptionRenewalStarted { .. }
-            | SubscriptionEvent::SubscriptionRenewed { .. }
-            | SubscriptionEvent::SubscriptionRenewalFailed { .. }
-            | SubscriptionEvent::SubscriptionCancellationScheduled { .. } => Vec::new(),
-        }
+        timers::consequences(id, event)
     }
 }
 
@@ -302,13 +201,30 @@ impl Sold {
         command: SubscriptionCommand,
         now: Timestamp,
     ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        use SubscriptionCommand as Command;
         match command {
-            SubscriptionCommand::Suspend { reason } => self.suspend(reason, now),
-            SubscriptionCommand::StartResume { reason } => self.start_resume(reason, now),
-            SubscriptionCommand::FailResume { code } => Ok(self.fail_resume(code, now)),
-            SubscriptionCommand::Extend { days, reason } => self.extend(days, reason, now),
-            SubscriptionCommand::Expire { cause } => self.expire(cause, now),
-            SubscriptionCommand::Configure { auto_renew, overrides } => self.configure(auto_renew, overrides, now),
+            Command::Suspend { .. } | Command::Extend { .. } | Command::Expire { .. } if self.change.is_some() => {
+                Err(SubscriptionRefusal::PlanChangeUnderWay)
+            }
+            Command::Suspend { reason } => self.suspend(reason, now),
+            Command::StartResume { reason } => self.start_resume(reason, now),
+            Command::FailResume { code } => Ok(self.fail_resume(code, now)),
+            Command::Extend { days, reason } => self.extend(days, reason, now),
+            Command::Expire { cause } => self.expire(cause, now),
+            Command::Configure { auto_renew, overrides } => self.configure(auto_renew, overrides, now),
+            Command::PassMilestone => Ok(self.pass_milestone(now)),
+            Command::ScheduleCancellation { reason } => self.schedule_cancellation(reason, now),
+            Command::ChangePlan { to, by_administrator, reason } => self.change_plan(to, by_administrator, reason, now),
+            Command::ScheduleDowngrade { to, reason } => self.schedule_downgrade(to, reason, now),
+            Command::WithdrawDowngrade => Ok(self.withdraw_downgrade(now)),
+            Command::ConfirmPlanCharge { change } => self.confirm_plan_charge(change, now),
+            Command::ConfirmResize { change } => Ok(self.confirm_resize(change, now)),
+            Command::FailPlanChange { change, code } => Ok(self.fail_plan_change(change, code, now)),
+            Command::StartRenewal => self.renew(now),
+            Command::RenewFunded => Ok(self.renew_funded(now)),
+            Command::FailRenewal { period, code } => Ok(self.fail_renewal(period, code, now)),
+            Command::ConfirmSlot { plan_id } => self.confirm_slot(plan_id.as_deref(), now),
+            Command::Cancel { reason } => self.cancel(reason, now),
             step => self.proceed(step, now),
         }
     }
@@ -321,44 +237,68 @@ impl Sold {
     ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         use SubscriptionCommand as Command;
         match (command, self.phase) {
-            (Command::ConfirmSlot, Phase::Requested) => Ok(vec![SubscriptionEvent::SubscriptionSlotHeld {
-                user_id: self.user_id.clone(),
-                price: self.plan.price,
-                occurred_at: now,
-            }]),
-            (Command::ConfirmSlot, Phase::Suspended | Phase::Expired) if self.resuming.is_some() => {
-                Ok(self.resumed(now))
-            }
-            (Command::ConfirmSlot, _) if self.has_slot => Ok(Vec::new()),
             (Command::ConfirmCharge, Phase::SlotHeld) => Ok(self.charge_and_provision(now)),
             (Command::ConfirmCharge, _) if self.paid.is_some() => Ok(Vec::new()),
-            (Command::Reject { reason } | Command::Cancel { reason }, Phase::Requested | Phase::SlotHeld)
-            | (Command::Cancel { reason }, Phase::Active | Phase::Suspended | Phase::Expired) => {
+            (Command::Reject { reason }, Phase::Requested | Phase::SlotHeld) => {
                 Ok(vec![self.cancelled(reason, Rupiah::ZERO, now)])
             }
             (Command::PassDeadline, Phase::Provisioning) => {
                 Ok(self.fail("it was not ready before the deadline".to_owned(), now))
             }
             (Command::PassDeadline, _)
-            | (Command::Reject { .. } | Command::Cancel { .. }, Phase::Cancelled)
-            | (Command::Cancel { .. }, Phase::Compensating)
+            | (Command::Reject { .. }, Phase::Cancelled | Phase::Purged)
             // What must not run is stopped by what said so, not by whoever saw it run before.
             | (Command::Activate { .. }, Phase::Active | Phase::Suspended | Phase::Expired)
             | (Command::FailProvisioning { .. }, Phase::Compensating | Phase::Cancelled) => Ok(Vec::new()),
             (Command::Activate { external_url }, Phase::Provisioning) => Ok(vec![self.activated(external_url, now)]),
             (Command::FailProvisioning { detail }, Phase::Provisioning) => Ok(self.fail(detail, now)),
             (Command::ConfirmRefund { .. }, _) => Ok(self.confirm_refund(now)),
-            (Command::StartRenewal, Phase::Active) => self.start_renewal(now),
             (Command::ConfirmRenewal { period }, _) if self.paid.is_some_and(|paid| period <= paid.number) => {
                 Ok(Vec::new())
             }
-            (Command::ConfirmRenewal { period }, Phase::Active) => self.renewed(period, now),
-            (Command::FailRenewal { period, code }, _) => Ok(self.fail_renewal(period, code, now)),
-            (Command::Cancel { reason }, Phase::Provisioning) => {
+            (Command::ConfirmRenewal { period }, Phase::Active | Phase::Expired) => self.renewed(period, now),
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    /// The slot of the plan that was sold, or of the one it shall move to.
+    fn confirm_slot(
+        &self,
+        plan_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        if let Some(events) = plan_id.and_then(|plan_id| self.confirm_other_slot(plan_id, now)) {
+            return Ok(events);
+        }
+        if plan_id.is_some_and(|plan_id| plan_id != self.plan.plan_id) {
+            return Err(SubscriptionRefusal::WrongState);
+        }
+        match self.phase {
+            Phase::Requested => Ok(vec![SubscriptionEvent::SubscriptionSlotHeld {
+                user_id: self.user_id.clone(),
+                price: self.plan.price,
+                occurred_at: now,
+            }]),
+            _ if self.has_slot => Ok(Vec::new()),
+            Phase::Expired if self.resuming.is_some() && self.restoring => self.start_renewal(now),
+            Phase::Suspended | Phase::Expired if self.resuming.is_some() => Ok(self.resumed(now)),
+            _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    /// What is under way is taken back first, in the same decision.
+    fn cancel(&self, reason: CancelReason, now: Timestamp) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
+        match self.phase {
+            Phase::Cancelled | Phase::Compensating => Ok(Vec::new()),
+            Phase::Purged => Err(SubscriptionRefusal::WrongState),
+            Phase::Provisioning => {
                 let failed = self.failed("it was cancelled before it was ready".to_owned(), now);
                 Ok(vec![failed, self.cancelled(reason, self.plan.price, now)])
             }
-            _ => Err(SubscriptionRefusal::WrongState),
+            Phase::Requested | Phase::SlotHeld | Phase::Active | Phase::Suspended | Phase::Expired => {
+                let end = self.cancelled(reason, Rupiah::ZERO, now);
+                Ok(self.take_back(ENDED.to_owned(), now).into_iter().chain([end]).collect())
+            }
         }
     }
 
@@ -444,47 +384,14 @@ impl Sold {
             held_slot: self.has_slot,
             refunded,
             reason,
+            data_until: self.has_data().then(|| now.plus(RETENTION)),
             occurred_at: now,
         }
     }
 
-    /// The next period follows the last one without a gap, also in grace; after that it begins today.
-    fn start_renewal(&self, now: Timestamp) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
-        if self.renewing.is_some() {
-            return Ok(Vec::new());
-        }
-        let paid = self.paid.ok_or(SubscriptionRefusal::WrongState)?;
-        let number = paid.number.saturating_add(1);
-        let period = if now <= paid.end.plus(GRACE) {
-            self.period(number, paid.end, self.anchor_day)
-        } else {
-            self.period(number, now, now.jakarta_date().day())
-        };
-        Ok(vec![SubscriptionEvent::SubscriptionRenewalStarted {
-            user_id: self.user_id.clone(),
-            period,
-            amount: self.plan.price,
-            occurred_at: now,
-        }])
-    }
-
-    fn renewed(&self, period: u32, now: Timestamp) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
-        let period = self.renewing.filter(|asked| asked.number == period).ok_or(SubscriptionRefusal::WrongState)?;
-        Ok(vec![SubscriptionEvent::SubscriptionRenewed {
-            user_id: self.user_id.clone(),
-            display_name: self.plan.display_name.clone(),
-            period,
-            amount: self.plan.price,
-            occurred_at: now,
-        }])
-    }
-
-    fn fail_renewal(&self, period: u32, code: String, now: Timestamp) -> Vec<SubscriptionEvent> {
-        if self.renewing.is_none_or(|asked| asked.number != period) {
-            return Vec::new();
-        }
-        let user_id = self.user_id.clone();
-        vec![SubscriptionEvent::SubscriptionRenewalFailed { user_id, period, code, occurred_at: now }]
+    /// It has run, so there may be something to keep.
+    const fn has_data(&self) -> bool {
+        matches!(self.phase, Phase::Active | Phase::Suspended | Phase::Expired)
     }
 
     fn period(&self, number: u32, start: Timestamp, anchor_day: u8) -> Period {
@@ -497,8 +404,7 @@ impl Sold {
 
     fn apply(&mut self, event: &SubscriptionEvent) {
         match event {
-            SubscriptionEvent::SubscriptionRequested { .. }
-            | SubscriptionEvent::SubscriptionCancellationScheduled { .. } => {}
+            SubscriptionEvent::SubscriptionRequested { .. } => {}
             SubscriptionEvent::SubscriptionSlotHeld { .. } => {
                 self.phase = Phase::SlotHeld;
                 self.has_slot = true;
@@ -516,20 +422,24 @@ impl Sold {
                 self.failure.clone_from(detail);
             }
             SubscriptionEvent::SubscriptionRefunded { .. } => self.refund_due = Rupiah::ZERO,
-            SubscriptionEvent::SubscriptionRenewalStarted { period, .. } => self.renewing = Some(*period),
-            SubscriptionEvent::SubscriptionRenewed { period, .. } => {
-                if self.paid.is_none_or(|paid| paid.end != period.start) {
-                    self.anchor_day = period.start.jakarta_date().day();
-                }
-                self.paid = Some(*period);
-                self.renewing = None;
-            }
-            SubscriptionEvent::SubscriptionRenewalFailed { .. } => self.renewing = None,
-            SubscriptionEvent::SubscriptionCancelled { .. } => {
-                self.phase = Phase::Cancelled;
-                self.renewing = None;
-                self.resuming = None;
-            }
+            SubscriptionEvent::SubscriptionCancelled { data_until, .. } => self.end(*data_until),
+            SubscriptionEvent::SubscriptionPurged { .. } => self.phase = Phase::Purged,
+            SubscriptionEvent::SubscriptionRenewalStarted { .. }
+            | SubscriptionEvent::SubscriptionRenewed { .. }
+            | SubscriptionEvent::SubscriptionRenewalFailed { .. }
+            | SubscriptionEvent::SubscriptionGraceStarted { .. } => self.apply_renewal(event),
+            SubscriptionEvent::SubscriptionEndApproaching { .. }
+            | SubscriptionEvent::SubscriptionDataEndApproaching { .. }
+            | SubscriptionEvent::SubscriptionCancellationScheduled { .. }
+            | SubscriptionEvent::SubscriptionCancellationWithdrawn { .. } => self.apply_life(event),
+            SubscriptionEvent::SubscriptionDowngradeScheduled { .. }
+            | SubscriptionEvent::SubscriptionDowngradeWithdrawn { .. }
+            | SubscriptionEvent::SubscriptionPlanChangeStarted { .. }
+            | SubscriptionEvent::SubscriptionPlanChangeSlotHeld { .. }
+            | SubscriptionEvent::SubscriptionPlanChangePaid { .. }
+            | SubscriptionEvent::SubscriptionPlanChanged { .. }
+            | SubscriptionEvent::SubscriptionPlanChangeFailed { .. }
+            | SubscriptionEvent::SubscriptionPlanChangeReverted { .. } => self.apply_change(event),
             SubscriptionEvent::SubscriptionSuspended { .. }
             | SubscriptionEvent::SubscriptionResumeStarted { .. }
             | SubscriptionEvent::SubscriptionResumed { .. }
@@ -539,6 +449,17 @@ impl Sold {
             SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => self.auto_renew = *auto_renew,
             SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => self.overrides.clone_from(overrides),
         }
+    }
+
+    fn end(&mut self, data_until: Option<Timestamp>) {
+        self.phase = Phase::Cancelled;
+        self.renewing = None;
+        self.resuming = None;
+        self.restoring = false;
+        self.grace = None;
+        self.noticed = None;
+        self.ends = None;
+        self.data_until = data_until;
     }
 }
 
@@ -560,6 +481,16 @@ pub fn subdomain_key(offering: &str, subdomain: &str) -> String {
 /// The timer of the provisioning deadline.
 pub fn deadline_timer(subscription_id: &str) -> String {
     format!("subscription/{subscription_id}/deadline")
+}
+
+/// The timer of the next notice, end or purge.
+pub fn life_timer(subscription_id: &str) -> String {
+    format!("subscription/{subscription_id}/life")
+}
+
+/// The timer that takes a change of plan back.
+pub fn change_timer(subscription_id: &str) -> String {
+    format!("subscription/{subscription_id}/change")
 }
 
 /// The timer that ends the wait for a slot.

@@ -1,17 +1,24 @@
 //! A top-up: attempts at the gateway, at most one credit per order.
 
+use std::collections::BTreeMap;
+
 use minispod_events::TopUpEvent;
 use minispod_kernel::{Aggregate, Consequence, Moment, Rupiah, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+pub mod channels;
 mod order;
+pub mod refunds;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 use order::{Order, Payment, Phase, Taken};
+use refunds::{DeskRefund, RefundCommand};
 
 /// Least rupiah of one top-up.
 pub const LEAST_AMOUNT: Rupiah = Rupiah::new(10_000);
@@ -33,6 +40,8 @@ struct Asked {
     orders: Vec<Order>,
     /// Events so far that are the gateway's word.
     verdicts: u64,
+    /// What the refund desk was asked for, by refund key.
+    desk: BTreeMap<String, DeskRefund>,
 }
 
 /// What GET status said of one order, parsed strictly at the edge.
@@ -63,6 +72,17 @@ pub struct GatewayRefund {
     pub bank_confirmed: bool,
 }
 
+/// What a signed notification says of itself. It moves no money, but one that does not fit the order is shown to a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationSays {
+    /// `None`: not of the form `^[0-9]+[.]00$`.
+    pub gross_amount: Option<Rupiah>,
+    /// `None`: it names none.
+    pub currency: Option<String>,
+    /// Whether the merchant id is ours (true when none is configured or named).
+    pub merchant_matches: bool,
+}
+
 /// Requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -85,6 +105,12 @@ pub enum TopUpCommand {
         order_id: String,
         inbox_id: String,
     },
+    /// [`TopUpCommand::RecordNotification`] of one that came in signed: what it says is compared with the order.
+    ReceiveNotification {
+        order_id: String,
+        inbox_id: String,
+        said: NotificationSays,
+    },
     /// The gateway's own word by GET status: the only thing that moves money.
     /// `after`: how many verdicts the top-up had when the gateway was asked. An answer that another one has overtaken
     /// may be the older of the two, so it is refused and the gateway is asked again.
@@ -97,6 +123,10 @@ pub enum TopUpCommand {
         order_id: String,
         reason: String,
     },
+    /// The customer does not want to pay the current order any more.
+    Withdraw,
+    /// The refund desk.
+    Desk(RefundCommand),
     /// Our own expiry, when the gateway never saw the order.
     Expire {
         order_id: String,
@@ -122,6 +152,28 @@ pub enum TopUpRefusal {
     TooManyAttempts,
     #[error("another answer of the gateway came first")]
     StatusOvertaken,
+    #[error("the gateway is looking at this payment; it cannot be cancelled now")]
+    UnderReview,
+    #[error("this top-up was never paid")]
+    NotPaid,
+    #[error("a refund is at least one rupiah and at most what is left of the payment")]
+    RefundBeyondPayment,
+    #[error("what was paid this way is not given back by the payment gateway; a bank transfer is possible")]
+    RefundChannel,
+    #[error("the payment gateway's time for giving this back is over; a bank transfer is possible")]
+    RefundWindowOver,
+    #[error("what was paid this way is given back as a whole only; a bank transfer is possible")]
+    RefundInParts,
+    #[error("this top-up has too many refunds")]
+    TooManyRefunds,
+    #[error("nothing of this top-up is in doubt")]
+    NotInDoubt,
+    #[error("there is no such refund")]
+    NoSuchRefund,
+    #[error("another administrator than the one who asked must approve")]
+    SameAdministrator,
+    #[error("the state of the refund does not allow this")]
+    RefundState,
 }
 
 refusals!(TopUpRefusal {
@@ -133,13 +185,24 @@ refusals!(TopUpRefusal {
     OrderStillOpen => Conflict, "topup-order-still-open";
     TooManyAttempts => Conflict, "topup-too-many-attempts";
     StatusOvertaken => Conflict, "topup-status-overtaken";
+    UnderReview => Conflict, "topup-under-review";
+    NotPaid => Conflict, "topup-not-paid";
+    RefundBeyondPayment => Conflict, "topup-refund-beyond-payment";
+    RefundChannel => Conflict, "topup-refund-channel";
+    RefundWindowOver => Conflict, "topup-refund-window-over";
+    RefundInParts => Conflict, "topup-refund-in-parts";
+    TooManyRefunds => Conflict, "topup-too-many-refunds";
+    NotInDoubt => Conflict, "topup-not-in-doubt";
+    NoSuchRefund => NotFound, "topup-no-such-refund";
+    SameAdministrator => Forbidden, "topup-refund-same-administrator";
+    RefundState => Conflict, "topup-refund-state";
 });
 
 impl Aggregate for TopUp {
     type Event = TopUpEvent;
     type Command = TopUpCommand;
     type Refusal = TopUpRefusal;
-    const FINGERPRINT: &'static str = "topup-4";
+    const FINGERPRINT: &'static str = "topup-5";
 
     fn decide(&self, command: TopUpCommand, at: &Moment) -> Result<Vec<TopUpEvent>, TopUpRefusal> {
         let Some(asked) = &self.asked else {
@@ -160,7 +223,8 @@ impl Aggregate for TopUp {
     fn apply(&mut self, event: &TopUpEvent) {
         if let TopUpEvent::TopUpRequested { user_id, amount, order_id, expires_at, .. } = event {
             let orders = vec![Order::new(order_id.clone(), *expires_at)];
-            self.asked = Some(Asked { user_id: user_id.clone(), amount: *amount, orders, verdicts: 0 });
+            self.asked =
+                Some(Asked { user_id: user_id.clone(), amount: *amount, orders, verdicts: 0, desk: BTreeMap::new() });
         }
         if let Some(asked) = &mut self.asked {
             asked.apply(event);
@@ -187,7 +251,15 @@ impl Aggregate for TopUp {
             | TopUpEvent::TopUpRefunded { .. }
             | TopUpEvent::TopUpRefundConfirmed { .. }
             | TopUpEvent::TopUpChargedBack { .. }
-            | TopUpEvent::TopUpQuarantined { .. } => Vec::new(),
+            | TopUpEvent::TopUpQuarantined { .. }
+            | TopUpEvent::TopUpWithdrawn { .. }
+            | TopUpEvent::TopUpRefundOpened { .. }
+            | TopUpEvent::TopUpRefundApproved { .. }
+            | TopUpEvent::TopUpRefundDeclined { .. }
+            | TopUpEvent::TopUpRefundReserved { .. }
+            | TopUpEvent::TopUpRefundReady { .. }
+            | TopUpEvent::TopUpRefundSubmitted { .. }
+            | TopUpEvent::TopUpRefundFailed { .. } => Vec::new(),
         }
     }
 }
@@ -206,6 +278,13 @@ impl Asked {
                 self.find(&order_id)?;
                 Ok(vec![TopUpEvent::TopUpNotificationRecorded { order_id, inbox_id, occurred_at }])
             }
+            TopUpCommand::ReceiveNotification { order_id, inbox_id, said } => {
+                let order = self.find(&order_id)?;
+                let doubt = verdict::doubt_of(&said, self.amount);
+                let quarantined = doubt.map(|reason| order.quarantine(reason, occurred_at)).unwrap_or_default();
+                let recorded = TopUpEvent::TopUpNotificationRecorded { order_id, inbox_id, occurred_at };
+                Ok([recorded].into_iter().chain(quarantined).collect())
+            }
             TopUpCommand::ApplyGatewayStatus { after: Some(after), .. } if after != self.verdicts => {
                 Err(TopUpRefusal::StatusOvertaken)
             }
@@ -215,6 +294,8 @@ impl Asked {
                 Ok(order.advance(verdict::verdict(&status, self.amount), &status, &payment))
             }
             TopUpCommand::Quarantine { order_id, reason } => Ok(self.find(&order_id)?.quarantine(reason, occurred_at)),
+            TopUpCommand::Withdraw => self.withdraw(occurred_at),
+            TopUpCommand::Desk(command) => self.decide_refund(command, at),
             TopUpCommand::Expire { order_id } => {
                 let order = self.find(&order_id)?;
                 match order.phase {
@@ -245,6 +326,20 @@ impl Asked {
         Ok(vec![TopUpEvent::TopUpAttemptStarted { attempt, order_id, expires_at, occurred_at: at.now }])
     }
 
+    /// Ends the current order for us; the gateway's own word about it still counts.
+    fn withdraw(&self, occurred_at: Timestamp) -> Result<Vec<TopUpEvent>, TopUpRefusal> {
+        let order = self.orders.last().ok_or(TopUpRefusal::NotFound)?;
+        match order.phase {
+            Phase::Paid | Phase::Reversed => Err(TopUpRefusal::AlreadyPaid),
+            Phase::Held => Err(TopUpRefusal::UnderReview),
+            Phase::Cancelled | Phase::Expired => Ok(Vec::new()),
+            // Also what was denied: its page could still be paid in another way.
+            Phase::Created | Phase::Pending | Phase::Denied => {
+                Ok(vec![TopUpEvent::TopUpWithdrawn { order_id: order.order_id.clone(), occurred_at }])
+            }
+        }
+    }
+
     fn find(&self, order_id: &str) -> Result<&Order, TopUpRefusal> {
         self.orders.iter().find(|order| order.order_id == order_id).ok_or(TopUpRefusal::UnknownOrder)
     }
@@ -257,10 +352,19 @@ impl Asked {
 
     fn apply(&mut self, event: &TopUpEvent) {
         self.verdicts += u64::from(is_verdict(event));
+        self.apply_refund(event);
         match event {
             TopUpEvent::TopUpRequested { .. }
             | TopUpEvent::TopUpNotificationRecorded { .. }
-            | TopUpEvent::TopUpRefundRequested { .. } => {}
+            | TopUpEvent::TopUpRefundRequested { .. }
+            // The desk's own book is kept above.
+            | TopUpEvent::TopUpRefundOpened { .. }
+            | TopUpEvent::TopUpRefundApproved { .. }
+            | TopUpEvent::TopUpRefundDeclined { .. }
+            | TopUpEvent::TopUpRefundReserved { .. }
+            | TopUpEvent::TopUpRefundReady { .. }
+            | TopUpEvent::TopUpRefundSubmitted { .. }
+            | TopUpEvent::TopUpRefundFailed { .. } => {}
             TopUpEvent::TopUpAttemptStarted { order_id, expires_at, .. } => {
                 self.orders.push(Order::new(order_id.clone(), *expires_at));
             }
@@ -269,13 +373,19 @@ impl Asked {
             }
             TopUpEvent::TopUpAwaitingPayment { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Pending),
             TopUpEvent::TopUpHeld { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Held),
-            TopUpEvent::TopUpConfirmed { order_id, transaction_id, .. } => self.change(order_id, |order| {
-                order.phase = Phase::Paid;
-                order.paid_by.clone_from(transaction_id);
-            }),
+            TopUpEvent::TopUpConfirmed { order_id, transaction_id, payment_type, occurred_at, .. } => {
+                self.change(order_id, |order| {
+                    order.phase = Phase::Paid;
+                    order.paid_by.clone_from(transaction_id);
+                    order.payment_type.clone_from(payment_type);
+                    order.paid_at = Some(*occurred_at);
+                });
+            }
             TopUpEvent::TopUpDenied { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Denied),
             TopUpEvent::TopUpExpired { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Expired),
-            TopUpEvent::TopUpCancelled { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Cancelled),
+            TopUpEvent::TopUpCancelled { order_id, .. } | TopUpEvent::TopUpWithdrawn { order_id, .. } => {
+                self.change(order_id, |o| o.phase = Phase::Cancelled);
+            }
             TopUpEvent::TopUpReversed { order_id, .. } => self.change(order_id, |o| o.phase = Phase::Reversed),
             TopUpEvent::TopUpRefunded { order_id, refund_key: key, amount, .. }
             | TopUpEvent::TopUpChargedBack { order_id, key, amount, .. } => {
@@ -314,7 +424,15 @@ pub const fn is_verdict(event: &TopUpEvent) -> bool {
         | TopUpEvent::TopUpAttemptStarted { .. }
         | TopUpEvent::TopUpPaymentTokenIssued { .. }
         | TopUpEvent::TopUpNotificationRecorded { .. }
-        | TopUpEvent::TopUpRefundRequested { .. } => false,
+        | TopUpEvent::TopUpRefundRequested { .. }
+        | TopUpEvent::TopUpWithdrawn { .. }
+        | TopUpEvent::TopUpRefundOpened { .. }
+        | TopUpEvent::TopUpRefundApproved { .. }
+        | TopUpEvent::TopUpRefundDeclined { .. }
+        | TopUpEvent::TopUpRefundReserved { .. }
+        | TopUpEvent::TopUpRefundReady { .. }
+        | TopUpEvent::TopUpRefundSubmitted { .. }
+        | TopUpEvent::TopUpRefundFailed { .. } => false,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Whole processes walked through in memory: every way forward and every way back, in many orders.
 
+mod desk;
+mod lifetimes;
 mod payments;
-mod setting;
+mod plan_changes;
+pub mod setting;
 mod standing;
 mod subscriptions;

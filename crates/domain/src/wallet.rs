@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod awaiting;
+mod transfer;
+
+pub use awaiting::MAX_AWAITED;
+
 /// The smallest adjustment that an administrator may ask for.
 pub const ADJUSTMENT_LEAST: Rupiah = Rupiah::new(1_000);
 /// The largest adjustment that an administrator may ask for.
@@ -16,6 +21,7 @@ pub const ADJUSTMENT_MOST: Rupiah = Rupiah::new(100_000_000);
 pub struct Wallet {
     is_open: bool,
     balance: Rupiah,
+    awaited: awaiting::Awaited,
 }
 
 /// Requests. Money that comes in, goes back or is taken back opens the wallet when nobody did:
@@ -45,10 +51,30 @@ pub enum WalletCommand {
         cause: EntryCause,
         counter_account: Account,
     },
+    /// Money that comes in by another way than the gateway, or comes back; `counter_account` says from where.
+    PayIn {
+        amount: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+    },
+    /// Money that leaves to where it came from; never below zero.
+    PayOut {
+        amount: Rupiah,
+        cause: EntryCause,
+        counter_account: Account,
+    },
     /// An administrator's correction; negative takes away, never below zero.
     Adjust {
         amount: Rupiah,
         cause: EntryCause,
+    },
+    /// Tell this subscription when the balance covers `amount`.
+    AwaitFunds {
+        subscription_id: String,
+        amount: Rupiah,
+    },
+    StopAwaiting {
+        subscription_id: String,
     },
 }
 
@@ -63,6 +89,8 @@ pub enum WalletRefusal {
     NotPositive,
     #[error("the balance would leave what can be counted")]
     TooLarge,
+    #[error("too many subscriptions wait for this wallet")]
+    TooManyAwaited,
 }
 
 refusals!(WalletRefusal {
@@ -70,17 +98,73 @@ refusals!(WalletRefusal {
     InsufficientBalance => Payment, "wallet-insufficient-balance";
     NotPositive => Invalid, "wallet-amount-not-positive";
     TooLarge => Invalid, "wallet-amount-too-large";
+    TooManyAwaited => Conflict, "wallet-too-many-awaited";
 });
 
 impl Aggregate for Wallet {
     type Event = WalletEvent;
     type Command = WalletCommand;
     type Refusal = WalletRefusal;
-    const FINGERPRINT: &'static str = "wallet-2";
+    const FINGERPRINT: &'static str = "wallet-3";
 
     fn decide(&self, command: WalletCommand, at: &Moment) -> Result<Vec<WalletEvent>, WalletRefusal> {
-        let occurred_at = at.now;
         match command {
+            WalletCommand::AwaitFunds { subscription_id, amount } => {
+                let awaited = self.awaited.start(subscription_id, amount, self.balance, at.now)?;
+                let opening = if awaited.is_empty() { Vec::new() } else { self.opening(at.now) };
+                Ok(opening.into_iter().chain(awaited).collect())
+            }
+            WalletCommand::StopAwaiting { subscription_id } => Ok(self.awaited.stop(subscription_id, at.now)),
+            entry => {
+                let mut events = self.book(entry, at.now)?;
+                let arrivals = events.iter().filter_map(more).flat_map(|sum| self.awaited.arrivals(sum, at.now));
+                let arrivals: Vec<_> = arrivals.collect();
+                events.extend(arrivals);
+                Ok(events)
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &WalletEvent) {
+        match event {
+            WalletEvent::WalletOpened { .. } => self.is_open = true,
+            WalletEvent::WalletCredited { balance, .. }
+            | WalletEvent::WalletDebited { balance, .. }
+            | WalletEvent::WalletRefunded { balance, .. }
+            | WalletEvent::WalletReversed { balance, .. }
+            | WalletEvent::WalletAdjusted { balance, .. } => self.balance = *balance,
+            WalletEvent::WalletFundsAwaited { .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { .. }
+            | WalletEvent::WalletFundsArrived { .. } => self.awaited.apply(event),
+        }
+    }
+
+    fn consequences(_id: &str, event: &WalletEvent) -> Vec<Consequence> {
+        match event {
+            WalletEvent::WalletOpened { .. }
+            | WalletEvent::WalletFundsAwaited { .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { .. }
+            | WalletEvent::WalletFundsArrived { .. } => Vec::new(),
+            WalletEvent::WalletCredited { cause, .. }
+            | WalletEvent::WalletDebited { cause, .. }
+            | WalletEvent::WalletRefunded { cause, .. }
+            | WalletEvent::WalletReversed { cause, .. }
+            | WalletEvent::WalletAdjusted { cause, .. } => vec![Consequence::Once { key: entry_key(cause) }],
+        }
+    }
+}
+
+impl Wallet {
+    /// The sum of all entries.
+    pub const fn balance(&self) -> Rupiah {
+        self.balance
+    }
+
+    /// One entry, in both accounts.
+    fn book(&self, command: WalletCommand, occurred_at: Timestamp) -> Result<Vec<WalletEvent>, WalletRefusal> {
+        match command {
+            // Who waits is not an entry.
+            WalletCommand::AwaitFunds { .. } | WalletCommand::StopAwaiting { .. } => Ok(Vec::new()),
             WalletCommand::Open => Ok(self.opening(occurred_at)),
             WalletCommand::Credit { amount, cause } => {
                 let balance = self.balance_with(positive(amount)?)?;
@@ -99,6 +183,12 @@ impl Aggregate for Wallet {
                 let entry = WalletEvent::WalletReversed { amount, balance, cause, counter_account, occurred_at };
                 Ok(self.opened_for(entry, occurred_at))
             }
+            WalletCommand::PayIn { amount, cause, counter_account } => {
+                self.pay_in(amount, cause, counter_account, occurred_at)
+            }
+            WalletCommand::PayOut { amount, cause, counter_account } => {
+                self.pay_out(amount, cause, counter_account, occurred_at)
+            }
             WalletCommand::Debit { .. } | WalletCommand::Adjust { .. } if !self.is_open => Err(WalletRefusal::NotOpen),
             WalletCommand::Debit { amount, cause } => {
                 let balance = covered(self.balance_without(positive(amount)?)?)?;
@@ -115,35 +205,6 @@ impl Aggregate for Wallet {
         }
     }
 
-    fn apply(&mut self, event: &WalletEvent) {
-        match event {
-            WalletEvent::WalletOpened { .. } => self.is_open = true,
-            WalletEvent::WalletCredited { balance, .. }
-            | WalletEvent::WalletDebited { balance, .. }
-            | WalletEvent::WalletRefunded { balance, .. }
-            | WalletEvent::WalletReversed { balance, .. }
-            | WalletEvent::WalletAdjusted { balance, .. } => self.balance = *balance,
-        }
-    }
-
-    fn consequences(_id: &str, event: &WalletEvent) -> Vec<Consequence> {
-        match event {
-            WalletEvent::WalletOpened { .. } => Vec::new(),
-            WalletEvent::WalletCredited { cause, .. }
-            | WalletEvent::WalletDebited { cause, .. }
-            | WalletEvent::WalletRefunded { cause, .. }
-            | WalletEvent::WalletReversed { cause, .. }
-            | WalletEvent::WalletAdjusted { cause, .. } => vec![Consequence::Once { key: entry_key(cause) }],
-        }
-    }
-}
-
-impl Wallet {
-    /// The sum of all entries.
-    pub const fn balance(&self) -> Rupiah {
-        self.balance
-    }
-
     fn opening(&self, occurred_at: Timestamp) -> Vec<WalletEvent> {
         if self.is_open { Vec::new() } else { vec![WalletEvent::WalletOpened { occurred_at }] }
     }
@@ -158,6 +219,15 @@ impl Wallet {
 
     fn balance_without(&self, amount: Rupiah) -> Result<Rupiah, WalletRefusal> {
         self.balance.checked_sub(amount).ok_or(WalletRefusal::TooLarge)
+    }
+}
+
+/// The balance after an entry that adds to it.
+const fn more(entry: &WalletEvent) -> Option<Rupiah> {
+    match entry {
+        WalletEvent::WalletCredited { balance, .. } | WalletEvent::WalletRefunded { balance, .. } => Some(*balance),
+        WalletEvent::WalletAdjusted { amount, balance, .. } if amount.is_positive() => Some(*balance),
+        _ => None,
     }
 }
 

@@ -145,7 +145,7 @@ impl MailReactor {
     }
 
     async fn invoice(&self, invoice_id: &str, number: &str) -> Result<SinglePart, EffectError> {
-        let pdf = self.ports.documents.invoice_pdf(invoice_id).await.map_err(port_failed)?;
+        let pdf = self.ports.documents.invoice_pdf(invoice_id, Some(self.language)).await.map_err(port_failed)?;
         let pdf = pdf.ok_or_else(|| EffectError::Transient {
             what: format!("the PDF of invoice {invoice_id}, not there yet,"),
             source: None,

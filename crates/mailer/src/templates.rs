@@ -7,7 +7,7 @@ use std::fmt::Write;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context};
 use minispod_domain::ports::LinkKind;
 use minispod_events::MailTemplate;
-use minispod_kernel::Language;
+use minispod_kernel::{Language, Timestamp};
 
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,14 @@ const FILES: &[(&str, &str)] = files![
     "service_ready",
     "provisioning_failed_refunded",
     "subscription_cancelled",
+    "subscription_expiring",
+    "renewal_failed",
+    "subscription_expired",
+    "data_end_approaching",
+    "subscription_suspended",
+    "subscription_resumed",
+    "plan_changed",
+    "plan_change_reverted",
     "verify_email",
     "reset_password"
 ];
@@ -154,10 +162,55 @@ fn values(mail: &MailTemplate) -> Value {
         MailTemplate::ProvisioningFailedRefunded { subscription_id, display_name, amount } => {
             context! { subscription_id, display_name => line(display_name), amount => amount.display() }
         }
-        MailTemplate::SubscriptionCancelled { subscription_id, display_name } => {
+        MailTemplate::SubscriptionCancelled { subscription_id, display_name }
+        | MailTemplate::SubscriptionSuspended { subscription_id, display_name }
+        | MailTemplate::SubscriptionResumed { subscription_id, display_name } => {
             context! { subscription_id, display_name => line(display_name) }
         }
+        MailTemplate::SubscriptionExpiring { .. }
+        | MailTemplate::RenewalFailed { .. }
+        | MailTemplate::SubscriptionExpired { .. }
+        | MailTemplate::DataEndApproaching { .. }
+        | MailTemplate::PlanChanged { .. }
+        | MailTemplate::PlanChangeReverted { .. } => values_of_life(mail, line),
     }
+}
+
+/// Of what becomes of a subscription after it began.
+fn values_of_life(mail: &MailTemplate, line: impl Fn(&str) -> String) -> Value {
+    match mail {
+        MailTemplate::SubscriptionExpiring { subscription_id, display_name, days_left, end, amount, auto_renew } => {
+            let (display_name, amount, end) = (line(display_name), amount.display(), day(*end));
+            context! { subscription_id, display_name, days_left, end, amount, auto_renew }
+        }
+        MailTemplate::RenewalFailed { subscription_id, display_name, amount, until } => {
+            let (display_name, amount, until) = (line(display_name), amount.display(), day(*until));
+            context! { subscription_id, display_name, amount, until }
+        }
+        MailTemplate::SubscriptionExpired { subscription_id, display_name, data_until } => {
+            context! { subscription_id, display_name => line(display_name), data_until => day(*data_until) }
+        }
+        MailTemplate::DataEndApproaching { subscription_id, display_name, days_left, data_until } => {
+            let (display_name, data_until) = (line(display_name), day(*data_until));
+            context! { subscription_id, display_name, days_left, data_until }
+        }
+        MailTemplate::PlanChanged { subscription_id, from_display_name, display_name, charged, refunded } => {
+            let (from_display_name, display_name) = (line(from_display_name), line(display_name));
+            let (charged, refunded) = (charged.display(), refunded.display());
+            context! { subscription_id, from_display_name, display_name, charged, refunded }
+        }
+        MailTemplate::PlanChangeReverted { subscription_id, to_display_name, display_name, refunded } => {
+            let (to_display_name, display_name) = (line(to_display_name), line(display_name));
+            context! { subscription_id, to_display_name, display_name, refunded => refunded.display() }
+        }
+        _ => context! {},
+    }
+}
+
+/// The Jakarta day, the same in both languages.
+fn day(at: Timestamp) -> String {
+    let date = at.jakarta_date();
+    format!("{:02}.{:02}.{:04}", date.day(), u8::from(date.month()), date.year())
 }
 
 /// The invoice that goes with a mail: id and number.
@@ -165,12 +218,7 @@ pub fn invoice_of(mail: &MailTemplate) -> Option<(&str, &str)> {
     match mail {
         MailTemplate::TopUpPaid { invoice_id, invoice_number, .. }
         | MailTemplate::SubscriptionInvoice { invoice_id, invoice_number, .. } => Some((invoice_id, invoice_number)),
-        MailTemplate::Welcome
-        | MailTemplate::ServiceReady { .. }
-        | MailTemplate::ProvisioningFailedRefunded { .. }
-        | MailTemplate::SubscriptionCancelled { .. }
-        | MailTemplate::VerifyEmail
-        | MailTemplate::ResetPassword => None,
+        _ => None,
     }
 }
 
@@ -179,12 +227,7 @@ pub fn link_of(mail: &MailTemplate) -> Option<LinkKind> {
     match mail {
         MailTemplate::VerifyEmail => Some(LinkKind::VerifyEmail),
         MailTemplate::ResetPassword => Some(LinkKind::ResetPassword),
-        MailTemplate::Welcome
-        | MailTemplate::TopUpPaid { .. }
-        | MailTemplate::SubscriptionInvoice { .. }
-        | MailTemplate::ServiceReady { .. }
-        | MailTemplate::ProvisioningFailedRefunded { .. }
-        | MailTemplate::SubscriptionCancelled { .. } => None,
+        _ => None,
     }
 }
 
@@ -230,10 +273,82 @@ mod tests {
                 display_name: display_name.clone(),
                 amount,
             },
-            MailTemplate::SubscriptionCancelled { subscription_id, display_name },
+            MailTemplate::SubscriptionCancelled {
+                subscription_id: subscription_id.clone(),
+                display_name: display_name.clone(),
+            },
             MailTemplate::VerifyEmail,
             MailTemplate::ResetPassword,
         ]
+        .into_iter()
+        .chain(mails_of_life(&subscription_id, &display_name))
+        .collect()
+    }
+
+    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 8] {
+        let (subscription_id, display_name) = (|| id.to_owned(), || name.to_owned());
+        let (amount, at) = (Rupiah::new(25_000), Timestamp::from_unix_millis(1_800_000_000_000));
+        [
+            MailTemplate::SubscriptionExpiring {
+                subscription_id: subscription_id(),
+                display_name: display_name(),
+                days_left: 3,
+                end: at,
+                amount,
+                auto_renew: true,
+            },
+            MailTemplate::RenewalFailed {
+                subscription_id: subscription_id(),
+                display_name: display_name(),
+                amount,
+                until: at,
+            },
+            MailTemplate::SubscriptionExpired {
+                subscription_id: subscription_id(),
+                display_name: display_name(),
+                data_until: at,
+            },
+            MailTemplate::DataEndApproaching {
+                subscription_id: subscription_id(),
+                display_name: display_name(),
+                days_left: 1,
+                data_until: at,
+            },
+            MailTemplate::SubscriptionSuspended { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::SubscriptionResumed { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::PlanChanged {
+                subscription_id: subscription_id(),
+                from_display_name: display_name(),
+                display_name: display_name(),
+                charged: amount,
+                refunded: Rupiah::ZERO,
+            },
+            MailTemplate::PlanChangeReverted {
+                subscription_id: subscription_id(),
+                to_display_name: display_name(),
+                display_name: display_name(),
+                refunded: amount,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_notice_says_how_many_days_when_and_how_much() {
+        let told = &mails_of_life("csub", "n8n")[0];
+        let text = render(told, "Ani", Language::English);
+        assert_eq!(text.subject, "n8n ends in 3 days");
+        assert!(text.text.contains("15.01.2027") && text.text.contains("Rp25.000"), "{}", text.text);
+        let unwanted = MailTemplate::SubscriptionExpiring {
+            subscription_id: "c".into(),
+            display_name: "n8n".into(),
+            days_left: 1,
+            end: Timestamp::from_unix_millis(1_800_000_000_000),
+            amount: Rupiah::new(1),
+            auto_renew: false,
+        };
+        let text = render(&unwanted, "Ani", Language::Indonesian);
+        assert_eq!(text.subject, "n8n berakhir besok");
+        assert!(text.text.contains("tidak diperpanjang otomatis"));
     }
 
     fn render(mail: &MailTemplate, name: &str, language: Language) -> Rendered {

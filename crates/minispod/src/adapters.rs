@@ -2,18 +2,15 @@
 //!
 //! Everything here reads the log, never a read model: an effect may come before the projector.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use minispod_auth::LinkToken;
 use minispod_billing::{
     Buyer, InvoiceDocument, InvoiceState, Order, Orders, Reference, Seller, TaxRows, render_invoice,
 };
 use minispod_domain::ports::{Documents, LinkKind, Links, People, Person, PortError, Secrets};
-use minispod_events::{Event, Fact, InvoiceEvent, InvoiceLine, UserEvent};
-use minispod_kernel::{Language, Rupiah, sensitive::FORGOTTEN_TEXT};
+use minispod_events::{Event, Fact, InvoiceEvent, InvoiceLine, IssuedTerms, UserEvent};
+use minispod_kernel::{Language, Rupiah, Timestamp, sensitive::FORGOTTEN_TEXT};
 use minispod_store::Store;
-use time::Date;
 
 /// A port's failure with its cause.
 fn failed(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
@@ -36,28 +33,34 @@ pub struct LogPeople(pub Store);
 #[async_trait]
 impl People for LogPeople {
     async fn find(&self, user_id: &str) -> Result<Option<Person>, PortError> {
-        let mut found: Option<(String, String)> = None;
-        for event in history(&self.0, "user", user_id).await? {
-            match event {
-                Event::User(UserEvent::UserRegistered { name, email, .. }) => {
-                    found = name.open().cloned().zip(email.open().cloned());
-                }
-                Event::User(UserEvent::UserProfileChanged { name, email, .. }) => {
-                    if let Some(person) = &mut found {
-                        if let Some(name) = name.as_ref().and_then(|name| name.open()) {
-                            person.0.clone_from(name);
-                        }
-                        if let Some(email) = email.as_ref().and_then(|email| email.open()) {
-                            person.1.clone_from(email);
-                        }
+        person(&self.0, user_id, None).await
+    }
+}
+
+/// Somebody as he was called at an instant, or now. Who is forgotten since has no name at any instant.
+async fn person(store: &Store, user_id: &str, at: Option<Timestamp>) -> Result<Option<Person>, PortError> {
+    let mut found: Option<(String, String)> = None;
+    for event in history(store, "user", user_id).await? {
+        let is_later = at.is_some_and(|at| event.occurred_at() > at);
+        match event {
+            Event::User(UserEvent::UserRegistered { name, email, .. }) => {
+                found = name.open().cloned().zip(email.open().cloned());
+            }
+            Event::User(UserEvent::UserForgotten { .. }) => found = None,
+            Event::User(UserEvent::UserProfileChanged { name, email, .. }) if !is_later => {
+                if let Some(person) = &mut found {
+                    if let Some(name) = name.as_ref().and_then(|name| name.open()) {
+                        person.0.clone_from(name);
+                    }
+                    if let Some(email) = email.as_ref().and_then(|email| email.open()) {
+                        person.1.clone_from(email);
                     }
                 }
-                Event::User(UserEvent::UserForgotten { .. }) => found = None,
-                _ => {}
             }
+            _ => {}
         }
-        Ok(found.map(|(name, email)| Person { id: user_id.to_owned(), name, email }))
     }
+    Ok(found.map(|(name, email)| Person { id: user_id.to_owned(), name, email }))
 }
 
 /// Secrets, from the vault.
@@ -108,7 +111,7 @@ impl Orders for LogOrders {
 /// Invoice PDFs, drawn on demand: an issued invoice never changes.
 pub struct InvoiceDocuments {
     pub store: Store,
-    pub people: Arc<dyn People>,
+    /// For invoices that were issued before they kept theirs.
     pub seller: Seller,
     pub language: Language,
 }
@@ -119,7 +122,8 @@ struct InvoiceFold {
     lines: Vec<InvoiceLine>,
     total: Rupiah,
     references: Vec<Reference>,
-    issued: Option<(String, Date)>,
+    issued: Option<(String, Timestamp)>,
+    terms: Option<IssuedTerms>,
     void: bool,
 }
 
@@ -130,8 +134,9 @@ impl InvoiceFold {
                 self.references = Reference::of(&subject);
                 (self.user_id, self.lines, self.total) = (user_id, lines, total);
             }
-            InvoiceEvent::InvoiceIssued { number, occurred_at, .. } => {
-                self.issued = Some((number, occurred_at.jakarta_date()));
+            InvoiceEvent::InvoiceIssued { number, terms, occurred_at, .. } => {
+                self.issued = Some((number, occurred_at));
+                self.terms = terms;
             }
             InvoiceEvent::InvoiceVoided { .. } => self.void = true,
             InvoiceEvent::InvoicePaid { .. } | InvoiceEvent::InvoiceDownloaded { .. } => {}
@@ -141,15 +146,16 @@ impl InvoiceFold {
 
 #[async_trait]
 impl Documents for InvoiceDocuments {
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError> {
+    async fn invoice_pdf(&self, invoice_id: &str, language: Option<Language>) -> Result<Option<Vec<u8>>, PortError> {
         let mut fold = InvoiceFold::default();
         for event in history(&self.store, "invoice", invoice_id).await? {
             if let Event::Invoice(event) = event {
                 fold.add(event);
             }
         }
-        let Some((number, issued_on)) = fold.issued else { return Ok(None) };
-        let person = self.people.find(&fold.user_id).await?;
+        let Some((number, issued_at)) = fold.issued else { return Ok(None) };
+        let issued_on = issued_at.jakarta_date();
+        let person = person(&self.store, &fold.user_id, Some(issued_at)).await?;
         let (name, email) = person.map_or_else(
             || (FORGOTTEN_TEXT.to_owned(), FORGOTTEN_TEXT.to_owned()),
             |person| (person.name, person.email),
@@ -158,14 +164,14 @@ impl Documents for InvoiceDocuments {
             number,
             issued_on,
             state: if fold.void { InvoiceState::Void } else { InvoiceState::Paid { on: issued_on } },
-            seller: self.seller.clone(),
+            seller: fold.terms.as_ref().map_or_else(|| self.seller.clone(), |terms| terms.seller.clone()),
             buyer: Buyer { name, email, customer_id: fold.user_id },
             lines: fold.lines,
             total: fold.total,
-            tax: TaxRows::Hidden,
+            tax: fold.terms.and_then(|terms| terms.tax).map_or(TaxRows::Hidden, TaxRows::Included),
             references: fold.references,
         };
-        let language = self.language;
+        let language = language.unwrap_or(self.language);
         // Drawing takes tens of milliseconds of pure computing.
         let drawn = tokio::task::spawn_blocking(move || render_invoice(&document, language)).await;
         let pdf = drawn.map_err(|error| failed("the invoice", error))?.map_err(|error| failed("the invoice", error))?;

@@ -5,6 +5,7 @@ mod help;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use time::{Date, macros::format_description};
 
 use crate::{
     config::{Config, ConfigError},
@@ -108,6 +109,11 @@ pub enum Command {
     /// The event log
     #[command(subcommand)]
     Log(LogCommand),
+    /// The books
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Decide recorded charges again with other prices and print the difference; changes nothing
+    Whatif(WhatIf),
     /// Read models
     #[command(subcommand)]
     Projections(ProjectionsCommand),
@@ -219,6 +225,47 @@ pub enum LogCommand {
         #[command(flatten)]
         source: Source,
     },
+}
+
+/// Decide recorded charges again with other prices.
+///
+/// The file names plans as `offering/variant`:
+///
+///   yearly_discount_percent = 10                  # of every plan that names none of its own
+///   [plans]
+///   "n8n/basic" = 30000                           # whole rupiah a month
+///   "n8n/pro" = { monthly_price = 70000, yearly_discount_percent = 20 }
+///   [[tax]]                                       # else the rate on the recorded invoices
+///   from = "2025-01-01"
+///   rate_basis_points = 1200
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct WhatIf {
+    /// Other prices (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub price_list: PathBuf,
+    /// First Jakarta day
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub from: Date,
+    /// Last Jakarta day
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub to: Date,
+    /// Everything as JSON, each decision included
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub source: Source,
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    let form = format_description!("[year]-[month]-[day]");
+    Date::parse(text, form).map_err(|_| "it must be a day as in 2026-11-22".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Replay the money of the log and compare the books with it, entry by entry; exit 1 on any difference
+    Verify(Source),
 }
 
 #[derive(Debug, Subcommand)]

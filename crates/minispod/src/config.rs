@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use minispod_billing::{TaxRule, TaxSchedule};
 use serde::{Deserialize, Serialize};
+use time::{Date, macros::format_description};
 use toml::{Table, Value};
 
 mod check;
@@ -64,6 +66,7 @@ pub struct Config {
     pub midtrans: Midtrans,
     pub google: Google,
     pub cluster: Cluster,
+    pub billing: Billing,
     pub invoice: Invoice,
     pub telemetry: Telemetry,
     pub limits: Limits,
@@ -280,6 +283,22 @@ impl std::fmt::Debug for Midtrans {
     }
 }
 
+/// The refund desk and bank transfers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Billing {
+    /// A refund or a manual top-up of more rupiah needs two administrators.
+    pub approval_above: u64,
+    /// Where the proofs of bank transfers lie; empty: `proofs` in the state directory.
+    pub proofs_directory: String,
+}
+
+impl Default for Billing {
+    fn default() -> Self {
+        Self { approval_above: 1_000_000, proofs_directory: String::new() }
+    }
+}
+
 /// The seller on invoices.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -289,6 +308,40 @@ pub struct Invoice {
     pub seller_tax_id: String,
     pub support_email: String,
     pub website: String,
+    /// The tax inside prices, by the day it holds from; empty: none.
+    pub tax: Vec<Tax>,
+}
+
+/// A rate of the tax inside prices (PPN). Since 2025 it is 12 % on 11/12 of the price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tax {
+    /// The first day, `2025-01-01`.
+    pub from: String,
+    /// Hundredths of a percent: 1200 is 12 %.
+    pub rate_basis_points: u32,
+    #[serde(default = "one")]
+    pub base_numerator: u32,
+    #[serde(default = "one")]
+    pub base_denominator: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Invoice {
+    /// The rates as rules that can be computed with.
+    pub fn tax_schedule(&self) -> Result<TaxSchedule, String> {
+        let rule = |tax: &Tax| {
+            let from = Date::parse(&tax.from, format_description!("[year]-[month]-[day]"))
+                .map_err(|_| format!("{} is no day as in 2025-01-01", tax.from))?;
+            let Tax { rate_basis_points, base_numerator, base_denominator, .. } = *tax;
+            Ok(TaxRule { from, rate_basis_points, base_numerator, base_denominator })
+        };
+        let rules = self.tax.iter().map(rule).collect::<Result<Vec<_>, String>>()?;
+        TaxSchedule::new(rules).map_err(|error| error.to_string())
+    }
 }
 
 impl Default for Invoice {
@@ -299,6 +352,7 @@ impl Default for Invoice {
             seller_tax_id: String::new(),
             support_email: "support@minispod.localhost".into(),
             website: String::new(),
+            tax: Vec::new(),
         }
     }
 }

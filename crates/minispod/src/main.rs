@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctor;
 mod doors;
+mod ledger;
 mod operations;
 mod processes;
 mod roles;
@@ -15,6 +16,7 @@ mod telemetry;
 mod up;
 mod verify;
 mod watching;
+mod whatif;
 mod wiring;
 
 use std::process::ExitCode;
@@ -64,7 +66,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(options) => {
             telemetry::logs(&config::Config::load(None)?.telemetry)?;
-            up::up(options).await?;
+            Box::pin(up::up(options)).await?;
         }
         Command::Down(options) => up::down(options).await?,
         Command::Status(options) => up::status(options).await?,
@@ -83,6 +85,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Nats(command) => operations::nats(command).await?,
         Command::Log(cli::LogCommand::Verify(source)) => verify::run(source).await?,
         Command::Log(cli::LogCommand::NewTimeline { yes, source }) => operations::new_timeline(yes, source).await?,
+        Command::Ledger(cli::LedgerCommand::Verify(source)) => ledger::verify(source).await?,
+        Command::Whatif(arguments) => whatif::run(arguments).await?,
         Command::Projections(command) => operations::projections(command).await?,
         Command::Dlq(command) => operations::dead_letters(command).await?,
         Command::Admin(command) => operations::administrators(command).await?,

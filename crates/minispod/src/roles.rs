@@ -5,9 +5,9 @@ use std::{net::TcpListener, num::NonZeroU32, sync::Arc, time::Duration};
 use metrics_exporter_prometheus::PrometheusHandle;
 use minispod_api::{Allowance, ApiConfig, AppState};
 use minispod_auth::{AccessTokens, Passwords};
-use minispod_billing::{NotificationVerifier, PaymentPages, ServerKey};
+use minispod_billing::PaymentPages;
 use minispod_domain::ports::fleet::Fleet;
-use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
+use minispod_kernel::{Clock, IdSource, Rupiah, SystemClock, SystemIds};
 use minispod_messaging::{ConnectError, Nats, NatsConfig, TopologyError, topology};
 use minispod_provisioner::catalog;
 use minispod_runtime::{
@@ -335,7 +335,13 @@ async fn start(
                 timers::run(firing, timers_stop).await;
                 ("timers", Ok(()))
             });
-            react(running, parts, Arc::new(PolicyReactor::around(gateway)), dispatcher, nats);
+            react(
+                running,
+                parts,
+                Arc::new(PolicyReactor::around(gateway).under(wiring::settings(&parts.config))),
+                dispatcher,
+                nats,
+            );
         }
         Role::Provisioner => {
             let cluster = wiring::cluster(&parts.config, simulated).await?;
@@ -432,8 +438,9 @@ fn api_state(
         passwords: parts.hasher.clone(),
         tokens,
         payment_pages: Arc::new(pages),
-        notifications: Arc::new(NotificationVerifier::new(ServerKey::new(config.midtrans.server_key.clone()))),
+        notifications: Arc::new(wiring::notifications(config)),
         documents: wiring::documents(config, &parts.store),
+        proofs: wiring::proofs(config, &parts.store),
         overrides: Arc::new(wiring::CatalogOverrides),
         google: wiring::google(config, &parts.clock)?,
         fleet,
@@ -456,6 +463,7 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
         stand_ins: status.by_name.clone(),
         allowed_origins: config.http.cors_origins.clone(),
         metrics_token: (!config.http.metrics_token.is_empty()).then(|| config.http.metrics_token.clone()),
+        approval_above: Rupiah::new(i64::try_from(config.billing.approval_above).unwrap_or(i64::MAX)),
         trusted_proxies: config.http.trusted_proxies.clone(),
         body_limit: config.http.body_limit,
         address_allowance: allowance(config.http.rate_limit, Duration::from_millis(config.http.rate_window_ms)),

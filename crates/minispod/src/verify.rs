@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use minispod_domain::{
-    AdminRoster, Instance, Invoice, InvoiceBook, Mail, Plan, Session, Subscription, TopUp, User, Wallet,
+    AdminRoster, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription, TopUp, User, Wallet,
     consequences_of,
 };
 use minispod_events::Fact;
@@ -214,6 +214,7 @@ async fn fold_all(store: &Store, problems: &mut Vec<String>) -> Result<Folded, V
             "subscription" => folds.fold::<Subscription>(&ids).await?,
             "instance" => folds.fold::<Instance>(&ids).await?,
             "mail" => folds.fold::<Mail>(&ids).await?,
+            "manual_topup" => folds.fold::<ManualTopUp>(&ids).await?,
             other => {
                 problems.push(format!("{} histories of {other}, which is no aggregate", ids.len()));
                 continue;

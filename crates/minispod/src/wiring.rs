@@ -1,15 +1,18 @@
 //! The only place that names concrete types: which adapter fills which port.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use minispod_api::{AllowedOverrides, NoPaymentPage, PaymentPage, PaymentPages, Probe};
 use minispod_auth::{GoogleKeys, GoogleSignIn};
 use minispod_billing::{
-    Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, Seller, ServerKey,
-    midtrans::ReturnUrls, reactor::SNAP_CREATE,
+    Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, NotificationVerifier, ProofFolder,
+    Seller, ServerKey, midtrans::ReturnUrls, reactor::SNAP_CREATE,
 };
-use minispod_domain::ports::{Documents, People, Reactor, Secrets, fleet::Fleet};
+use minispod_domain::{
+    InvoiceTerms, Settings,
+    ports::{Documents, People, Reactor, Secrets, fleet::Fleet, proofs::ProofStore},
+};
 use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
@@ -23,6 +26,7 @@ use crate::{
     adapters::{InvoiceDocuments, LogOrders, LogPeople, VaultLinks, VaultSecrets},
     config::{ClusterKind, Config, STANDIN_SERVER_KEY},
     roles::RoleError,
+    state::DEFAULT_DIRECTORY,
 };
 
 /// How long a request waits for a page that another process is fetching.
@@ -41,19 +45,29 @@ pub fn secrets(store: &Store) -> Arc<dyn Secrets> {
 
 /// Invoice PDFs.
 pub fn documents(config: &Config, store: &Store) -> Arc<dyn Documents> {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Arc::new(InvoiceDocuments {
         store: store.clone(),
-        people: people(store),
-        seller: Seller {
-            name: config.invoice.seller_name.clone(),
-            address: config.invoice.seller_address.lines().map(str::to_owned).collect(),
-            email: text(&config.invoice.support_email),
-            website: text(&config.invoice.website),
-            tax_id: text(&config.invoice.seller_tax_id),
-        },
+        seller: seller(config),
         language: config.language().unwrap_or(Language::Indonesian),
     })
+}
+
+fn seller(config: &Config) -> Seller {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Seller {
+        name: config.invoice.seller_name.clone(),
+        address: config.invoice.seller_address.lines().map(str::to_owned).collect(),
+        email: text(&config.invoice.support_email),
+        website: text(&config.invoice.website),
+        tax_id: text(&config.invoice.seller_tax_id),
+    }
+}
+
+/// What facts keep of the configuration.
+pub fn settings(config: &Config) -> Settings {
+    // Checked before anything is wired.
+    let tax = config.invoice.tax_schedule().unwrap_or_default();
+    Settings { invoice: Some(InvoiceTerms { seller: seller(config), tax }) }
 }
 
 /// A client of the payment gateway.
@@ -76,6 +90,19 @@ pub fn gateway(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -
     });
     MidtransClient::new(client, clock, ids)
         .map_err(|source| RoleError::Part { what: "the Midtrans client", source: Box::new(source) })
+}
+
+/// Where the proofs of bank transfers lie.
+pub fn proofs(config: &Config, store: &Store) -> Arc<dyn ProofStore> {
+    let configured = &config.billing.proofs_directory;
+    let folder = if configured.is_empty() { Path::new(DEFAULT_DIRECTORY).join("proofs") } else { configured.into() };
+    Arc::new(ProofFolder::new(folder, store.ids().clone()))
+}
+
+/// Who knows the gateway's notifications from others.
+pub fn notifications(config: &Config) -> NotificationVerifier {
+    let merchant_id = (!config.midtrans.merchant_id.is_empty()).then(|| config.midtrans.merchant_id.clone());
+    NotificationVerifier::new(ServerKey::new(config.midtrans.server_key.clone())).of_merchant(merchant_id)
 }
 
 /// The gateway's half of the billing reactor.

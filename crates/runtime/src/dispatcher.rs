@@ -4,8 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use metrics::histogram;
 use minispod_domain::{
-    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, Plan, Session, Subscription, TopUp,
-    User, Wallet, policies,
+    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session,
+    Subscription, TopUp, User, Wallet, policies,
 };
 use minispod_events::Event;
 use minispod_kernel::{Actor, InsSeq, Metadata, RefusalKind};
@@ -201,7 +201,20 @@ impl Dispatcher {
                 }
             };
         }
-        to!(User, AdminRoster, Session, Plan, Wallet, TopUp, Invoice, InvoiceBook, Subscription, Instance, Mail)
+        to!(
+            User,
+            AdminRoster,
+            Session,
+            Plan,
+            Wallet,
+            TopUp,
+            Invoice,
+            InvoiceBook,
+            Subscription,
+            Instance,
+            Mail,
+            ManualTopUp
+        )
     }
 }
 

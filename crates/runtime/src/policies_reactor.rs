@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use minispod_domain::{
-    CommandRequest, policies,
+    CommandRequest, Settings, policies,
     ports::{Effect, EffectError, Intent, Performed, Reactor},
 };
 use minispod_events::Fact;
@@ -17,17 +17,23 @@ pub const COMMAND: &str = "command";
 pub struct PolicyReactor {
     name: &'static str,
     inner: Option<Arc<dyn Reactor>>,
+    settings: Settings,
 }
 
 impl PolicyReactor {
     /// The policies and `inner`'s effects, as one reactor with `inner`'s name.
     pub fn around(inner: Arc<dyn Reactor>) -> Self {
-        Self { name: inner.name(), inner: Some(inner) }
+        Self { name: inner.name(), inner: Some(inner), settings: Settings::default() }
     }
 
     /// The policies alone.
-    pub const fn alone(name: &'static str) -> Self {
-        Self { name, inner: None }
+    pub fn alone(name: &'static str) -> Self {
+        Self { name, inner: None, settings: Settings::default() }
+    }
+
+    /// With what this installation decides.
+    pub fn under(self, settings: Settings) -> Self {
+        Self { settings, ..self }
     }
 }
 
@@ -40,7 +46,8 @@ impl Reactor for PolicyReactor {
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
         let event_id = &fact.recorded.metadata.event_id;
         let reactions = policies::react(&fact.recorded.aggregate_id, &fact.event);
-        let commands = reactions.iter().map(|reaction| command_intent(&reaction.to_request(event_id)));
+        let commands =
+            reactions.iter().map(|reaction| command_intent(&reaction.to_request(event_id).under(&self.settings)));
         commands.chain(self.inner.iter().flat_map(|inner| inner.intend(fact))).collect()
     }
 

@@ -83,12 +83,13 @@ pub async fn run(
     );
 }
 
-/// Everything up to here has been intended and finished: nothing at or below can run again.
+/// Everything up to here has been intended and finished: nothing at or below can run again, but for effects that repeat
+/// (polling), which have run once and do not hang on receipts.
 pub async fn floor(store: &Store, reactor: &str) -> Result<LogPosition, StoreError> {
     let read = store.checkpoints().load(&checkpoint_name(reactor)).await?;
     let read = read.map_or(LogPosition(0), |checkpoint| checkpoint.position);
     let open: Option<i64> = sqlx::query_scalar(
-        "SELECT min(position) FROM ops.effects WHERE reactor = $1 AND state IN ('intended', 'parked')",
+        "SELECT min(position) FROM ops.effects WHERE reactor = $1 AND state IN ('intended', 'parked') AND NOT repeats",
     )
     .bind(reactor)
     .fetch_one(store.pool())

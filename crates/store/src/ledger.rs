@@ -232,9 +232,11 @@ impl EffectLedger {
             .await
     }
 
-    /// It worked and is to be done again at `at` (polling).
+    /// It worked and is to be done again at `at` (polling). From now on it holds no floor back: what it reports does not
+    /// hang on receipts, and it may go on for weeks.
     pub async fn again(&self, taken: &TakenEffect, at: Timestamp) -> Result<(), StoreError> {
-        self.finish(taken, "lease_until = NULL, attempts = 0, last_error = NULL, not_before = $4", Some(at), None).await
+        let change = "lease_until = NULL, attempts = 0, last_error = NULL, not_before = $4, repeats = true";
+        self.finish(taken, change, Some(at), None).await
     }
 
     /// It failed in passing: try again after `backoff`.

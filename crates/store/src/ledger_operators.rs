@@ -79,7 +79,8 @@ impl EffectLedger {
         let floor: i64 = sqlx::query_scalar(
             "SELECT least(
                coalesce((SELECT position FROM ops.checkpoints WHERE name = $1), 0),
-               (SELECT min(position) - 1 FROM ops.effects WHERE reactor = $1 AND state IN ('intended', 'parked')))",
+               (SELECT min(position) - 1 FROM ops.effects WHERE reactor = $1 AND state IN ('intended', 'parked')
+                  AND NOT repeats))",
         )
         .bind(reactor)
         .fetch_one(&self.pool)

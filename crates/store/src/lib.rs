@@ -27,6 +27,7 @@ mod numbering;
 mod receipts;
 mod returning;
 mod sealing;
+mod snapshot;
 mod store;
 pub mod timers;
 mod vault;
@@ -44,6 +45,7 @@ pub use ledger::{EffectLedger, Inline, LaneState, NewEffect, ParkedEffect, Taken
 pub use log::{Head, LogReader};
 pub use numbering::{NumberedBatch, Numbering};
 pub use receipts::Receipts;
+pub use snapshot::Snapshot;
 pub use store::{Store, migrate};
 pub use timers::{Timer, Timers};
 pub use vault::{VALUE_MAX as SECRET_MAX, Vault};

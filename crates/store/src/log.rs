@@ -65,6 +65,18 @@ impl LogReader {
         row.as_ref().map(recorded).transpose()
     }
 
+    /// The numbered event of this id.
+    pub async fn by_event_id(&self, event_id: &str) -> Result<Option<Recorded>, StoreError> {
+        let row = sqlx::query(&format!(
+            "SELECT {COLUMNS} FROM log.event_log l JOIN log.events e ON e.ins_seq = l.ins_seq WHERE l.event_id = $1"
+        ))
+        .bind(event_id)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::database("look up an event"))?;
+        row.as_ref().map(recorded).transpose()
+    }
+
     /// Where the numbered log ends.
     pub async fn head(&self) -> Result<Head, StoreError> {
         head(&self.pool).await

@@ -96,7 +96,10 @@ impl Books {
 
     fn enter_balance(&mut self, user_id: &str, event: &WalletEvent) {
         let (balance, at) = match event {
-            WalletEvent::WalletOpened { occurred_at } => (None, *occurred_at),
+            WalletEvent::WalletOpened { occurred_at }
+            | WalletEvent::WalletFundsAwaited { occurred_at, .. }
+            | WalletEvent::WalletFundsNoLongerAwaited { occurred_at, .. }
+            | WalletEvent::WalletFundsArrived { occurred_at, .. } => (None, *occurred_at),
             WalletEvent::WalletCredited { balance, occurred_at, .. }
             | WalletEvent::WalletDebited { balance, occurred_at, .. }
             | WalletEvent::WalletRefunded { balance, occurred_at, .. }
@@ -207,6 +210,16 @@ fn with_subject(row: InvoiceRow, subject: &InvoiceKind) -> InvoiceRow {
         InvoiceKind::Subscription { subscription_id, display_name, period } => InvoiceRow {
             kind: InvoiceType::Subscription,
             cause: history::charge_cause(subscription_id, period.number),
+            subscription_id: Some(subscription_id.clone()),
+            display_name: Some(display_name.clone()),
+            period_number: Some(period.number),
+            period_start: Some(period.start),
+            period_end: Some(period.end),
+            ..row
+        },
+        InvoiceKind::PlanChange { subscription_id, display_name, change, period, .. } => InvoiceRow {
+            kind: InvoiceType::Subscription,
+            cause: history::plan_change_cause(subscription_id, *change),
             subscription_id: Some(subscription_id.clone()),
             display_name: Some(display_name.clone()),
             period_number: Some(period.number),

@@ -194,6 +194,8 @@ pub async fn transaction_counts(pool: &PgPool, user_ids: &[String]) -> Result<Ve
 pub struct TopUpFilter {
     pub user_id: Option<String>,
     pub status: Option<TopUpStatus>,
+    /// Only those that a person must look at.
+    pub quarantined: bool,
 }
 
 impl TopUpFilter {
@@ -204,6 +206,9 @@ impl TopUpFilter {
         }
         if let Some(status) = self.status {
             conditions.and().push("t.status = ").push_bind(status.as_str());
+        }
+        if self.quarantined {
+            conditions.and().push("t.quarantine IS NOT NULL");
         }
         conditions
     }
@@ -231,6 +236,15 @@ pub async fn topup(pool: &PgPool, id: &str, owner: Option<&str>) -> Result<Optio
     row_of(pool, "topups", query).await
 }
 
+/// Those of `topup_ids` that are paid and not wholly given back: what the refund desk takes.
+pub async fn refundable(pool: &PgPool, topup_ids: &[String]) -> Result<Vec<String>, ProjectionError> {
+    sqlx::query_scalar("SELECT id FROM read.topups WHERE id = ANY($1) AND status = 'PAID' AND taken_back < amount")
+        .bind(topup_ids)
+        .fetch_all(pool)
+        .await
+        .map_err(database("topups"))
+}
+
 /// The top-up that any attempt's order belongs to.
 pub async fn topup_by_order(pool: &PgPool, order_id: &str) -> Result<Option<TopUpView>, ProjectionError> {
     let mut query = QueryBuilder::new(TOPUP);
@@ -256,7 +270,8 @@ pub async fn pending_topups(pool: &PgPool, user_id: &str) -> Result<PendingTopUp
     .fetch_one(pool)
     .await
     .map_err(database("topups"))?;
-    let filter = TopUpFilter { user_id: Some(user_id.to_owned()), status: Some(TopUpStatus::Pending) };
+    let filter =
+        TopUpFilter { user_id: Some(user_id.to_owned()), status: Some(TopUpStatus::Pending), quarantined: false };
     let mut query = QueryBuilder::new(TOPUP);
     filter.narrow(&mut query);
     PageRequest::new(1, 10).close(query.push(NEWEST));

@@ -75,7 +75,7 @@ pub struct TopUpRow {
     /// The gateway's own id of the payment.
     pub transaction_id: Option<String>,
     pub under_review: bool,
-    /// What the gateway took back after it was paid.
+    /// What went back after it was paid, by the gateway or by the refund desk.
     pub taken_back: Rupiah,
     /// Why a person must look.
     pub quarantine: Option<String>,

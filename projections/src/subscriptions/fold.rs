@@ -63,28 +63,74 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
         }
         SubscriptionEvent::SubscriptionRenewalFailed { code, .. }
         | SubscriptionEvent::SubscriptionResumeFailed { code, .. } => row.failure = Some(code.clone()),
-        SubscriptionEvent::SubscriptionCancellationScheduled { at, .. } => row.cancel_at = Some(*at),
-        SubscriptionEvent::SubscriptionCancelled { reason, .. } => {
+        SubscriptionEvent::SubscriptionCancelled { reason, data_until, .. } => {
             row.status = SubscriptionStatus::Cancelled;
             row.cancel_reason = Some(reason_text(reason));
+            over(row, *data_until);
         }
         SubscriptionEvent::SubscriptionSuspended { .. } => row.status = SubscriptionStatus::Suspended,
-        SubscriptionEvent::SubscriptionExpired { .. } => row.status = SubscriptionStatus::Expired,
+        SubscriptionEvent::SubscriptionExpired { data_until, .. } => {
+            row.status = SubscriptionStatus::Expired;
+            over(row, *data_until);
+        }
         SubscriptionEvent::SubscriptionResumed { .. } => {
             row.status = SubscriptionStatus::Active;
             row.failure = None;
+            row.data_until = None;
         }
-        SubscriptionEvent::SubscriptionExtended { period, .. } => set_period(row, period),
+        SubscriptionEvent::SubscriptionExtended { period, .. } => {
+            set_period(row, period);
+            row.cancel_at = row.cancel_at.map(|_| period.end);
+        }
         SubscriptionEvent::SubscriptionAutoRenewChanged { auto_renew, .. } => row.auto_renew = *auto_renew,
-        _ => {}
+        _ => follow_life(row, event),
     }
     row.updated_at = minispod_kernel::Event::occurred_at(event);
+}
+
+/// What is wished for the next period, and what plan it has.
+fn follow_life(row: &mut SubscriptionRow, event: &SubscriptionEvent) {
+    match event {
+        SubscriptionEvent::SubscriptionCancellationScheduled { at, .. } => row.cancel_at = Some(*at),
+        SubscriptionEvent::SubscriptionCancellationWithdrawn { .. } => row.cancel_at = None,
+        SubscriptionEvent::SubscriptionGraceStarted { until, .. } => row.grace_until = Some(*until),
+        SubscriptionEvent::SubscriptionDowngradeScheduled { to, .. } => row.next_plan_id = Some(to.plan_id.clone()),
+        SubscriptionEvent::SubscriptionDowngradeWithdrawn { .. }
+        | SubscriptionEvent::SubscriptionPlanChangeStarted { at_period_end: true, .. } => row.next_plan_id = None,
+        SubscriptionEvent::SubscriptionPlanChanged { plan, .. } => {
+            row.plan_id.clone_from(&plan.plan_id);
+            row.variant.clone_from(&plan.variant);
+            row.display_name.clone_from(&plan.display_name);
+            row.docker_image.clone_from(&plan.docker_image);
+            row.price = plan.price;
+        }
+        SubscriptionEvent::SubscriptionPlanChangeFailed { code, .. }
+        | SubscriptionEvent::SubscriptionPlanChangeReverted { code, .. } => row.failure = Some(code.clone()),
+        // Nobody's live subscription any more.
+        SubscriptionEvent::SubscriptionPurged { expired, .. } => {
+            row.data_until = None;
+            if *expired {
+                row.status = SubscriptionStatus::Cancelled;
+                row.cancel_reason = Some("expired and deleted".to_owned());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Nothing is wished for what is over.
+fn over(row: &mut SubscriptionRow, data_until: Option<Timestamp>) {
+    row.data_until = data_until;
+    row.grace_until = None;
+    row.next_plan_id = None;
+    row.cancel_at = None;
 }
 
 fn set_period(row: &mut SubscriptionRow, period: &Period) {
     row.period_number = period.number;
     row.period_start = period.start;
     row.expires_at = period.end;
+    row.grace_until = None;
 }
 
 fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
@@ -125,6 +171,9 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
         activated_at: None,
         cancel_at: None,
         cancel_reason: None,
+        grace_until: None,
+        next_plan_id: None,
+        data_until: None,
         failure: None,
         created_at: *occurred_at,
         updated_at: *occurred_at,
@@ -184,6 +233,9 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             ask(row, spec, *generation, InstanceStatus::Restarting);
             row.restart_count += 1;
         }
+        InstanceEvent::InstanceResizeRequested { spec, generation, .. } => {
+            ask(row, spec, *generation, InstanceStatus::Restarting);
+        }
         InstanceEvent::InstanceStopRequested { spec, generation, .. }
         | InstanceEvent::InstanceDeletionRequested { spec, generation, .. } => {
             let status = row.status;
@@ -201,6 +253,8 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         }
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
+        | InstanceEvent::InstanceResized { .. }
+        | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }
         | InstanceEvent::InstanceProvisionRequested { .. } => {}
     }

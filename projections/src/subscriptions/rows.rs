@@ -53,6 +53,12 @@ pub struct SubscriptionRow {
     /// The customer ends it then.
     pub cancel_at: Option<Timestamp>,
     pub cancel_reason: Option<String>,
+    /// It is not paid for any more and runs on until then.
+    pub grace_until: Option<Timestamp>,
+    /// The cheaper plan of the next period.
+    pub next_plan_id: Option<String>,
+    /// What is left of it is deleted then.
+    pub data_until: Option<Timestamp>,
     /// Why it was not provisioned or not renewed.
     pub failure: Option<String>,
     pub created_at: Timestamp,
@@ -85,6 +91,9 @@ impl Row for SubscriptionRow {
         "activated_at",
         "cancel_at",
         "cancel_reason",
+        "grace_until",
+        "next_plan_id",
+        "data_until",
         "failure",
         "created_at",
         "updated_at",

@@ -215,6 +215,7 @@ impl Log {
             held_slot: false,
             refunded: Rupiah::ZERO,
             reason,
+            data_until: None,
             occurred_at,
         })
     }
@@ -241,6 +242,7 @@ impl Log {
             number: number.to_owned(),
             subject,
             total: Rupiah::new(amount),
+            terms: None,
             occurred_at,
         })
     }
@@ -341,6 +343,13 @@ pub fn journey() -> Log {
             period: period(1),
             anchor_day: 1,
             external_url: "https://flow.example".to_owned(),
+            occurred_at,
+        })
+        .subscription(SUBSCRIPTION, |occurred_at| SubscriptionEvent::SubscriptionRenewalFailed {
+            user_id: USER.to_owned(),
+            period: 2,
+            code: "wallet-insufficient-balance".to_owned(),
+            life_due: None,
             occurred_at,
         });
     log

@@ -6,6 +6,7 @@ mod catalogue;
 mod concerns;
 mod equality;
 mod facts;
+mod ledger;
 mod standing;
 mod subscriptions;
 mod users;

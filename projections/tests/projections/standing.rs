@@ -26,6 +26,7 @@ fn suspended(occurred_at: Timestamp) -> SubscriptionEvent {
         plan_id: PLAN.to_owned(),
         display_name: "n8n - basic".to_owned(),
         reason: Sensitive::Forgotten,
+        life_due: None,
         occurred_at,
     }
 }
@@ -36,6 +37,7 @@ fn resume_started(occurred_at: Timestamp) -> SubscriptionEvent {
         plan_id: PLAN.to_owned(),
         extension_days: 0,
         reason: Sensitive::Forgotten,
+        renews: false,
         occurred_at,
     }
 }
@@ -55,6 +57,8 @@ async fn a_status_follows_suspension_resumption_and_expiry() {
     let view = after(&world, &mut log, |occurred_at| SubscriptionEvent::SubscriptionResumeFailed {
         user_id: user_id(),
         code: "plan-sold-out".to_owned(),
+        life_due: None,
+        released_plan_id: None,
         occurred_at,
     })
     .await;
@@ -63,6 +67,7 @@ async fn a_status_follows_suspension_resumption_and_expiry() {
         user_id: user_id(),
         instance_id: INSTANCE.to_owned(),
         display_name: "n8n - basic".to_owned(),
+        life_due: None,
         occurred_at,
     })
     .await;
@@ -74,6 +79,8 @@ async fn a_status_follows_suspension_resumption_and_expiry() {
         display_name: "n8n - basic".to_owned(),
         held_slot: true,
         cause: ExpiryCause::Administrator { text: Sensitive::Forgotten },
+        data_until: None,
+        amount: None,
         occurred_at,
     })
     .await;
@@ -98,6 +105,7 @@ async fn an_extension_moves_the_end_and_nothing_else_of_the_period() {
         days: 7,
         period: Period { end, ..period(1) },
         reason: None,
+        life_due: None,
         occurred_at,
     })
     .await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
-use minispod_kernel::{Timestamp, ids::is_id};
+use minispod_kernel::{Language, Timestamp, ids::is_id};
 use minispod_projections::{Asked, PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
@@ -84,6 +84,11 @@ impl Query {
             self.fault(name, format!("{name} must be one of {}", words.join(", ")));
         }
         word
+    }
+
+    /// `lang`, when given.
+    pub fn language(&mut self) -> Option<Language> {
+        self.word("lang", |code| code.parse().ok(), &["id", "en"])
     }
 
     /// `true` or `false`, when given.
@@ -173,7 +178,7 @@ impl Query {
     }
 
     /// An empty parameter counts as not given.
-    fn given(&self, name: &str) -> Option<String> {
+    pub(super) fn given(&self, name: &str) -> Option<String> {
         self.texts.get(name).filter(|text| !text.is_empty()).cloned()
     }
 }

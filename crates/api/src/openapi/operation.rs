@@ -19,6 +19,7 @@ pub enum Access {
 
 /// An operation being described.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of a description")]
 pub struct Operation {
     pub method: &'static str,
     /// Under `/api/v1` unless it begins there by itself.
@@ -30,9 +31,14 @@ pub struct Operation {
     query: Vec<(&'static str, Value)>,
     body: Option<Value>,
     body_is_required: bool,
+    body_type: &'static str,
     status: u16,
     data: Data,
     refusals: BTreeSet<u16>,
+    /// Whether the answer can be had as a table too.
+    csv: bool,
+    /// What its words mean.
+    about: &'static str,
     /// There is no success yet.
     missing: bool,
 }
@@ -83,9 +89,12 @@ impl Operation {
             query: Vec::new(),
             body: None,
             body_is_required: true,
+            body_type: "application/json",
             status: 200,
             data: Data::Json(json!({})),
             refusals: BTreeSet::new(),
+            csv: false,
+            about: "",
             missing: false,
         }
     }
@@ -153,6 +162,11 @@ impl Operation {
         Self { body: Some(schema), body_is_required: false, ..self }
     }
 
+    /// A form with a file, `multipart/form-data`.
+    pub fn takes_upload(self, schema: Value) -> Self {
+        Self { body: Some(schema), body_type: "multipart/form-data", ..self }
+    }
+
     /// `data` of the answer.
     pub fn gives(self, data: Value) -> Self {
         Self { data: Data::Json(data), ..self }
@@ -166,6 +180,17 @@ impl Operation {
     /// JSON that stands alone.
     pub fn gives_bare(self, schema: Value) -> Self {
         Self { data: Data::Bare(schema), ..self }
+    }
+
+    /// Also as CSV, for `Accept: text/csv` or `format=csv`.
+    pub fn or_csv(self) -> Self {
+        let format = super::schema::words(&["json", "csv"]);
+        Self { csv: true, ..self }.query("format", format)
+    }
+
+    /// What the words of its answer mean.
+    pub fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
     }
 
     /// 201 instead of 200.
@@ -212,9 +237,13 @@ impl Operation {
             operation["description"] = "Of one's own; administrators may name anybody's.".into();
             operation["x-administrators-see"] = "everything".into();
         }
+        if !self.about.is_empty() {
+            let who = operation["description"].as_str().unwrap_or_default();
+            operation["description"] = format!("{who} {}", self.about).trim_start().into();
+        }
         if let Some(schema) = &self.body {
             operation["requestBody"] =
-                json!({ "required": self.body_is_required, "content": { "application/json": { "schema": schema } } });
+                json!({ "required": self.body_is_required, "content": { self.body_type: { "schema": schema } } });
         }
         operation
     }
@@ -266,6 +295,10 @@ impl Operation {
                 json!({ "description": "Done", "content": { "application/json": { "schema": envelope } } })
             }
         };
+        let mut success = success;
+        if self.csv {
+            success["content"]["text/csv"] = json!({});
+        }
         let mut responses = if self.missing { json!({}) } else { json!({ self.status.to_string(): success }) };
         for status in self.every_refusal() {
             responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod admin_billing;
+pub mod admin_desk;
 pub mod admin_subscriptions;
 pub mod admin_writes;
 pub mod catalogue;
@@ -10,6 +11,7 @@ pub mod money;
 pub mod people;
 pub mod plan_changes;
 pub mod pods;
+pub mod reports;
 pub mod subscriptions;
 pub mod system;
 pub mod workers;
@@ -31,7 +33,10 @@ pub fn all() -> Vec<Group> {
         ("Pods", "Everybody's instances", pods::operations()),
         ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
+        ("Bank transfers", "Top-ups with a proof instead of a gateway", admin_desk::of_customers()),
         ("Billing of all", "Everybody's money", admin_billing::operations()),
+        ("Refund desk", "What a person must look at, and what goes back", admin_desk::operations()),
+        ("Books", "Statements and reports out of the double-entry books", reports::operations()),
         ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
         ("Not there yet", "Routes of the contract that answer 501", missing::operations()),

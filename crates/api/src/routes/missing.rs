@@ -28,8 +28,6 @@ const fn missing(method: &'static str, path: &'static str, action: Option<Action
 
 /// The table. Who builds a route takes its line away here; the README's list and the document follow.
 pub const MISSING: &[Missing] = &[
-    missing("POST", "/subscriptions/{id}/upgrade", None, "Changing to a larger plan"),
-    missing("POST", "/subscriptions/{id}/downgrade", Some(Action::ManageSubscriptions), "Changing to a smaller plan"),
     missing("POST", "/subscriptions/{id}/reset-pod", None, "Resetting an instance with its data"),
     missing("GET", "/subscriptions/{id}/usage", None, "The history of what an instance used"),
     missing("POST", "/admin/pods/{id}/reset", Some(Action::ManageInstances), "Resetting an instance with its data"),

@@ -1,8 +1,11 @@
 //! Moving a subscription to another plan: where to, for how much, and what was moved before.
 
 pub mod calculate;
+mod change;
+pub mod downgrade;
 pub mod list;
 pub mod options;
+pub mod upgrade;
 pub mod validate;
 
 use actix_web::{
@@ -33,6 +36,8 @@ pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/subscriptions/{id}/upgrade-options").route(get().to(options::handle)))
         .service(resource("/subscriptions/{id}/validate-upgrade").route(post().to(validate::handle)))
         .service(resource("/subscriptions/{id}/calculate-upgrade").route(post().to(calculate::handle)))
+        .service(resource("/subscriptions/{id}/upgrade").route(post().to(upgrade::handle)))
+        .service(resource("/subscriptions/{id}/downgrade").route(post().to(downgrade::handle)))
         .service(resource("/subscriptions/{id}/plan-changes").route(get().to(list::handle)));
 }
 
@@ -70,8 +75,13 @@ impl Quote {
     /// Of subscription `id` and the `newServiceId` of the body.
     async fn load(state: &AppState, caller: &Caller, id: &str, body: RequestBody) -> Result<Self, ApiError> {
         let target = new_service_id(&body.form().await?.value)?;
+        Self::of(state, caller, id, &target).await
+    }
+
+    /// Of subscription `id` and the plan `target`.
+    async fn of(state: &AppState, caller: &Caller, id: &str, target: &str) -> Result<Self, ApiError> {
         let subscription = within_reach(state, caller, id).await?;
-        let target = catalogue::find(state.pool(), &target).await.map_err(read_failed)?;
+        let target = catalogue::find(state.pool(), target).await.map_err(read_failed)?;
         let target =
             target.filter(|plan| !plan.deleted).ok_or_else(|| absent("SERVICE_NOT_FOUND", "Service not found"))?;
         let proration = prorated(state, &subscription.row, &target)
@@ -89,6 +99,13 @@ impl Quote {
 
 fn new_service_id(body: &Value) -> Result<String, ApiError> {
     let mut fields = Fields::of(body)?;
+    let id = service_id(&mut fields);
+    fields.finish(Unknown::Ignored)?;
+    Ok(id)
+}
+
+/// Empty when it is not there or does not look like one; the fault is noted.
+fn service_id(fields: &mut Fields<'_>) -> String {
     let id = fields.text("newServiceId", "New service ID");
     let is_id = |id: &str| {
         (25..=30).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
@@ -96,8 +113,7 @@ fn new_service_id(body: &Value) -> Result<String, ApiError> {
     if id.is_some_and(|id| !is_id(id)) {
         fields.fault("newServiceId", "New service ID must be 25 to 30 lower-case letters and digits");
     }
-    fields.finish(Unknown::Ignored)?;
-    Ok(id.unwrap_or_default().to_owned())
+    id.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! How a change of plan looks before it is made: the options, and the sum of one.
 
 use minispod_domain::{Direction, Objection, Proration};
+use minispod_events::ProrationFigures;
 use minispod_kernel::Rupiah;
-use minispod_projections::{catalogue::PlanRow, subscriptions::SubscriptionRow};
+use minispod_projections::{
+    catalogue::PlanRow, plan_changes::PlanChangeRow, subscriptions::SubscriptionRow, users::UserRow,
+};
 use serde_json::{Value, json};
+
+use super::instant;
 
 /// `{id, name, variant, price}` of the plan a subscription has, as it was sold.
 fn current(row: &SubscriptionRow) -> Value {
@@ -74,4 +79,49 @@ pub fn calculation(row: &SubscriptionRow, target: &PlanRow, proration: &Proratio
 /// `{code, message}` of what is in the way.
 pub fn reason(objection: &Objection) -> Value {
     json!({ "code": objection.code(), "message": objection.to_string() })
+}
+
+/// One change of plan, and who asked for it. The reason is the asker's own words: it stays sealed in the log.
+pub fn listed(row: &PlanChangeRow, initiator: Option<&UserRow>) -> Value {
+    let sides = row.figures.map(|figures| {
+        let back = Rupiah::new(figures.net.amount().saturating_neg());
+        (figures.net.max(Rupiah::ZERO), back.max(Rupiah::ZERO))
+    });
+    let service = |name: &str, variant: &str, price: Rupiah| json!({ "displayName": name, "variant": variant, "monthlyPrice": price.to_string() });
+    json!({
+        "id": row.id,
+        "subscriptionId": row.subscription_id,
+        "fromServiceId": row.from_plan_id,
+        "toServiceId": row.to_plan_id,
+        "changeType": row.change_type.as_str(),
+        "status": row.status.as_str(),
+        "proratedAmount": row.figures.map_or(Rupiah::ZERO, |figures| figures.net).to_string(),
+        "refundAmount": sides.map(|(_, refund)| refund.to_string()),
+        "chargeAmount": sides.map(|(charge, _)| charge.to_string()),
+        "initiatedBy": row.initiated_by,
+        "reason": null,
+        "failureReason": row.failure,
+        "initiatedAt": row.initiated_at.to_contract(),
+        "scheduledFor": instant(row.due_at),
+        "completedAt": instant(row.completed_at),
+        "rolledBackAt": instant(row.rolled_back_at),
+        "createdAt": row.initiated_at.to_contract(),
+        "updatedAt": row.updated_at.to_contract(),
+        "fromService": service(&row.from_display_name, &row.from_variant, row.from_price),
+        "toService": service(&row.to_display_name, &row.to_variant, row.to_price),
+        "calculation": row.figures.as_ref().map(figures),
+        "initiator": initiator.map(|person| json!({ "name": person.name, "email": person.email })),
+    })
+}
+
+fn figures(figures: &ProrationFigures) -> Value {
+    json!({
+        "totalDays": figures.total_days,
+        "remainingDays": figures.remaining_days,
+        "oldPlanPrice": figures.old_price.to_string(),
+        "newPlanPrice": figures.new_price.to_string(),
+        "unusedAmount": figures.unused.to_string(),
+        "proratedNewAmount": figures.prorated_new.to_string(),
+        "netAmount": figures.net.to_string(),
+    })
 }

@@ -76,6 +76,10 @@ pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
     out["service"] = view.plan.as_ref().map_or(Value::Null, plans::full);
     out["user"] = user;
     out["serviceInstance"] = configured(view);
+    out["cancelAt"] = instant(view.row.cancel_at);
+    out["graceUntil"] = instant(view.row.grace_until);
+    out["nextServiceId"] = view.row.next_plan_id.clone().into();
+    out["dataUntil"] = instant(view.row.data_until);
     out["usageMetrics"] = json!([]);
     out["invoice"] = detail.invoice.as_ref().map_or(Value::Null, money::invoice);
     out["transactions"] = detail.transactions.iter().map(money::transaction_row).collect();

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     described::{Access, NOBODY, Operation, operations},
+    manual_topups::picture,
     world::{Answered, TOKEN_SECRET, World, open},
 };
 
@@ -281,7 +282,7 @@ where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
-    /// Somebody who has one of everything: a paid and an open order, a running service, an API token, two sessions.
+    /// Somebody who has one of everything: a paid and an open order, a bank transfer, a running service, an API token, two sessions.
     async fn owner(&self, email: &str) -> String {
         const PLAN: &str = "cplan0000000000000000own1";
         self.publish(PLAN, "basic", 35_000, 5).await;
@@ -290,6 +291,7 @@ where
         self.api_token(&token, &["read"]).await;
         self.top_up(&token, 100_000).await;
         self.post("/billing/topup", &token, json!({"amount": 70_000})).await;
+        assert_eq!(self.send_proof(&token, 60_000, &picture(1)).await.status, 201);
         let bought = self.post("/subscriptions", &token, json!({ "serviceId": PLAN })).await;
         let id = bought.data()["id"].as_str().unwrap_or_else(|| panic!("{:#}", bought.body)).to_owned();
         self.settle_reactions().await;

@@ -66,7 +66,7 @@ async fn an_administrator_sees_everybodys_history_and_each_line_whose_it_is_w65_
         .iter()
         .map(|line| &line["actions"]["canRefund"])
         .collect();
-    assert_eq!(refundable, [&json!(false), &json!(true), &json!(false)]);
+    assert_eq!(refundable, [&json!(false), &json!(false), &json!(true)], "what the refund desk takes");
 
     for (query, amounts) in [
         ("type=TOPUP".to_owned(), vec!["20000", "50000"]),

@@ -23,13 +23,13 @@ use minispod_api::{
     AllowedOverrides, ApiConfig, AppState, NoPaymentPage, Parts, PaymentPage, PaymentPages, ReadModels, app,
 };
 use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords};
-use minispod_billing::{NotificationVerifier, ServerKey};
+use minispod_billing::{NotificationVerifier, ProofFolder, ServerKey};
 use minispod_domain::{
     AnyCommand, CommandRequest, PlanCommand, TopUpCommand, UserCommand, policies,
     ports::{Documents, LinkKind, PortError, fleet::Fleet},
 };
 use minispod_events::{Capacity, Event, Fact, PlanDetails, Role};
-use minispod_kernel::{Actor, InsSeq, ManualClock, Rupiah, SystemIds, Timestamp};
+use minispod_kernel::{Actor, InsSeq, Language, ManualClock, Rupiah, SystemIds, Timestamp};
 use minispod_runtime::{Cause, Dispatched, Dispatcher, SilentHints};
 use minispod_store::{Store, StoreConfig, migrate};
 use minispod_testkit::{
@@ -112,8 +112,9 @@ struct Papers;
 
 #[async_trait]
 impl Documents for Papers {
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError> {
-        Ok(Some(format!("%PDF-1.7 {invoice_id}").into_bytes()))
+    async fn invoice_pdf(&self, invoice_id: &str, language: Option<Language>) -> Result<Option<Vec<u8>>, PortError> {
+        let language = language.map_or("usual", Language::code);
+        Ok(Some(format!("%PDF-1.7 {invoice_id} {language}").into_bytes()))
     }
 }
 
@@ -180,6 +181,13 @@ impl ReadModels for AtOnce {
         self.catch_up().await;
         !self.stuck.load(Ordering::SeqCst)
     }
+}
+
+/// Where the proofs of a world lie: under its database's name, beside the build.
+pub fn proofs_of(database: &TestDb) -> std::path::PathBuf {
+    let name = database.url.rsplit('/').next().unwrap_or_default();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("proofs").join(name)
 }
 
 fn test_cause() -> Cause {
@@ -276,11 +284,12 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
         store: store.clone(),
         dispatcher: dispatcher.clone(),
         read_models: read.clone(),
-        passwords: Passwords::new(ids, 2).expect("hashes"),
+        passwords: Passwords::new(ids.clone(), 2).expect("hashes"),
         tokens,
         payment_pages: pages.clone(),
         notifications: Arc::new(NotificationVerifier::new(ServerKey::new(SERVER_KEY))),
         documents: Arc::new(Papers),
+        proofs: Arc::new(ProofFolder::new(proofs_of(&database), ids)),
         overrides: Arc::new(Overrides),
         google: None,
         fleet: None,

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::{MidtransConfig, wire};
 use crate::{
     breaker::Breaker,
-    gateway::{Gateway, GatewayError, PageRequest, PaymentPage, StatusAnswer, checked_order_id},
+    gateway::{
+        Gateway, GatewayError, PageRequest, PaymentPage, RefundAnswer, RefundRequest, StatusAnswer, checked_order_id,
+    },
 };
 
 /// Longest answer that is read.
@@ -75,10 +77,25 @@ impl MidtransClient {
     async fn change(&self, operation: &'static str, order_id: &str) -> Result<StatusAnswer, GatewayError> {
         let path = format!("{}/{}/{operation}", self.config.environment.core_base(), checked_order_id(order_id)?);
         let answer = self.call(operation, || self.request(Method::POST, &path)).await?;
-        if answer.status == 412 {
-            return Err(refused(operation, &answer));
+        if wire::own_code(answer.status, &answer.body) == Some(412) {
+            return Err(GatewayError::Refused { operation, status: 412, reason: wire::read_reason(&answer.body) });
         }
         self.status_of(operation, order_id, &answer)
+    }
+
+    /// Kills a payment page on which nobody has chosen a way to pay. One that is dead already is fine.
+    async fn cancel_page(&self, token: &str) -> Result<(), GatewayError> {
+        const OPERATION: &str = "snap-cancel";
+        let path = format!("{}/transactions/{}/cancel", self.config.environment.snap_base(), checked_order_id(token)?);
+        let answer = self.call(OPERATION, || self.request(Method::POST, &path)).await?;
+        let reason = wire::read_reason(&answer.body);
+        match answer.status {
+            200 | 201 => Ok(()),
+            401 | 403 => Err(GatewayError::KeyRefused { operation: OPERATION, status: answer.status }),
+            _ if wire::is_page_dead(&reason) => Ok(()),
+            // Somebody chooses a way to pay at this moment.
+            status => Err(GatewayError::OutOfOrder { operation: OPERATION, status }),
+        }
     }
 
     fn request(&self, method: Method, url: &str) -> RequestBuilder {
@@ -206,6 +223,37 @@ impl Gateway for MidtransClient {
         let url = format!("{}/{}/status", self.config.environment.core_base(), checked_order_id(order_id)?);
         let answer = self.call(OPERATION, || self.request(Method::GET, &url)).await?;
         self.status_of(OPERATION, order_id, &answer)
+    }
+
+    async fn withdraw(&self, order_id: &str, page_token: Option<&str>) -> Result<StatusAnswer, GatewayError> {
+        let answer = self.cancel(order_id).await?;
+        if answer == StatusAnswer::NotStarted
+            && let Some(token) = page_token
+        {
+            self.cancel_page(token).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, GatewayError> {
+        const OPERATION: &str = "refund";
+        let order_id = checked_order_id(&request.order_id)?;
+        let url = format!("{}/{order_id}/refund", self.config.environment.core_base());
+        // The reason is between the desk and the customer; the gateway has no business with it.
+        let body = json!({
+            "refund_key": request.refund_key, "amount": request.amount.amount(), "reason": request.refund_key,
+        });
+        let answer = self.call(OPERATION, || self.request(Method::POST, &url).json(&body)).await?;
+        let reason = wire::read_reason(&answer.body);
+        match wire::own_code(answer.status, &answer.body) {
+            None => Err(GatewayError::Garbled { operation: OPERATION, reason }),
+            Some(200 | 201) => Ok(RefundAnswer::Accepted),
+            Some(status @ (401 | 403)) => Err(GatewayError::KeyRefused { operation: OPERATION, status }),
+            Some(406) => Ok(RefundAnswer::Known),
+            Some(429) => Err(GatewayError::TooMany { operation: OPERATION, after: None }),
+            Some(status @ 500..) => Err(GatewayError::OutOfOrder { operation: OPERATION, status }),
+            Some(status) => Ok(RefundAnswer::Denied { reason: format!("{status}: {reason}") }),
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use minispod_domain::NotificationSays;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::ServerKey;
+use super::{ServerKey, wire::strict_amount};
 
 /// Larger bodies are not read.
 pub const NOTIFICATION_MAX_BYTES: usize = 64 * 1024;
@@ -26,6 +27,8 @@ pub struct Notification {
     pub fraud_status: Option<String>,
     pub payment_type: Option<String>,
     pub transaction_id: Option<String>,
+    pub currency: Option<String>,
+    pub merchant_id: Option<String>,
 }
 
 /// A field that is missing or of the wrong type.
@@ -56,11 +59,29 @@ pub enum Verification {
 #[derive(Debug, Clone)]
 pub struct NotificationVerifier {
     server_key: ServerKey,
+    merchant_id: Option<String>,
 }
 
 impl NotificationVerifier {
     pub fn new(server_key: ServerKey) -> Self {
-        Self { server_key }
+        Self { server_key, merchant_id: None }
+    }
+
+    /// With the merchant id that notifications must name if they name one.
+    pub fn of_merchant(self, merchant_id: Option<String>) -> Self {
+        Self { merchant_id, ..self }
+    }
+
+    /// What a verified notification says of the order, beside its status. Its currency and merchant are not signed.
+    pub fn says(&self, notification: &Notification) -> NotificationSays {
+        NotificationSays {
+            gross_amount: strict_amount(&notification.gross_amount),
+            currency: notification.currency.clone(),
+            merchant_matches: match (&self.merchant_id, &notification.merchant_id) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                _ => true,
+            },
+        }
     }
 
     /// Reads and verifies the raw body.
@@ -91,6 +112,8 @@ impl NotificationVerifier {
             fraud_status: reader.optional("fraud_status"),
             payment_type: reader.optional("payment_type"),
             transaction_id: reader.optional("transaction_id"),
+            currency: reader.optional("currency"),
+            merchant_id: reader.optional("merchant_id"),
         };
         let signature = reader.required("signature_key");
         if !reader.errors.is_empty() {

@@ -171,6 +171,22 @@ pub fn read_reason(body: &[u8]) -> String {
         .map_or_else(|| "no reason given".to_owned(), |reason| shorten(&reason))
 }
 
+/// The code that a core answer gives itself, which counts more than HTTP's; HTTP's where the body has none. `None`: a
+/// success that is no JSON object, so nobody knows what was done.
+pub fn own_code(http_status: u16, body: &[u8]) -> Option<u16> {
+    let body: Option<StatusBody> = serde_json::from_slice::<Value>(body).ok().and_then(read_object);
+    match body {
+        Some(body) => body.status_code.0.and_then(|code| code.parse().ok()).or(Some(http_status)),
+        None => Some(http_status).filter(|status| *status >= 300),
+    }
+}
+
+/// Whether a refused cancellation of a payment page means that it cannot be paid any more.
+pub fn is_page_dead(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    ["already cancel", "not found", "expired"].iter().any(|words| reason.contains(words))
+}
+
 /// Whether a refusal means that the order id was used before. Midtrans says so with 406, or with 400 and a text.
 pub fn is_order_taken(status: u16, reason: &str) -> bool {
     let reason = reason.to_lowercase();
@@ -290,6 +306,23 @@ mod tests {
         for array in [r#"["TU-a.1","settlement","200"]"#, "5", "\"settlement\""] {
             assert!(read_status("TU-a.1", 200, array.as_bytes(), None).is_err(), "{array}");
         }
+    }
+
+    #[test]
+    fn an_answers_own_code_counts_more_than_https() {
+        let own = |http, body: &str| own_code(http, body.as_bytes());
+        assert_eq!(own(200, r#"{"status_code":"412","status_message":"no"}"#), Some(412));
+        assert_eq!(own(200, r#"{"status_code":202}"#), Some(202));
+        assert_eq!(own(412, "{}"), Some(412));
+        assert_eq!((own(404, "<html>"), own(200, "<html>"), own(200, "[1]")), (Some(404), None, None));
+    }
+
+    #[test]
+    fn a_page_that_is_dead_needs_no_more_cancelling() {
+        for dead in ["token already canceled", "Token not found", "token is already cancelled"] {
+            assert!(is_page_dead(dead), "{dead}");
+        }
+        assert!(!is_page_dead("Transaction is on progress"));
     }
 
     #[test]

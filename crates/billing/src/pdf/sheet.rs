@@ -10,7 +10,10 @@ use super::{
     face::Face,
     labels::{Labels, payment_name},
 };
-use crate::invoice::{InvoiceDocument, InvoiceState, Reference, TaxRows};
+use crate::{
+    invoice::{InvoiceDocument, InvoiceState, Reference, TaxRows},
+    tax,
+};
 
 const LEFT: f32 = 18.0;
 const RIGHT: f32 = PAGE_WIDTH - 18.0;
@@ -176,15 +179,14 @@ impl Sheet<'_> {
             TaxRows::Hidden => {}
             TaxRows::Zero => rows.push((format!("{} 0%", labels.tax), Rupiah::ZERO)),
             TaxRows::Included(split) => {
-                let rule = &split.rule;
-                let base = if rule.base_numerator == rule.base_denominator {
+                let base = if split.base_numerator == split.base_denominator {
                     labels.tax_base.to_owned()
                 } else {
-                    format!("{} ({}/{})", labels.tax_base, rule.base_numerator, rule.base_denominator)
+                    format!("{} ({}/{})", labels.tax_base, split.base_numerator, split.base_denominator)
                 };
                 rows.push((labels.price_before_tax.to_owned(), split.price));
                 rows.push((base, split.base));
-                rows.push((format!("{} {}", labels.tax, rule.rate()), split.tax));
+                rows.push((format!("{} {}", labels.tax, tax::rate(split.rate_basis_points)), split.tax));
             }
         }
         // Totals and stamp stay together.

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use minispod_billing::{
     Gateway, GatewayError, MidtransPorts, MidtransReactor, Order, Orders, PaymentPage, PaymentPages, StatusAnswer,
-    gateway::PageRequest,
+    gateway::{PageRequest, RefundAnswer, RefundRequest},
     reactor::{GATEWAY_POLL, GATEWAY_STATUS, SNAP_CREATE},
 };
 use minispod_domain::{
@@ -48,6 +48,12 @@ impl Gateway for FakeGateway {
     async fn status(&self, _order_id: &str) -> Result<StatusAnswer, GatewayError> {
         self.answers.lock().expect("lock").remove(0)
     }
+    async fn withdraw(&self, _order_id: &str, _token: Option<&str>) -> Result<StatusAnswer, GatewayError> {
+        unreachable!("tested in `back`")
+    }
+    async fn refund(&self, _request: &RefundRequest) -> Result<RefundAnswer, GatewayError> {
+        unreachable!("tested in `back`")
+    }
 }
 
 struct FakeOrders(Mutex<u64>);
@@ -62,6 +68,7 @@ impl Orders for FakeOrders {
             user_id: "cuser".into(),
             amount: Rupiah::new(50_000),
             expires_at: start().plus(DAY),
+            withdrawn: false,
             version,
             verdicts: 0,
         }))

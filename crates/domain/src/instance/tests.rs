@@ -175,7 +175,7 @@ fn applied_objects_are_reported_once_per_generation() {
     given::<Instance>([vec![provisioned()], events].concat()).when(report_applied(1)).then_nothing();
 }
 
-fn report_applied(generation: u32) -> InstanceCommand {
+pub fn report_applied(generation: u32) -> InstanceCommand {
     InstanceCommand::RecordApplied {
         generation,
         namespace: "customer-ani".into(),
@@ -215,12 +215,12 @@ fn provision(subscription: &str) -> InstanceCommand {
     InstanceCommand::Provision { spec: spec(subscription), deadline: noon() }
 }
 
-fn provisioned() -> InstanceEvent {
+pub fn provisioned() -> InstanceEvent {
     let occurred_at = noon();
     InstanceEvent::InstanceProvisionRequested { spec: spec("s"), generation: 1, deadline: noon(), occurred_at }
 }
 
-fn report_ready(generation: u32) -> InstanceCommand {
+pub fn report_ready(generation: u32) -> InstanceCommand {
     InstanceCommand::RecordReady { generation, external_url: "https://ani".into() }
 }
 

@@ -203,6 +203,13 @@ fn cores(text: &str) -> Option<u64> {
     thousandths(text).filter(|cores| (1..=MAX_CORES).contains(cores))
 }
 
+/// The larger of two amounts of storage: a volume grows and never shrinks.
+pub fn larger_size(one: Option<&String>, other: Option<&String>) -> Option<String> {
+    let size = |text: &&String| memory(text);
+    let bigger = if other.and_then(|text| size(&text)) > one.and_then(|text| size(&text)) { other } else { one };
+    bigger.or(other).cloned()
+}
+
 /// `512Mi` or `1.5Gi` in thousandths of a mebibyte.
 fn memory(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;

@@ -38,12 +38,16 @@ pub fn after_invoice(invoice_id: &str, event: &InvoiceEvent) -> Vec<Reaction> {
                     let order_id = order_id.clone();
                     MailTemplate::TopUpPaid { amount: *total, order_id, invoice_id: invoice_id.clone(), invoice_number }
                 }
-                InvoiceKind::Subscription { display_name, .. } => MailTemplate::SubscriptionInvoice {
-                    display_name: display_name.clone(),
-                    amount: *total,
-                    invoice_id: invoice_id.clone(),
-                    invoice_number,
-                },
+                // The mail about the change says that nothing was paid.
+                InvoiceKind::PlanChange { .. } if !total.is_positive() => return Vec::new(),
+                InvoiceKind::Subscription { display_name, .. } | InvoiceKind::PlanChange { display_name, .. } => {
+                    MailTemplate::SubscriptionInvoice {
+                        display_name: display_name.clone(),
+                        amount: *total,
+                        invoice_id: invoice_id.clone(),
+                        invoice_number,
+                    }
+                }
             };
             vec![mail("invoice-mail", &["invoice", &invoice_id], user_id, template)]
         }
@@ -56,7 +60,7 @@ pub fn after_invoice(invoice_id: &str, event: &InvoiceEvent) -> Vec<Reaction> {
 /// `year` is the book's id.
 pub fn after_number(year: &str, event: &InvoiceBookEvent) -> Vec<Reaction> {
     let InvoiceBookEvent::InvoiceNumberAssigned { invoice_id, number, .. } = event;
-    let command = InvoiceCommand::Issue { number: invoice_book::printed(year, *number) };
+    let command = InvoiceCommand::Issue { number: invoice_book::printed(year, *number), terms: None };
     vec![Reaction::new("issue-invoice", invoice_id, AnyCommand::Invoice(command))]
 }
 

@@ -9,6 +9,7 @@ use minispod_kernel::{Rupiah, Timestamp};
 use super::{
     Reaction,
     documents::{draft, mail},
+    lifetimes, plan_changes,
 };
 use crate::{AnyCommand, InstanceCommand, OnRefusal, PlanCommand, SubscriptionCommand, WalletCommand};
 
@@ -16,9 +17,11 @@ pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> 
     match event {
         SubscriptionEvent::SubscriptionRequested { plan, .. } => vec![allocate_slot(id, plan)],
         SubscriptionEvent::SubscriptionSlotHeld { user_id, price, .. } => vec![charge(id, user_id, *price)],
-        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, period, .. }
-        | SubscriptionEvent::SubscriptionRenewed { user_id, display_name, amount, period, .. } => {
+        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, period, .. } => {
             vec![invoice(id, user_id, display_name, *amount, *period)]
+        }
+        SubscriptionEvent::SubscriptionRenewed { user_id, display_name, amount, period, .. } => {
+            vec![invoice(id, user_id, display_name, *amount, *period), lifetimes::stop_awaiting(id, user_id)]
         }
         SubscriptionEvent::SubscriptionProvisioningStarted { .. } => provision(id, event).into_iter().collect(),
         SubscriptionEvent::SubscriptionActivated { user_id, display_name, external_url, .. } => {
@@ -37,27 +40,35 @@ pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> 
             vec![charge_renewal(id, user_id, *amount, period.number)]
         }
         SubscriptionEvent::SubscriptionCancelled { .. } => after_end(id, event),
-        SubscriptionEvent::SubscriptionSuspended { plan_id, instance_id, .. } => {
-            vec![release_slot(id, plan_id), to_instance("lock-instance", instance_id, InstanceCommand::Lock)]
-        }
-        SubscriptionEvent::SubscriptionExpired { plan_id, instance_id, held_slot, .. } => {
-            let release = held_slot.then(|| release_slot(id, plan_id));
-            let lock = to_instance("lock-instance", instance_id, InstanceCommand::Lock);
-            release.into_iter().chain([lock]).collect()
+        SubscriptionEvent::SubscriptionSuspended { .. } | SubscriptionEvent::SubscriptionExpired { .. } => {
+            lifetimes::after_rest(id, event)
         }
         SubscriptionEvent::SubscriptionResumeStarted { plan_id, .. } => vec![regain_slot(id, plan_id)],
-        SubscriptionEvent::SubscriptionResumed { instance_id, .. } => {
-            vec![to_instance("unlock-instance", instance_id, InstanceCommand::Unlock)]
+        SubscriptionEvent::SubscriptionResumed { .. } => lifetimes::after_resumption(id, event),
+        SubscriptionEvent::SubscriptionResumeFailed { released_plan_id, .. } => {
+            released_plan_id.iter().map(|plan_id| release_slot(id, plan_id)).collect()
         }
+        SubscriptionEvent::SubscriptionExtended { user_id, .. } => vec![lifetimes::stop_awaiting(id, user_id)],
+        SubscriptionEvent::SubscriptionEndApproaching { .. }
+        | SubscriptionEvent::SubscriptionGraceStarted { .. }
+        | SubscriptionEvent::SubscriptionDataEndApproaching { .. }
+        | SubscriptionEvent::SubscriptionPurged { .. } => lifetimes::after_milestone(id, event),
+        SubscriptionEvent::SubscriptionPlanChangeStarted { .. }
+        | SubscriptionEvent::SubscriptionPlanChangeSlotHeld { .. }
+        | SubscriptionEvent::SubscriptionPlanChangePaid { .. }
+        | SubscriptionEvent::SubscriptionPlanChanged { .. }
+        | SubscriptionEvent::SubscriptionPlanChangeFailed { .. }
+        | SubscriptionEvent::SubscriptionPlanChangeReverted { .. } => plan_changes::after_change(id, event),
         SubscriptionEvent::SubscriptionSettingsChanged { instance_id, overrides, .. } => {
             let command = InstanceCommand::Reconfigure { overrides: overrides.clone() };
             vec![to_instance("reconfigure-instance", instance_id, command)]
         }
         SubscriptionEvent::SubscriptionRefunded { .. }
         | SubscriptionEvent::SubscriptionRenewalFailed { .. }
-        | SubscriptionEvent::SubscriptionResumeFailed { .. }
-        | SubscriptionEvent::SubscriptionExtended { .. }
         | SubscriptionEvent::SubscriptionAutoRenewChanged { .. }
+        | SubscriptionEvent::SubscriptionCancellationWithdrawn { .. }
+        | SubscriptionEvent::SubscriptionDowngradeScheduled { .. }
+        | SubscriptionEvent::SubscriptionDowngradeWithdrawn { .. }
         | SubscriptionEvent::SubscriptionCancellationScheduled { .. } => Vec::new(),
     }
 }
@@ -65,7 +76,8 @@ pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> 
 pub fn after_plan(plan_id: &str, event: &PlanEvent) -> Vec<Reaction> {
     match event {
         PlanEvent::PlanSlotAllocated { subscription_id, .. } => {
-            let confirm = to_subscription("confirm-slot", subscription_id, SubscriptionCommand::ConfirmSlot);
+            let command = SubscriptionCommand::ConfirmSlot { plan_id: Some(plan_id.to_owned()) };
+            let confirm = to_subscription("confirm-slot", subscription_id, command);
             let (plan_id, subscription_id) = (plan_id.to_owned(), subscription_id.clone());
             vec![confirm.or(OnRefusal::ReleaseSlot { plan_id, subscription_id }).inline()]
         }
@@ -102,7 +114,15 @@ pub fn after_wallet(user_id: &str, event: &WalletEvent) -> Vec<Reaction> {
             let command = SubscriptionCommand::ConfirmRefund { period: *period };
             vec![to_subscription("confirm-refund", subscription_id, command).inline()]
         }
+        WalletEvent::WalletDebited { amount, cause: EntryCause::PlanChange { subscription_id, change }, .. } => {
+            vec![plan_changes::after_charge(user_id, subscription_id, *change, *amount)]
+        }
+        WalletEvent::WalletFundsArrived { subscription_id, .. } => {
+            vec![to_subscription("renew-funded", subscription_id, SubscriptionCommand::RenewFunded)]
+        }
         WalletEvent::WalletOpened { .. }
+        | WalletEvent::WalletFundsAwaited { .. }
+        | WalletEvent::WalletFundsNoLongerAwaited { .. }
         | WalletEvent::WalletCredited { .. }
         | WalletEvent::WalletDebited { .. }
         | WalletEvent::WalletRefunded { .. }
@@ -122,7 +142,11 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
             let command = SubscriptionCommand::FailProvisioning { detail: detail.clone() };
             vec![to_subscription("fail-provisioning", subscription_id, command)]
         }
+        InstanceEvent::InstanceResized { .. } | InstanceEvent::InstanceResizeFailed { .. } => {
+            plan_changes::after_resize(event)
+        }
         InstanceEvent::InstanceProvisionRequested { .. }
+        | InstanceEvent::InstanceResizeRequested { .. }
         | InstanceEvent::InstanceObjectsApplied { .. }
         | InstanceEvent::InstanceUnhealthy { .. }
         | InstanceEvent::InstanceStopRequested { .. }
@@ -137,7 +161,7 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
     }
 }
 
-fn to_subscription(policy: &'static str, id: &str, command: SubscriptionCommand) -> Reaction {
+pub fn to_subscription(policy: &'static str, id: &str, command: SubscriptionCommand) -> Reaction {
     Reaction::new(policy, id, AnyCommand::Subscription(command))
 }
 
@@ -175,15 +199,15 @@ fn refund_first_period(id: &str, user_id: &str, amount: Rupiah) -> Reaction {
 }
 
 /// Never in-line: what an instance shall do follows the order of the log, not that of whoever is quicker.
-fn to_instance(policy: &'static str, instance_id: &str, command: InstanceCommand) -> Reaction {
+pub fn to_instance(policy: &'static str, instance_id: &str, command: InstanceCommand) -> Reaction {
     Reaction::new(policy, instance_id, AnyCommand::Instance(command))
 }
 
-fn delete_instance(instance_id: &str, purge_volume: bool) -> Reaction {
+pub fn delete_instance(instance_id: &str, purge_volume: bool) -> Reaction {
     to_instance("delete-instance", instance_id, InstanceCommand::Delete { purge_volume })
 }
 
-fn release_slot(id: &str, plan_id: &str) -> Reaction {
+pub fn release_slot(id: &str, plan_id: &str) -> Reaction {
     let command = AnyCommand::Plan(PlanCommand::ReleaseSlot { subscription_id: id.to_owned() });
     Reaction::new("release-slot", plan_id, command).inline()
 }
@@ -255,12 +279,15 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         held_slot,
         refunded,
         reason,
+        data_until,
         ..
     } = event
     else {
         return Vec::new();
     };
     let release = held_slot.then(|| release_slot(id, plan_id));
+    // What never ran never waited for money.
+    let no_wait = data_until.map(|_| lifetimes::stop_awaiting(id, user_id));
     let (subscription_id, display_name) = (id.to_owned(), display_name.clone());
     let rest = match reason {
         CancelReason::Customer { .. } | CancelReason::Administrator { .. } => {
@@ -278,5 +305,5 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         // Told at once in the answer to the request.
         CancelReason::SoldOut | CancelReason::InsufficientBalance | CancelReason::Refused { .. } => Vec::new(),
     };
-    release.into_iter().chain(rest).collect()
+    release.into_iter().chain(rest).chain(no_wait).collect()
 }

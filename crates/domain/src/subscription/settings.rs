@@ -25,7 +25,9 @@ impl Sold {
     ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         // What is being built for the first time reads the settings it was ordered with.
         let has_instance = matches!(self.phase, Phase::Active | Phase::Suspended | Phase::Expired);
-        if matches!(self.phase, Phase::Compensating | Phase::Cancelled) || (overrides.is_some() && !has_instance) {
+        if matches!(self.phase, Phase::Compensating | Phase::Cancelled | Phase::Purged)
+            || (overrides.is_some() && !has_instance)
+        {
             return Err(SubscriptionRefusal::WrongState);
         }
         overrides.as_deref().map_or(Ok(()), check)?;
@@ -39,6 +41,8 @@ impl Sold {
             overrides,
             occurred_at: now,
         });
-        Ok(renewal.into_iter().chain(settings).collect())
+        // Who wants it renewed does not want it to end.
+        let withdrawn = auto_renew.filter(|wanted| *wanted).and_then(|_| self.cancellation_withdrawn(now));
+        Ok(renewal.into_iter().chain(withdrawn).chain(settings).collect())
     }
 }

@@ -3,27 +3,14 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use minispod_events::{ExpiryCause, Period, SubscriptionEvent};
-use minispod_kernel::{Consequence, Sensitive, Timestamp};
-use serde_json::json;
+use minispod_kernel::{Sensitive, Timestamp};
 
-use super::{GRACE, Phase, Sold, SubscriptionRefusal, resume_timer};
+use super::{GRACE, Phase, RETENTION, Sold, SubscriptionRefusal, life};
 
 /// By how many days an administrator may extend at once.
 pub const EXTENSION_DAYS: RangeInclusive<u16> = 1..=365;
 /// How long a resumption waits for the plan's word. A slot that comes later goes back.
 pub const RESUME_DEADLINE: Duration = Duration::from_mins(1);
-
-/// Ends the wait for a slot whose answer was lost between a suspension and its own resumption.
-pub(super) fn give_up_timer(id: &str, started: Timestamp) -> Consequence {
-    let command = json!({ "do": "fail_resume", "code": "subscription-resume-timed-out" });
-    Consequence::SetTimer {
-        id: resume_timer(id),
-        due: started.plus(RESUME_DEADLINE),
-        aggregate_type: "subscription",
-        aggregate_id: id.to_owned(),
-        command: json!({ "aggregate": "subscription", "command": command }),
-    }
-}
 
 impl Sold {
     pub(super) fn suspend(
@@ -41,6 +28,7 @@ impl Sold {
                     plan_id: self.plan.plan_id.clone(),
                     display_name: self.plan.display_name.clone(),
                     reason,
+                    life_due: self.paid.map(|paid| life::not_before(paid.end.plus(GRACE), now)),
                     occurred_at: now,
                 }])
             }
@@ -97,17 +85,24 @@ impl Sold {
             Phase::Expired => Ok(Vec::new()),
             Phase::Active | Phase::Suspended => {
                 self.check_no_renewal()?;
-                Ok(vec![SubscriptionEvent::SubscriptionExpired {
-                    user_id: self.user_id.clone(),
-                    instance_id: self.instance_id.clone(),
-                    plan_id: self.plan.plan_id.clone(),
-                    display_name: self.plan.display_name.clone(),
-                    held_slot: self.has_slot,
-                    cause,
-                    occurred_at: now,
-                }])
+                Ok(vec![self.expired(cause, now)])
             }
             _ => Err(SubscriptionRefusal::WrongState),
+        }
+    }
+
+    pub(super) fn expired(&self, cause: ExpiryCause, now: Timestamp) -> SubscriptionEvent {
+        let waits = cause == ExpiryCause::Unpaid && self.auto_renew;
+        SubscriptionEvent::SubscriptionExpired {
+            user_id: self.user_id.clone(),
+            instance_id: self.instance_id.clone(),
+            plan_id: self.plan.plan_id.clone(),
+            display_name: self.plan.display_name.clone(),
+            held_slot: self.has_slot,
+            cause,
+            data_until: Some(now.plus(RETENTION)),
+            amount: waits.then_some(self.plan.price),
+            occurred_at: now,
         }
     }
 
@@ -115,20 +110,45 @@ impl Sold {
     pub(super) fn resumed(&self, now: Timestamp) -> Vec<SubscriptionEvent> {
         let days = self.resuming.filter(|days| *days > 0);
         let extended = self.paid.zip(days).map(|(paid, days)| self.extended(paid, days, None, now));
-        let resumed = SubscriptionEvent::SubscriptionResumed {
-            user_id: self.user_id.clone(),
-            instance_id: self.instance_id.clone(),
-            display_name: self.plan.display_name.clone(),
-            occurred_at: now,
+        let (end, grace) = match &extended {
+            Some(SubscriptionEvent::SubscriptionExtended { period, .. }) => (Some(period.end), None),
+            _ => (self.paid.map(|paid| paid.end), self.grace),
         };
+        let resumed = self.resumption(end.map(|end| life::running_due(end, grace, now)), now);
         extended.into_iter().chain([resumed]).collect()
     }
 
+    pub(super) fn resumption(&self, life_due: Option<Timestamp>, now: Timestamp) -> SubscriptionEvent {
+        SubscriptionEvent::SubscriptionResumed {
+            user_id: self.user_id.clone(),
+            instance_id: self.instance_id.clone(),
+            display_name: self.plan.display_name.clone(),
+            life_due,
+            occurred_at: now,
+        }
+    }
+
+    /// Once it pays, only the wallet's answer ends the wait.
     pub(super) fn fail_resume(&self, code: String, now: Timestamp) -> Vec<SubscriptionEvent> {
-        if self.resuming.is_none() {
+        if self.resuming.is_none() || self.renewing.is_some() {
             return Vec::new();
         }
-        vec![SubscriptionEvent::SubscriptionResumeFailed { user_id: self.user_id.clone(), code, occurred_at: now }]
+        vec![self.resume_failed(code, None, now)]
+    }
+
+    pub(super) fn resume_failed(
+        &self,
+        code: String,
+        released_plan_id: Option<String>,
+        now: Timestamp,
+    ) -> SubscriptionEvent {
+        SubscriptionEvent::SubscriptionResumeFailed {
+            user_id: self.user_id.clone(),
+            code,
+            life_due: self.life_due(now),
+            released_plan_id,
+            occurred_at: now,
+        }
     }
 
     fn resume_started(&self, extension_days: u16, reason: Sensitive<String>, now: Timestamp) -> SubscriptionEvent {
@@ -137,6 +157,7 @@ impl Sold {
             plan_id: self.plan.plan_id.clone(),
             extension_days,
             reason,
+            renews: false,
             occurred_at: now,
         }
     }
@@ -156,6 +177,11 @@ impl Sold {
             days,
             period: Period { end, ..paid },
             reason,
+            life_due: Some(if self.phase == Phase::Active {
+                life::next_look(end, now)
+            } else {
+                life::not_before(end.plus(GRACE), now)
+            }),
             occurred_at: now,
         }
     }
@@ -168,19 +194,36 @@ impl Sold {
     pub(super) fn apply_standing(&mut self, event: &SubscriptionEvent) {
         match event {
             SubscriptionEvent::SubscriptionSuspended { .. } => self.rest(Phase::Suspended),
-            SubscriptionEvent::SubscriptionExpired { .. } => self.rest(Phase::Expired),
-            SubscriptionEvent::SubscriptionResumeStarted { extension_days, .. } => {
+            SubscriptionEvent::SubscriptionExpired { cause, data_until, .. } => {
+                self.rest(Phase::Expired);
+                self.unpaid = *cause == ExpiryCause::Unpaid;
+                self.data_until = *data_until;
+                self.grace = None;
+                self.noticed = None;
+                self.ends = None;
+            }
+            SubscriptionEvent::SubscriptionResumeStarted { extension_days, renews, .. } => {
                 self.resuming = Some(*extension_days);
+                self.restoring = *renews;
             }
             SubscriptionEvent::SubscriptionResumed { .. } => {
                 self.phase = Phase::Active;
                 self.has_slot = true;
                 self.resuming = None;
+                self.restoring = false;
+                self.unpaid = false;
+                self.data_until = None;
             }
-            SubscriptionEvent::SubscriptionResumeFailed { .. } => self.resuming = None,
+            SubscriptionEvent::SubscriptionResumeFailed { .. } => {
+                self.resuming = None;
+                self.restoring = false;
+                self.has_slot = false;
+            }
             SubscriptionEvent::SubscriptionExtended { period, .. } => {
                 self.paid = Some(*period);
                 self.anchor_day = period.end.jakarta_date().day();
+                self.grace = None;
+                self.noticed = None;
             }
             _ => {}
         }

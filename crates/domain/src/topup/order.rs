@@ -22,7 +22,10 @@ pub struct Order {
     pub phase: Phase,
     /// The gateway's transaction that paid it; empty when the gateway named none.
     pub paid_by: String,
-    /// What was taken back of a paid order, by refund or chargeback key.
+    /// What it was paid with, as the gateway calls it; empty until then.
+    pub payment_type: String,
+    pub paid_at: Option<Timestamp>,
+    /// What was taken back of a paid order or is reserved for it, by refund or chargeback key.
     pub taken: BTreeMap<String, Taken>,
     /// Why a person must look, as last said.
     pub quarantined: Option<String>,
@@ -68,6 +71,8 @@ impl Order {
             token_issued: false,
             phase: Phase::Created,
             paid_by: String::new(),
+            payment_type: String::new(),
+            paid_at: None,
             taken: BTreeMap::new(),
             quarantined: None,
         }
@@ -76,6 +81,21 @@ impl Order {
     /// Whether it was ever paid.
     pub fn is_credited(&self) -> bool {
         self.phase >= Phase::Paid
+    }
+
+    /// Whether the gateway took the whole payment back.
+    pub fn is_reversed(&self) -> bool {
+        self.phase == Phase::Reversed
+    }
+
+    /// The refund desk gives this much back: the gateway's own news of the key then takes nothing more.
+    pub fn reserve(&mut self, refund_key: &str, amount: Rupiah) {
+        self.taken.insert(refund_key.to_owned(), Taken { amount, confirmed: false });
+    }
+
+    /// The refund desk does not, after all.
+    pub fn free(&mut self, refund_key: &str) {
+        self.taken.remove(refund_key);
     }
 
     /// Whether the customer can still pay it at `now`.
@@ -222,7 +242,8 @@ impl Order {
         TopUpEvent::TopUpRefundConfirmed { order_id: self.order_id.clone(), refund_key: key.to_owned(), occurred_at }
     }
 
-    fn left_of(&self, amount: Rupiah) -> Rupiah {
+    /// What is left of a payment of `amount`.
+    pub fn left_of(&self, amount: Rupiah) -> Rupiah {
         self.taken.values().fold(amount, |left, taken| left.checked_sub(taken.amount).unwrap_or(Rupiah::ZERO))
     }
 }

@@ -133,6 +133,24 @@ fn a_denied_cancelled_or_expired_order_may_still_be_paid() {
 }
 
 #[test]
+fn a_customer_cancels_what_is_not_paid_and_a_late_settlement_still_credits() {
+    let withdrawn = TopUpEvent::TopUpWithdrawn { order_id: ORDER.into(), occurred_at: noon() };
+    for past in [vec![requested()], vec![requested(), pending()], vec![requested(), denied()]] {
+        given::<TopUp>(past.clone()).when(TopUpCommand::Withdraw).then(vec![withdrawn.clone()]);
+        let past = [past, vec![withdrawn.clone()]].concat();
+        given::<TopUp>(past.clone()).when(TopUpCommand::Withdraw).then_nothing();
+        given::<TopUp>(past.clone()).when(apply(says("pending"))).then_nothing();
+        given::<TopUp>(past.clone()).when(apply(says("settlement"))).then(vec![confirmed(ORDER)]);
+        let again = TopUpCommand::StartAttempt { expires_at: end() };
+        given::<TopUp>(past).of("t").when(again).then(vec![attempt(2)]);
+    }
+    let paid = vec![requested(), confirmed(ORDER)];
+    given::<TopUp>(paid).when(TopUpCommand::Withdraw).then_refused(TopUpRefusal::AlreadyPaid);
+    let held = TopUpEvent::TopUpHeld { order_id: ORDER.into(), payment_type: "qris".into(), occurred_at: noon() };
+    given::<TopUp>(vec![requested(), held]).when(TopUpCommand::Withdraw).then_refused(TopUpRefusal::UnderReview);
+}
+
+#[test]
 fn two_paid_attempts_are_both_credited() {
     let past = vec![requested(), denied(), attempt(2), confirmed(SECOND)];
     given::<TopUp>(past).when(apply(says("settlement"))).then(vec![confirmed(ORDER)]);

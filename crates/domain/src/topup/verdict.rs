@@ -2,7 +2,8 @@
 
 use minispod_kernel::Rupiah;
 
-use super::GatewayStatus;
+use super::{GatewayStatus, NotificationSays};
+use crate::invoice::CURRENCY;
 
 /// Most refunds and chargebacks that one order may name.
 pub const MAX_REFUNDS: usize = 100;
@@ -71,19 +72,31 @@ pub fn verdict(status: &GatewayStatus, amount: Rupiah) -> Verdict {
     }
 }
 
+/// Why a notification about an order of `amount` is for a person to look at, whatever the gateway says when asked.
+pub fn doubt_of(said: &NotificationSays, amount: Rupiah) -> Option<String> {
+    let currency = said.currency.as_deref().unwrap_or(CURRENCY);
+    misfit(said.merchant_matches, currency, said.gross_amount, amount)
+        .map(|misfit| format!("a notification with {misfit}"))
+}
+
 fn mismatch(status: &GatewayStatus, amount: Rupiah) -> Option<String> {
-    if !status.merchant_matches {
+    misfit(status.merchant_matches, &status.currency, status.gross_amount, amount)
+        .or_else(|| (status.refunds.len() > MAX_REFUNDS).then(|| format!("more than {MAX_REFUNDS} refunds")))
+}
+
+/// What is not the order's: merchant, currency or amount.
+fn misfit(is_our_merchant: bool, currency: &str, gross: Option<Rupiah>, amount: Rupiah) -> Option<String> {
+    if !is_our_merchant {
         return Some("another merchant".to_owned());
     }
-    if status.currency != "IDR" {
-        return Some(format!("currency {}", quoted(&status.currency)));
+    if currency != CURRENCY {
+        return Some(format!("currency {}", quoted(currency)));
     }
-    match status.gross_amount {
-        Some(gross) if gross == amount => {}
-        Some(gross) => return Some(format!("amount {gross} instead of {amount}")),
-        None => return Some("an amount that cannot be read".to_owned()),
+    match gross {
+        Some(gross) if gross == amount => None,
+        Some(gross) => Some(format!("amount {gross} instead of {amount}")),
+        None => Some("an amount that cannot be read".to_owned()),
     }
-    (status.refunds.len() > MAX_REFUNDS).then(|| format!("more than {MAX_REFUNDS} refunds"))
 }
 
 /// The gateway's word, short and printable.

@@ -8,14 +8,14 @@ use crate::{
     memory_bus::{MemoryBus, Order},
 };
 
-const AMOUNT: i64 = 185_000;
-const REFUND: i64 = 54_600;
+pub const AMOUNT: i64 = 185_000;
+pub const REFUND: i64 = 54_600;
 const ORDER_ID: &str = "TU-t.1";
 
 /// What the gateway says at one point of its own history, and what the wallet must then be.
 #[derive(Debug, Clone)]
-struct Word {
-    status: GatewayStatus,
+pub struct Word {
+    pub status: GatewayStatus,
     wallet: i64,
 }
 
@@ -146,7 +146,7 @@ fn pending() -> Word {
     said("pending", "201", 0)
 }
 
-fn paid() -> Word {
+pub fn paid() -> Word {
     said("settlement", "200", AMOUNT)
 }
 
@@ -164,7 +164,7 @@ fn refunded(bank_confirmed: bool) -> Word {
     with_refund("partial_refund", bank_confirmed)
 }
 
-fn with_refund(transaction_status: &str, bank_confirmed: bool) -> Word {
+pub fn with_refund(transaction_status: &str, bank_confirmed: bool) -> Word {
     let mut word = said(transaction_status, "200", AMOUNT - REFUND);
     let refund_key = "RF-1".to_owned();
     word.status.refunds = vec![GatewayRefund { refund_key, amount: Rupiah::new(REFUND), bank_confirmed }];
@@ -177,14 +177,14 @@ fn notify(bus: &mut MemoryBus, number: usize) {
     bus.tell(&key, "t", AnyCommand::TopUp(command)).expect("recorded");
 }
 
-fn hear(bus: &mut MemoryBus, word: &Word) {
+pub fn hear(bus: &mut MemoryBus, word: &Word) {
     let key = format!("hear-{}-{}", word.status.transaction_status, bus.log().len());
     let command = TopUpCommand::ApplyGatewayStatus { status: word.status.clone(), after: None };
     bus.tell(&key, "t", AnyCommand::TopUp(command)).expect("applied");
 }
 
 /// Every order of `0..count`.
-fn permutations(count: usize) -> Vec<Vec<usize>> {
+pub fn permutations(count: usize) -> Vec<Vec<usize>> {
     if count == 0 {
         return vec![Vec::new()];
     }

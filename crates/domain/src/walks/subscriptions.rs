@@ -63,7 +63,7 @@ fn from_request_to_ready() {
         assert_eq!((balance(&bus), used_slots(&bus, &["s"])), (75_000, 1));
         assert_eq!((bus.count("InvoiceIssued"), bus.count("InvoiceNumberAssigned")), (1, 1));
         assert_eq!(bus.count("MailQueued"), 4, "welcome, link, invoice, ready");
-        assert!(bus.timers().is_empty());
+        assert_eq!(bus.timers(), ["subscription/s/life"]);
     });
 }
 

@@ -79,6 +79,18 @@ minispod log verify --config minispod.toml  # needs the password of analyst",
         "Postgres and JetStream, a saved state or a claim differ; each difference is printed",
     ),
     help("log new-timeline", "minispod log new-timeline --yes  # after a restore, with the relay stopped", FAILURE),
+    help(
+        "ledger verify",
+        "minispod ledger verify
+minispod ledger verify --state /var/lib/minispod  # says how far it is on a long log",
+        "an entry, a balance, a number or a claim is not as it must be; each difference is printed",
+    ),
+    help(
+        "whatif",
+        "minispod whatif --price-list prices.toml --from 2026-01-01 --to 2026-12-31
+minispod whatif --price-list prices.toml --from 2026-11-01 --to 2026-11-30 --json",
+        "the file cannot be read, names a plan that does not exist, or a price that could not be sold",
+    ),
     help("projections list", "minispod projections list", FAILURE),
     help("projections diff", "minispod projections diff", "a read model differs from a fresh fold of the log"),
     help("projections rebuild", "minispod projections rebuild users", FAILURE),

@@ -25,7 +25,7 @@ const MIB: u64 = 1024 * KIB;
 const DAY: u64 = 24 * 3600;
 
 /// Every number and its bounds.
-fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 13] {
+fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 14] {
     [
         ("http.body_limit", config.http.body_limit as u64, KIB..=64 * MIB),
         ("http.rate_limit", config.http.rate_limit.into(), 0..=1_000_000),
@@ -37,6 +37,7 @@ fn bounds(config: &Config) -> [(&'static str, u64, RangeInclusive<u64>); 13] {
         ("http.failed_sign_ins_per_minute", config.http.failed_sign_ins_per_minute.into(), 0..=10_000),
         ("database.max_connections", config.database.max_connections.into(), 2..=1_000),
         ("database.state_every", config.database.state_every.into(), 1..=10_000),
+        ("billing.approval_above", config.billing.approval_above, 0..=1_000_000_000),
         ("limits.access_token_seconds", config.limits.access_token_seconds, 60..=30 * DAY),
         ("limits.refresh_token_seconds", config.limits.refresh_token_seconds, 60..=365 * DAY),
         // Below the half minute that containers are given to end.
@@ -70,6 +71,9 @@ impl Config {
     pub fn check_for(&self, roles: &[&str]) -> Result<(), ConfigError> {
         let mut problems = Problems::default();
         let wanted = |names: &[&str]| roles.iter().any(|role| names.contains(role));
+        if let Err(reason) = self.invoice.tax_schedule() {
+            problems.add(&format!("invoice.tax: {reason}"));
+        }
         problems.when(self.database.url.is_empty(), "database.url (DATABASE_URL) is missing");
         problems.when(self.nats.url.is_empty(), "nats.url (NATS_URL) is missing");
         // The relay moves what is sealed and opens nothing.

@@ -79,6 +79,8 @@ const VARIABLES: &[(&str, &str, Kind)] = &[
     ("MINISPOD_WRITES_PER_MINUTE", "http.writes_per_minute", Kind::Integer),
     ("MINISPOD_PAYMENTS_PER_MINUTE", "http.payments_per_minute", Kind::Integer),
     ("MINISPOD_FAILED_SIGN_INS_PER_MINUTE", "http.failed_sign_ins_per_minute", Kind::Integer),
+    ("MINISPOD_APPROVAL_ABOVE", "billing.approval_above", Kind::Integer),
+    ("MINISPOD_PROOFS_DIRECTORY", "billing.proofs_directory", Kind::Text),
     ("MINISPOD_LOG", "telemetry.filter", Kind::Text),
     ("MINISPOD_LOG_FORMAT", "telemetry.format", Kind::Text),
     ("MINISPOD_METRICS_LISTEN", "telemetry.metrics_listen", Kind::Text),

@@ -175,3 +175,22 @@ fn w34_google_sign_in_needs_a_client_id() {
     let problems = parse(text).expect("parses").check().expect_err("others are missing").to_string();
     assert!(!problems.contains("GOOGLE_CLIENT_ID"), "{problems}");
 }
+
+#[test]
+fn tax_is_dated_and_a_rate_that_cannot_be_computed_is_named() {
+    let with = |tax: &str| parse(&format!("[invoice]\ntax = [{tax}]")).expect("parses");
+    let ppn = with("{ from = \"2025-01-01\", rate_basis_points = 1200, base_numerator = 11, base_denominator = 12 }");
+    let schedule = ppn.invoice.tax_schedule().expect("sound");
+    let day = time::macros::date!(2026 - 11 - 22);
+    let split = schedule.split(day, minispod_kernel::Rupiah::new(111_000)).expect("a rate holds");
+    assert_eq!(split.tax.amount(), 11_000);
+    assert_eq!(schedule.split(time::macros::date!(2024 - 12 - 31), minispod_kernel::Rupiah::new(1)), None);
+    for (bad, named) in [
+        ("{ from = \"soon\", rate_basis_points = 1 }", "soon"),
+        ("{ from = \"2025-01-01\", rate_basis_points = 10001 }", "10001"),
+        ("{ from = \"2025-01-01\", rate_basis_points = 1, base_denominator = 0 }", "1/0"),
+    ] {
+        let text = with(bad).check().expect_err(bad).to_string();
+        assert!(text.contains("invoice.tax") && text.contains(named), "{bad}: {text}");
+    }
+}

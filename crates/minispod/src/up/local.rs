@@ -104,6 +104,9 @@ pub(super) fn configure(options: &Up, state: &StateDir, listener: &TcpListener) 
     if config.frontend_url.is_empty() {
         config.frontend_url = "http://localhost:3100".into();
     }
+    if config.billing.proofs_directory.is_empty() {
+        config.billing.proofs_directory = state.join("proofs").display().to_string();
+    }
     cluster(&mut config, options);
     Ok((config, url))
 }

@@ -65,7 +65,8 @@ impl Task {
                 Self { deadline: Some(*deadline), first: true, ..asked(Want::Running, spec, *generation, *occurred_at) }
             }
             InstanceEvent::InstanceStartRequested { spec, generation, occurred_at }
-            | InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at } => {
+            | InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }
+            | InstanceEvent::InstanceResizeRequested { spec, generation, occurred_at, .. } => {
                 asked(Want::Running, spec, *generation, *occurred_at)
             }
             InstanceEvent::InstanceStopRequested { spec, generation, occurred_at } => {
@@ -82,7 +83,9 @@ impl Task {
             | InstanceEvent::InstanceDeleted { .. }
             | InstanceEvent::InstanceLocked { .. }
             | InstanceEvent::InstanceUnlocked { .. }
-            | InstanceEvent::InstanceReconfigured { .. } => return None,
+            | InstanceEvent::InstanceReconfigured { .. }
+            | InstanceEvent::InstanceResized { .. }
+            | InstanceEvent::InstanceResizeFailed { .. } => return None,
         })
     }
 

@@ -289,14 +289,15 @@ impl Follower {
     }
 
     fn failed(&self, position: LogPosition, error: ProjectionError) -> ProjectorError {
-        let ProjectionError::Database { what, source } = error;
-        if is_passing(&source) {
-            return ProjectorError::Database { doing: what, source };
-        }
-        ProjectorError::Poisoned {
-            projection: self.projection.name().to_owned(),
-            position: position.0,
-            source: Box::new(ProjectionError::Database { what, source }),
+        match error {
+            ProjectionError::Database { what, source } if is_passing(&source) => {
+                ProjectorError::Database { doing: what, source }
+            }
+            lasting => ProjectorError::Poisoned {
+                projection: self.projection.name().to_owned(),
+                position: position.0,
+                source: Box::new(lasting),
+            },
         }
     }
 

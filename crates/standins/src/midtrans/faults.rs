@@ -28,6 +28,8 @@ pub struct Faults {
     pub drop_next: u32,
     /// So many next requests are answered with this status before any work.
     pub error_next: ErrorNext,
+    /// So many next refunds are answered with this code in the body, under HTTP 200, before any work.
+    pub refund_next: ErrorNext,
     /// How notifications go out by themselves.
     pub notifications: NotificationFaults,
 }

@@ -21,7 +21,12 @@ const DEFAULT_LIFE: Duration = Duration::from_hours(24);
 const LIFE_MAX: Duration = Duration::from_hours(7 * 24);
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(web::scope("/snap/v1").wrap(from_fn(faults::apply)).route("/transactions", web::post().to(create)));
+    config.service(
+        web::scope("/snap/v1")
+            .wrap(from_fn(faults::apply))
+            .route("/transactions", web::post().to(create))
+            .route("/transactions/{token}/cancel", web::post().to(cancel_page)),
+    );
     config.service(
         web::scope("/v2")
             .wrap(from_fn(faults::apply))
@@ -110,6 +115,30 @@ async fn create(request: HttpRequest, body: web::Bytes, state: Data<State>) -> H
     let base = request.connection_info().host().to_owned();
     let redirect_url = format!("http://{base}/snap/v3/redirection/{token}");
     HttpResponse::Created().json(json!({ "token": token, "redirect_url": redirect_url }))
+}
+
+/// Kills a page on which nobody has chosen a way to pay.
+async fn cancel_page(request: HttpRequest, token: Path<String>, state: Data<State>) -> HttpResponse {
+    if !is_authorized(&request, &state) {
+        return snap_refusal(StatusCode::UNAUTHORIZED, "Access denied, please check client or server key");
+    }
+    let now = state.options.clock.now();
+    let mut orders = state.orders();
+    let found = orders.find_by_token(&token).map(|order| (order.order_id.clone(), order.payment.is_some()));
+    let Some((order_id, is_chosen)) = found else {
+        return snap_refusal(StatusCode::NOT_FOUND, "token not found");
+    };
+    if is_chosen {
+        return snap_refusal(StatusCode::BAD_REQUEST, "Transaction is on progress");
+    }
+    let Some(order) = orders.find_mut(&order_id) else {
+        return snap_refusal(StatusCode::NOT_FOUND, "token not found");
+    };
+    if order.expires_at <= now {
+        return snap_refusal(StatusCode::BAD_REQUEST, "token already canceled");
+    }
+    order.expires_at = now;
+    HttpResponse::Ok().json(json!({ "canceled_at": answers::local_time(now) }))
 }
 
 fn problems(body: &CreateBody) -> Vec<String> {
@@ -224,6 +253,17 @@ async fn refund(request: HttpRequest, id: Path<String>, body: Json<RefundBody>, 
     if !is_authorized(&request, &state) {
         return unauthorized();
     }
+    let scripted = {
+        let mut faults = state.faults();
+        let next = &mut faults.refund_next;
+        (next.count > 0).then(|| {
+            next.count -= 1;
+            next.status
+        })
+    };
+    if let Some(code) = scripted {
+        return HttpResponse::Ok().json(answers::core_error(&code.to_string(), "a refusal asked for by a test"));
+    }
     let uuid = state.uuid();
     let order_id = {
         let mut orders = state.orders();
@@ -251,15 +291,15 @@ async fn refund(request: HttpRequest, id: Path<String>, body: Json<RefundBody>, 
 fn add_refund(order: &mut Order, body: &RefundBody, uuid: String, state: &State) -> Result<(), (u16, &'static str)> {
     let gross_amount = order.gross_amount;
     let payment = order.payment.as_mut().ok_or((404, "Transaction doesn't exist."))?;
+    let key = body.refund_key.clone().unwrap_or_else(|| uuid.clone());
+    if payment.refunds.iter().any(|refund| refund.key == key) {
+        return Err((406, "Duplicate refund id."));
+    }
     if !matches!(payment.status.as_str(), "settlement" | "partial_refund") {
         return Err((412, "Transaction status cannot be updated."));
     }
     if matches!(payment.payment_type.as_str(), "bank_transfer" | "permata" | "echannel" | "cstore") {
         return Err((412, "Payment channel does not support refunds."));
-    }
-    let key = body.refund_key.clone().unwrap_or_else(|| uuid.clone());
-    if payment.refunds.iter().any(|refund| refund.key == key) {
-        return Err((406, "Duplicate refund id."));
     }
     let left = gross_amount - payment.refunded();
     let amount = body.amount.unwrap_or(left);

@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 
 use crate::{anywhere, clock, http, ids};
 
-const KEY: &str = "SB-Mid-server-TEST";
-const ORDER: &str = "TU-c0123456789abcdefghijklmn.1";
+pub(crate) const KEY: &str = "SB-Mid-server-TEST";
+pub(crate) const ORDER: &str = "TU-c0123456789abcdefghijklmn.1";
 
-fn start() -> MidtransStandIn {
+pub(crate) fn start() -> MidtransStandIn {
     midtrans::start(anywhere(), MidtransOptions::new(KEY, clock(), ids())).expect("it starts")
 }
 
 /// A client whose pauses are short.
-fn client(standin: &MidtransStandIn, change: impl FnOnce(&mut MidtransConfig)) -> MidtransClient {
+pub(crate) fn client(standin: &MidtransStandIn, change: impl FnOnce(&mut MidtransConfig)) -> MidtransClient {
     client_at(standin, clock(), change)
 }
 
@@ -50,22 +50,22 @@ fn page_request(order_id: &str) -> PageRequest {
     }
 }
 
-async fn create(client: &MidtransClient) -> PaymentPage {
+pub(crate) async fn create(client: &MidtransClient) -> PaymentPage {
     client.create_page(&page_request(ORDER)).await.expect("a page")
 }
 
-async fn steer(standin: &MidtransStandIn, path: &str, body: Value) -> Value {
+pub(crate) async fn steer(standin: &MidtransStandIn, path: &str, body: Value) -> Value {
     let answer = http().post(format!("{}/standin/{path}", standin.url)).json(&body).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.json().await.unwrap_or(Value::Null)
 }
 
-async fn put(standin: &MidtransStandIn, path: &str, body: Value) {
+pub(crate) async fn put(standin: &MidtransStandIn, path: &str, body: Value) {
     let answer = http().put(format!("{}/standin/{path}", standin.url)).json(&body).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
 }
 
-async fn known(client: &MidtransClient) -> GatewayStatus {
+pub(crate) async fn known(client: &MidtransClient) -> GatewayStatus {
     match client.status(ORDER).await {
         Ok(StatusAnswer::Known(status)) => *status,
         other => panic!("a known status was expected: {other:?}"),

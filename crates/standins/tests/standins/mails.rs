@@ -37,7 +37,7 @@ struct Shelf;
 
 #[async_trait]
 impl Documents for Shelf {
-    async fn invoice_pdf(&self, invoice_id: &str) -> Result<Option<Vec<u8>>, PortError> {
+    async fn invoice_pdf(&self, invoice_id: &str, _: Option<Language>) -> Result<Option<Vec<u8>>, PortError> {
         Ok((invoice_id == "cinvoice").then(|| PDF.to_vec()))
     }
 }

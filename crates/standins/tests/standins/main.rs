@@ -4,6 +4,7 @@ mod conversation;
 mod gateway_client;
 mod mails;
 mod notifications;
+mod refunds;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -65,6 +65,24 @@ async fn a_lane_goes_one_by_one_and_lanes_go_side_by_side() {
 }
 
 #[tokio::test]
+async fn an_effect_that_polls_for_weeks_holds_the_floor_only_until_its_first_look() {
+    let Some(world) = world().await else { return };
+    let store = &world.store;
+    intend(store, &[effect("poll", "a", 3), effect("mail", "b", 7)]).await;
+    let open = "SELECT min(position) FROM ops.effects WHERE state = 'intended' AND NOT repeats";
+    let first_open =
+        || async { sqlx::query_scalar::<_, Option<i64>>(open).fetch_one(store.pool()).await.expect("answers") };
+    let taken = take(store, LEASE).await;
+    assert_eq!(first_open().await, Some(3), "what has never run holds the floor");
+    store.ledger().again(&taken[0], world.clock.now().plus(Duration::from_hours(1))).await.expect("polls later");
+    assert_eq!(first_open().await, Some(7), "what waits for its next look does not");
+    store.ledger().done(&taken[1]).await.expect("is done");
+    assert_eq!(first_open().await, None);
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!(keys(&take(store, LEASE).await), ["poll"], "and it is polled all the same");
+}
+
+#[tokio::test]
 async fn a_worker_keeps_its_effect_while_it_renews_and_not_when_another_has_it() {
     let Some(world) = world().await else { return };
     intend(&world.store, &[effect("mail-1", "ani", 1)]).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minispod_events::{Account, EntryCause, SubscriptionEvent, WalletEvent};
+use minispod_events::{Account, EntryCause, SubscriptionEvent, WalletEvent, wallet::manual_order_id};
 use minispod_kernel::{Rupiah, Timestamp};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 pub(super) const TOPUP_TEXT: &str = "Balance top-up";
 pub(super) const GATEWAY: &str = "MIDTRANS";
 const WALLET: &str = "BALANCE";
+const MANUAL: &str = "MANUAL";
 
 /// The key that a paid order's wallet entry, invoice and line share.
 pub(super) fn topup_cause(order_id: &str) -> String {
@@ -22,6 +23,11 @@ pub(super) fn topup_cause(order_id: &str) -> String {
 /// The key that a charged period's wallet entry, invoice and line share.
 pub(super) fn charge_cause(subscription_id: &str, period: u32) -> String {
     EntryCause::SubscriptionPeriod { subscription_id: subscription_id.to_owned(), period }.key()
+}
+
+/// The key that a change of plan's wallet entry, invoice and line share.
+pub(super) fn plan_change_cause(subscription_id: &str, change: u32) -> String {
+    EntryCause::PlanChange { subscription_id: subscription_id.to_owned(), change }.key()
 }
 
 /// One wallet entry.
@@ -37,7 +43,10 @@ struct Entry<'a> {
 
 fn entry_of<'a>(user_id: &'a str, event: &'a WalletEvent) -> Option<Entry<'a>> {
     let (amount, cause, counter_account, at, outward) = match event {
-        WalletEvent::WalletOpened { .. } => return None,
+        WalletEvent::WalletOpened { .. }
+        | WalletEvent::WalletFundsAwaited { .. }
+        | WalletEvent::WalletFundsNoLongerAwaited { .. }
+        | WalletEvent::WalletFundsArrived { .. } => return None,
         WalletEvent::WalletCredited { amount, cause, counter_account, occurred_at, .. }
         | WalletEvent::WalletRefunded { amount, cause, counter_account, occurred_at, .. }
         | WalletEvent::WalletAdjusted { amount, cause, counter_account, occurred_at, .. } => {
@@ -130,19 +139,68 @@ fn line(entry: &Entry<'_>) -> TransactionRow {
             topup_id: Some(topup_id.clone()),
             ..blank
         },
+        EntryCause::TopUpRefund { topup_id, order_id, .. } => TransactionRow {
+            amount: Rupiah::new(-entry.amount.amount()),
+            ..topup_line(blank, entry.counter_account, "Top-up refunded", topup_id, order_id)
+        },
+        EntryCause::TopUpRefundReturned { topup_id, order_id, .. } => {
+            topup_line(blank, entry.counter_account, "Refund of a top-up returned", topup_id, order_id)
+        }
+        EntryCause::TopUpCreditedByHand { topup_id, order_id, .. } => TransactionRow {
+            kind: TransactionType::TopUp,
+            ..topup_line(blank, entry.counter_account, TOPUP_TEXT, topup_id, order_id)
+        },
+        EntryCause::ManualTopUp { manual_topup_id } => manual_line(blank, manual_topup_id),
         EntryCause::SubscriptionPeriod { subscription_id, .. } => {
             service_line(blank, TransactionType::ServicePurchase, "Service subscription", subscription_id)
         }
         EntryCause::SubscriptionPeriodRefund { subscription_id, .. } => {
             service_line(blank, TransactionType::Refund, "Refund of a service subscription", subscription_id)
         }
+        EntryCause::PlanChange { subscription_id, .. } => {
+            service_line(blank, TransactionType::ServicePurchase, "Change of plan", subscription_id)
+        }
+        EntryCause::PlanChangeRefund { subscription_id, .. } => {
+            service_line(blank, TransactionType::Refund, "Refund of a change of plan", subscription_id)
+        }
         EntryCause::Adjustment { key, reason } => TransactionRow {
             description: reason.clone(),
             reference_id: key.clone(),
-            payment_gateway: "MANUAL".to_owned(),
+            payment_gateway: MANUAL.to_owned(),
             payment_method: Some("ADMIN_ADJUSTMENT".to_owned()),
             ..blank
         },
+    }
+}
+
+/// A line about a paid order beside the order's own.
+fn topup_line(
+    blank: TransactionRow,
+    counter_account: Account,
+    text: &str,
+    topup_id: &str,
+    order_id: &str,
+) -> TransactionRow {
+    let by_hand = counter_account == Account::BankClearing;
+    TransactionRow {
+        description: text.to_owned(),
+        reference_id: order_id.to_owned(),
+        reference_type: "TOP_UP_TRANSACTION".to_owned(),
+        payment_gateway: if by_hand { MANUAL } else { GATEWAY }.to_owned(),
+        topup_id: Some(topup_id.to_owned()),
+        ..blank
+    }
+}
+
+fn manual_line(blank: TransactionRow, manual_topup_id: &str) -> TransactionRow {
+    TransactionRow {
+        kind: TransactionType::TopUp,
+        description: "Balance top-up by bank transfer".to_owned(),
+        reference_id: manual_order_id(manual_topup_id),
+        reference_type: "MANUAL_TOP_UP".to_owned(),
+        payment_gateway: MANUAL.to_owned(),
+        payment_method: Some("BANK_TRANSFER".to_owned()),
+        ..blank
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a top-up's facts move its row and its own line of the history.
 
-use minispod_events::TopUpEvent;
+use minispod_events::{RefundMethod, TopUpEvent};
 use minispod_kernel::{Rupiah, Timestamp};
 
 use super::{
@@ -62,11 +62,23 @@ impl Books {
             }
             TopUpEvent::TopUpDenied { order_id, .. } => end(topup, order_id, TopUpStatus::Failed),
             TopUpEvent::TopUpExpired { order_id, .. } => end(topup, order_id, TopUpStatus::Expired),
-            TopUpEvent::TopUpCancelled { order_id, .. } => end(topup, order_id, TopUpStatus::Cancelled),
+            TopUpEvent::TopUpCancelled { order_id, .. } | TopUpEvent::TopUpWithdrawn { order_id, .. } => {
+                end(topup, order_id, TopUpStatus::Cancelled);
+            }
             TopUpEvent::TopUpReversed { amount, .. }
             | TopUpEvent::TopUpRefunded { amount, .. }
             | TopUpEvent::TopUpChargedBack { amount, .. } => {
                 topup.taken_back = topup.taken_back.checked_add(*amount).unwrap_or(topup.taken_back);
+            }
+            // The refund desk takes as soon as it is asked; what is not possible after all is there again.
+            TopUpEvent::TopUpRefundOpened { amount, method, .. } if *method != RefundMethod::WalletCredit => {
+                topup.taken_back = topup.taken_back.checked_add(*amount).unwrap_or(topup.taken_back);
+            }
+            TopUpEvent::TopUpRefundDeclined { amount, method, .. }
+            | TopUpEvent::TopUpRefundFailed { amount, method, .. }
+                if *method != RefundMethod::WalletCredit =>
+            {
+                topup.taken_back = topup.taken_back.checked_sub(*amount).unwrap_or(topup.taken_back);
             }
             TopUpEvent::TopUpQuarantined { reason, .. } => topup.quarantine = Some(reason.clone()),
             _ => {}

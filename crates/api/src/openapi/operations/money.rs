@@ -21,6 +21,8 @@ pub fn operations() -> Vec<Operation> {
             .query("status", words(&["PENDING", "PAID", "EXPIRED", "CANCELLED", "FAILED"]))
             .gives(object(&[("transactions", list(of("TopUp"))), ("pagination", pages())])),
         get("/billing/topup/{id}", "One top-up").gives(of("TopUp")),
+        post("/billing/topup/{id}/cancel", "Ends a top-up that is not paid; a payment that was faster still counts")
+            .gives(of("Payment")),
         get("/billing/dashboard/overview", "The wallet, what is still to be paid, the last lines").gives(overview()),
         period(get("/billing/dashboard/analytics", "What was paid in and spent")).gives(analytics()),
         get("/billing/health", "Whether these operations answer").public().gives_bare(healthy()),
@@ -29,13 +31,16 @@ pub fn operations() -> Vec<Operation> {
         get("/billing/transactions/{id}", "One line of the history").gives(of("Transaction")),
         post("/billing/transactions/{id}/pay", "The payment page of a top-up that is not paid yet")
             .gives(of("Payment")),
-        period(get("/billing/invoices", "Invoices, newest first"))
-            .walked()
-            .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
-            .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
-            .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())])),
-        get("/billing/invoices/{id}", "One invoice").gives(of("Invoice")),
-        get("/billing/invoices/{id}/pdf", "An invoice's document").gives_bytes("application/pdf"),
+        invoices(get("/billing/invoices", "Invoices, newest first")),
+        get("/billing/invoices/{id}", "One invoice").of_anybody().gives(of("Invoice")),
+        get("/billing/invoices/{id}/pdf", "An invoice's document")
+            .of_anybody()
+            .query("lang", words(&["id", "en"]))
+            .gives_bytes("application/pdf"),
+        get("/billing/invoices/{id}/why", "Why it was charged: the events behind an invoice")
+            .of_anybody()
+            .query("lang", words(&["id", "en"]))
+            .gives(object(&[("invoice", of("Invoice")), ("language", text()), ("steps", list(step()))])),
         post("/billing/webhooks/midtrans", "A payment notification of Midtrans, known by its signature")
             .public()
             .takes(notification())
@@ -47,6 +52,15 @@ pub fn operations() -> Vec<Operation> {
 /// A stretch of time, each end open when not given.
 pub fn period(operation: Operation) -> Operation {
     operation.query("startDate", text()).query("endDate", text())
+}
+
+/// A list of invoices.
+pub fn invoices(operation: Operation) -> Operation {
+    period(operation)
+        .walked()
+        .query("type", words(&["TOPUP", "SUBSCRIPTION"]))
+        .query("status", words(&["DRAFT", "SENT", "PAID", "OVERDUE", "CANCELLED"]))
+        .gives(object(&[("invoices", list(of("Invoice"))), ("pagination", pages())]))
 }
 
 /// What a page of the history can be narrowed by.
@@ -95,6 +109,26 @@ pub fn kinds() -> Value {
 /// Standings of lines of the history.
 pub fn statuses() -> Value {
     words(&["PENDING", "SUCCESS", "FAILED", "CANCELLED", "EXPIRED"])
+}
+
+/// One event behind an invoice. `causedBy` is the `eventId` of another.
+fn step() -> Value {
+    let ids = object(&[
+        ("eventId", text()),
+        ("causedBy", nullable(text())),
+        ("correlationId", text()),
+        ("aggregate", text()),
+        ("aggregateId", text()),
+        ("position", int()),
+    ]);
+    object(&[
+        ("time", date()),
+        ("event", text()),
+        ("text", text()),
+        ("amount", nullable(money())),
+        ("by", text()),
+        ("ids", ids),
+    ])
 }
 
 fn notification() -> Value {

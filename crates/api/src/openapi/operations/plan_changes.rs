@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     openapi::{
         operation::{Operation, get, post},
-        schema::{any, date, flag, form, id, int, list, object, pattern, text, texts, words},
+        schema::{any, bounded, date, flag, form, id, int, list, object, pattern, text, texts, words},
     },
     routes::plan_changes::list::{KINDS, STATUSES},
 };
@@ -29,6 +29,14 @@ pub fn operations() -> Vec<Operation> {
         post("/subscriptions/{id}/calculate-upgrade", "What another plan costs or gives back now")
             .takes(wish())
             .gives(calculation()),
+        post("/subscriptions/{id}/upgrade", "Moves to another plan now; the difference is paid first")
+            .takes(change("confirmPayment"))
+            .gives(changed())
+            .refuses(&[402]),
+        post("/subscriptions/{id}/downgrade", "A cheaper plan: now by an administrator, else with the next period")
+            .takes(change("confirmDowngrade"))
+            .gives(changed())
+            .refuses(&[402]),
         get("/subscriptions/{id}/plan-changes", "Its changes of plan, newest first")
             .paged()
             .query("status", words(&STATUSES))
@@ -36,6 +44,26 @@ pub fn operations() -> Vec<Operation> {
             .gives(object(&[("planChanges", list(any())), ("pagination", pages)])),
     ];
     operations.map(Operation::of_anybody).into()
+}
+
+fn change(confirmation: &'static str) -> Value {
+    form(
+        &[("newServiceId", pattern("^[a-z0-9]{25,30}$"))],
+        &[("reason", bounded(0, 500)), (confirmation, flag())],
+        false,
+    )
+}
+
+fn changed() -> Value {
+    let service = object(&[("id", id()), ("name", text()), ("variant", text())]);
+    object(&[
+        ("success", flag()),
+        ("planChangeId", id()),
+        ("message", text()),
+        ("status", words(&STATUSES)),
+        ("calculation", calculation()),
+        ("newService", service),
+    ])
 }
 
 fn options() -> Value {

@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
         post("/subscriptions/{id}/restart-pod", "Restarts the service; its data stays")
             .may_take(any())
             .gives(restarted),
-        delete("/subscriptions/{id}", "Cancels now; the data is kept for the retention time")
+        delete("/subscriptions/{id}", "Cancels now, or with the period when immediate is false; the data is kept")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))
             .gives(of("Subscription")),
         put("/subscriptions/{id}/renew", "Pays the next period from the wallet")

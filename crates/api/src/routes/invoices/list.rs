@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
+    error::ApiError,
     input::Query,
     refusals::read_failed,
     routes::transactions::list::words,
@@ -22,23 +23,26 @@ use crate::{
 const DEFAULT_LIMIT: u32 = 20;
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
-    let mut query = Query::of(&request);
+    let data = page(&state, Query::of(&request), Some(caller.user.id.clone())).await?;
+    Ok(Answer::ok("Invoices retrieved successfully", data))
+}
+
+/// The page that is asked for, of the invoices of `user_id` or of everybody.
+pub async fn page(state: &AppState, mut query: Query, user_id: Option<String>) -> std::result::Result<Value, ApiError> {
     let asked = query.asked(DEFAULT_LIMIT);
     let kind = query.word("type", InvoiceType::parse, &words(InvoiceType::ALL, InvoiceType::as_str));
     let status = query.word("status", InvoiceStatus::parse, &words(InvoiceStatus::ALL, InvoiceStatus::as_str));
     let span = query.span();
-    let user_id = Some(caller.user.id.clone());
     let filter = InvoiceFilter { user_id, kind, status, from: span.from, until: span.until };
     query.finish()?;
     let page = billing::invoices(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let ids: Vec<String> = page.rows.iter().filter_map(|row| row.subscription_id.clone()).collect();
     let rows = subscriptions::find_many(state.pool(), &ids).await.map_err(read_failed)?;
     let of: BTreeMap<String, SubscriptionRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-    let data = json!({
+    Ok(json!({
         "invoices": page.rows.iter().map(|row| listed(row, &of)).collect::<Vec<_>>(),
         "pagination": views::pagination(&page),
-    });
-    Ok(Answer::ok("Invoices retrieved successfully", data))
+    }))
 }
 
 fn listed(row: &InvoiceRow, subscriptions: &BTreeMap<String, SubscriptionRow>) -> Value {

@@ -1,23 +1,24 @@
-//! `GET /billing/invoices/:id/pdf`: the document itself.
+//! `GET /billing/invoices/:id/pdf`: the document itself, in the language of `lang`.
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use minispod_domain::{AnyCommand, InvoiceCommand};
-use minispod_projections::billing;
 
-use crate::{
-    call::Call, caller::Caller, error::ApiError, input::path::billing_id, refusals::read_failed, state::AppState,
-};
+use super::invoice_of;
+use crate::{call::Call, caller::Caller, error::ApiError, input::Query, state::AppState};
 
 pub async fn handle(
     state: web::Data<AppState>,
     caller: Caller,
     call: Call,
+    request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = billing_id(&id)?;
-    let invoice = billing::invoice(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
-    let number = invoice.and_then(|invoice| invoice.number).ok_or_else(|| ApiError::not_found("Invoice"))?;
-    let pdf = state.documents.invoice_pdf(id).await?.ok_or_else(|| ApiError::not_found("Invoice"))?;
+    let mut query = Query::of(&request);
+    let language = query.language();
+    query.finish()?;
+    let invoice = invoice_of(&state, &caller, &id).await?;
+    let (id, number) = (invoice.id.as_str(), invoice.number.as_deref().unwrap_or_default());
+    let pdf = state.documents.invoice_pdf(id, language).await?.ok_or_else(|| ApiError::not_found("Invoice"))?;
     let download = AnyCommand::Invoice(InvoiceCommand::RecordDownload);
     // The count is not worth a refused download.
     if let Err(error) = state.dispatcher.dispatch_as(id, download, call.plain(caller.actor())).await {

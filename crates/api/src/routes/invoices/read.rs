@@ -1,25 +1,27 @@
 //! `GET /billing/invoices/:id`: one invoice with what it is for.
 
 use actix_web::web;
-use minispod_projections::{billing, subscriptions};
+use minispod_projections::{subscriptions, users};
 use serde_json::{Value, json};
 
+use super::invoice_of;
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
     error::ApiError,
-    input::path::billing_id,
     refusals::read_failed,
     state::AppState,
     views,
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> Result {
-    let id = billing_id(&id)?;
-    let invoice = billing::invoice(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
-    let invoice = invoice.ok_or_else(|| ApiError::not_found("Invoice"))?;
+    let invoice = invoice_of(&state, &caller, &id).await?;
     let mut view = views::money::invoice(&invoice);
-    view["user"] = json!({ "name": caller.user.name, "email": caller.user.email });
+    let buyer = users::find(state.pool(), &invoice.user_id).await.map_err(read_failed)?;
+    view["user"] = json!({
+        "name": buyer.as_ref().map(|buyer| buyer.name.as_str()).unwrap_or_default(),
+        "email": buyer.as_ref().map(|buyer| buyer.email.as_str()).unwrap_or_default(),
+    });
     view["topUpTransaction"] = views::money::invoiced_topup(&invoice);
     view["subscription"] = match &invoice.subscription_id {
         Some(subscription_id) => subscription(&state, subscription_id).await?,

@@ -1,7 +1,7 @@
-//! `GET /subscriptions/:id/plan-changes`: the changes of plan so far, newest first. None can be made yet.
+//! `GET /subscriptions/:id/plan-changes`: the changes of plan so far, newest first.
 
 use actix_web::{HttpRequest, web};
-use minispod_projections::Page;
+use minispod_projections::{plan_changes, users};
 use serde_json::{Value, json};
 
 use super::within_reach;
@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, Result},
     caller::Caller,
     input::Query,
+    refusals::read_failed,
     state::AppState,
     views,
 };
@@ -32,12 +33,19 @@ pub const KINDS: [&str; 3] = ["UPGRADE", "DOWNGRADE", "PLAN_CHANGE"];
 pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>, request: HttpRequest) -> Result {
     let mut query = Query::of(&request);
     let page = query.page(DEFAULT_LIMIT);
-    query.word("status", one_of(&STATUSES), &STATUSES);
-    query.word("changeType", one_of(&KINDS), &KINDS);
+    let status = query.word("status", one_of(&STATUSES), &STATUSES);
+    let kind = query.word("changeType", one_of(&KINDS), &KINDS);
     query.finish()?;
-    within_reach(&state, &caller, &id).await?;
-    let none = Page::<Value> { rows: Vec::new(), total: 0, page: page.page(), limit: page.limit(), trail: None };
-    let data = json!({ "planChanges": none.rows, "pagination": views::turned_pages(&none) });
+    let subscription = within_reach(&state, &caller, &id).await?;
+    let changes = plan_changes::page(state.pool(), &subscription.row.id, status, kind, page);
+    let changes = changes.await.map_err(read_failed)?;
+    let asked_by: Vec<String> = changes.rows.iter().filter_map(|row| row.initiated_by.clone()).collect();
+    let people = users::find_many(state.pool(), &asked_by).await.map_err(read_failed)?;
+    let shown = changes.rows.iter().map(|row| {
+        let who = people.iter().find(|person| Some(&person.id) == row.initiated_by.as_ref());
+        views::plan_changes::listed(row, who)
+    });
+    let data = json!({ "planChanges": shown.collect::<Value>(), "pagination": views::turned_pages(&changes) });
     Ok(Answer::ok("Plan changes retrieved successfully", data))
 }
 

@@ -31,7 +31,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     Err(ApiError::new(StatusCode::BAD_REQUEST, "UPGRADE_NOT_ELIGIBLE", message).with_data(data))
 }
 
-fn against(quote: &Quote, caller: &Caller) -> Vec<Objection> {
+pub(super) fn against(quote: &Quote, caller: &Caller) -> Vec<Objection> {
     let (row, target) = (&quote.subscription.row, &quote.target);
     objections(&PlanChange {
         is_active: row.status == SubscriptionStatus::Active,

@@ -1,4 +1,4 @@
-//! `DELETE /subscriptions/:id`: ends it now; the data is kept for the retention time.
+//! `DELETE /subscriptions/:id`: ends it now, or with its period; the data is kept for the retention time.
 
 use actix_web::web;
 use minispod_domain::{AnyCommand, SubscriptionCommand};
@@ -29,10 +29,13 @@ pub async fn handle(
     body: RequestBody,
 ) -> Result {
     let body = body.form().await?;
-    let text = read(&body.value)?;
+    let Wish { text, at_period_end } = Wish::read(&body.value)?;
     owned(&state, &id, &caller).await?;
-    let command = AnyCommand::Subscription(SubscriptionCommand::Cancel {
-        reason: CancelReason::Customer { text: Sensitive::Open(text) },
+    let reason = CancelReason::Customer { text: Sensitive::Open(text) };
+    let command = AnyCommand::Subscription(if at_period_end {
+        SubscriptionCommand::ScheduleCancellation { reason }
+    } else {
+        SubscriptionCommand::Cancel { reason }
     });
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let cancelled = state.dispatcher.dispatch_as(&id, command, context).await?;
@@ -43,25 +46,34 @@ pub async fn handle(
     let after = owned(&state, &id, &caller).await?;
     let placed = Placed::load(&state, &id).await?;
     let after = placed.over(after);
-    Ok(Answer::ok("Subscription cancelled successfully", views::subscriptions::cancelled(&after, &caller.user))
+    let message =
+        if at_period_end { "The subscription ends with its period" } else { "Subscription cancelled successfully" };
+    Ok(Answer::ok(message, views::subscriptions::cancelled(&after, &caller.user))
         .at_version(placed.version())
         .replayed(replayed)
         .shown(shown))
 }
 
-/// The customer's reason, empty when none was given.
-fn read(body: &Value) -> std::result::Result<String, ApiError> {
-    let mut fields = Fields::of(body)?;
-    let reason = fields.optional_text("reason", "Reason").map(str::trim).unwrap_or_default();
-    if reason.chars().count() > REASON_MAX || reason.contains('\0') {
-        fields.fault("reason", format!("Reason must be at most {REASON_MAX} characters long"));
+/// What the customer asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    /// Empty when none was given.
+    text: String,
+    at_period_end: bool,
+}
+
+impl Wish {
+    /// Only who says that it shall not be at once has it later.
+    fn read(body: &Value) -> std::result::Result<Self, ApiError> {
+        let mut fields = Fields::of(body)?;
+        let reason = fields.optional_text("reason", "Reason").map(str::trim).unwrap_or_default();
+        if reason.chars().count() > REASON_MAX || reason.contains('\0') {
+            fields.fault("reason", format!("Reason must be at most {REASON_MAX} characters long"));
+        }
+        let at_period_end = fields.optional_flag("immediate", "Immediate") == Some(false);
+        fields.finish(Unknown::Ignored)?;
+        Ok(Self { text: reason.to_owned(), at_period_end })
     }
-    // Ending now somebody who asked for the period's end would be worse than a refusal.
-    if fields.optional_flag("immediate", "Immediate") == Some(false) {
-        fields.fault("immediate", "Cancelling at the end of the period is not offered; leave it out to cancel now");
-    }
-    fields.finish(Unknown::Ignored)?;
-    Ok(reason.to_owned())
 }
 
 #[cfg(test)]
@@ -71,15 +83,16 @@ mod tests {
 
     #[test]
     fn a_reason_is_optional_and_bounded() {
-        assert_eq!(read(&json!({})).expect("reads"), "");
-        assert_eq!(read(&json!({"reason": " too dear ", "immediate": true})).expect("reads"), "too dear");
-        for bad in [
-            json!({"reason": "x".repeat(501)}),
-            json!({"reason": 5}),
-            json!({"immediate": "maybe"}),
-            json!({"immediate": false}),
+        let wish = |text: &str, at_period_end| Wish { text: text.to_owned(), at_period_end };
+        for (body, expected) in [
+            (json!({}), wish("", false)),
+            (json!({"reason": " too dear ", "immediate": true}), wish("too dear", false)),
+            (json!({"immediate": false}), wish("", true)),
         ] {
-            assert!(read(&bad).is_err(), "{bad}");
+            assert_eq!(Wish::read(&body).expect("reads"), expected, "{body}");
+        }
+        for bad in [json!({"reason": "x".repeat(501)}), json!({"reason": 5}), json!({"immediate": "maybe"})] {
+            assert!(Wish::read(&bad).is_err(), "{bad}");
         }
     }
 }

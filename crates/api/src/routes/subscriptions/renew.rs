@@ -1,4 +1,4 @@
-//! `PUT /subscriptions/:id/renew`: pays the next period from the wallet now.
+//! `PUT /subscriptions/:id/renew`: pays the next period from the wallet now; what has expired takes a slot first.
 
 use actix_web::web;
 use minispod_domain::{AnyCommand, SubscriptionCommand};
@@ -65,7 +65,11 @@ async fn joined(state: &AppState, mut started: Dispatched) -> std::result::Resul
         }
         let event_id = recorded.metadata.event_id.clone();
         let fact = Fact::read(recorded).map_err(ApiError::internal)?;
-        if matches!(&fact.event, Event::Subscription(SubscriptionEvent::SubscriptionRenewalStarted { .. })) {
+        if let Event::Subscription(
+            SubscriptionEvent::SubscriptionRenewalStarted { .. }
+            | SubscriptionEvent::SubscriptionResumeStarted { renews: true, .. },
+        ) = &fact.event
+        {
             started.events = vec![(event_id, fact.event)];
         }
     }

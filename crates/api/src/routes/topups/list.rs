@@ -22,6 +22,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
     let filter = TopUpFilter {
         user_id: Some(caller.user.id.clone()),
         status: query.word("status", TopUpStatus::parse, &words(TopUpStatus::ALL, TopUpStatus::as_str)),
+        quarantined: false,
     };
     query.finish()?;
     let page = billing::topups(state.pool(), &filter, asked).await.map_err(read_failed)?;

@@ -28,8 +28,7 @@ pub async fn handle(
     if !call.is_repeat(&state, &context).await? {
         state.limits.payments.check(&caller.user.id)?;
     }
-    let line = billing::transaction(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
-    let topup_id = line.and_then(|line| line.row.topup_id).ok_or_else(|| ApiError::not_found("Pending top-up"))?;
+    let topup_id = topup_of(&state, id, &caller.user.id).await?;
     let command = AnyCommand::TopUp(TopUpCommand::StartAttempt {
         expires_at: state.clock.now().plus(state.config.topup_lifetime),
     });
@@ -42,4 +41,15 @@ pub async fn handle(
         .at_version(after.version)
         .replayed(started.replayed)
         .shown(shown))
+}
+
+/// The caller's top-up that `id` names: by its line of the history, or by its own id, which `POST /billing/topup` gives as
+/// `transactionId`.
+pub async fn topup_of(state: &AppState, id: &str, owner: &str) -> std::result::Result<String, ApiError> {
+    let line = billing::transaction(state.pool(), id, Some(owner)).await.map_err(read_failed)?;
+    if let Some(topup_id) = line.and_then(|line| line.row.topup_id) {
+        return Ok(topup_id);
+    }
+    let topup = billing::topup(state.pool(), id, Some(owner)).await.map_err(read_failed)?;
+    topup.map(|topup| topup.row.id).ok_or_else(|| ApiError::not_found("Pending top-up"))
 }

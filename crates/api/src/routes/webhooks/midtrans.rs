@@ -2,9 +2,9 @@
 //! gateway what it means.
 
 use actix_web::{HttpRequest, web};
-use minispod_domain::{AnyCommand, TopUpCommand, topup::order_key};
+use minispod_domain::{AnyCommand, NotificationSays, TopUpCommand, topup::order_key};
 use minispod_kernel::Actor;
-use minispod_store::{CommandContext, CommandError, CommandKey};
+use minispod_store::{CommandContext, CommandError, CommandKey, InboxId};
 use serde_json::json;
 
 use crate::{
@@ -20,11 +20,13 @@ use crate::{
 pub const BODY_LIMIT: usize = 64 * 1024;
 /// The sender's name in the inbox and in events.
 const GATEWAY: &str = "midtrans";
+/// The inbox's mark of a notification of an order that nobody here made.
+pub const UNKNOWN_ORDER: &str = "unknown-order";
 
 pub async fn handle(state: web::Data<AppState>, call: Call, request: HttpRequest, body: RequestBody) -> Result {
     let body = body.limited_to(BODY_LIMIT).bytes().await?;
-    let (order_id, status) = match state.notifications.judge(&body) {
-        Verdict::Signed { order_id, transaction_status } => (order_id, transaction_status),
+    let (order_id, status, said) = match state.notifications.judge(&body) {
+        Verdict::Signed { order_id, transaction_status, said } => (order_id, transaction_status, said),
         Verdict::BadSignature => {
             tracing::warn!(request_id = call.request_id, "a payment notification has a bad signature");
             return Err(ApiError::unauthenticated("Invalid signature"));
@@ -32,7 +34,7 @@ pub async fn handle(state: web::Data<AppState>, call: Call, request: HttpRequest
         Verdict::Malformed(faults) => return Err(ApiError::invalid(faults)),
     };
     let inbox_id = state.store.inbox().record(GATEWAY, &body, &kept_headers(&request)).await.map_err(not_stored)?;
-    record(&state, &call, &order_id, &inbox_id.to_string()).await?;
+    record(&state, &call, &order_id, &inbox_id, said).await?;
     let data = json!({
         "orderId": order_id,
         "status": status,
@@ -41,26 +43,35 @@ pub async fn handle(state: web::Data<AppState>, call: Call, request: HttpRequest
     Ok(Answer::ok("Webhook processed successfully", data))
 }
 
-/// Tells the top-up. A notification of an order we never made stays in the inbox for a person.
-async fn record(state: &AppState, call: &Call, order_id: &str, inbox_id: &str) -> std::result::Result<(), ApiError> {
+/// Tells the top-up. A notification of an order we never made stays in the inbox, marked for a person.
+async fn record(
+    state: &AppState,
+    call: &Call,
+    order_id: &str,
+    inbox_id: &InboxId,
+    said: NotificationSays,
+) -> std::result::Result<(), ApiError> {
+    let InboxId(kept_as) = inbox_id;
     let holder = state.store.claim_holder(&order_key(order_id)).await.map_err(not_stored)?;
     let Some(topup_id) = holder else {
-        tracing::warn!(request_id = call.request_id, inbox_id, "a payment notification names an unknown order");
+        tracing::warn!(request_id = call.request_id, kept_as, "a payment notification names an unknown order");
         metrics::counter!("minispod_notifications_unknown_order_total").increment(1);
+        state.store.inbox().mark(inbox_id, UNKNOWN_ORDER).await.map_err(not_stored)?;
         return Ok(());
     };
-    let command = AnyCommand::TopUp(TopUpCommand::RecordNotification {
+    let command = AnyCommand::TopUp(TopUpCommand::ReceiveNotification {
         order_id: order_id.to_owned(),
-        inbox_id: inbox_id.to_owned(),
+        inbox_id: kept_as.clone(),
+        said,
     });
     let context = CommandContext {
-        key: CommandKey::Derived(format!("{GATEWAY}.{inbox_id}")),
+        key: CommandKey::Derived(format!("{GATEWAY}.{kept_as}")),
         ..call.plain(Actor::Gateway { name: GATEWAY.to_owned() })
     };
     match state.dispatcher.dispatch_as(&topup_id, command, context).await {
         Ok(_) => Ok(()),
         Err(CommandError::Refused(refused)) => {
-            tracing::warn!(request_id = call.request_id, inbox_id, code = refused.code, "a notification was refused");
+            tracing::warn!(request_id = call.request_id, kept_as, code = refused.code, "a notification was refused");
             Ok(())
         }
         // 503 buys four retries of theirs, 500 only one.

@@ -5,7 +5,7 @@ use minispod_auth::Action;
 use minispod_projections::billing::{self, TransactionFilter};
 use serde_json::{Value, json};
 
-use super::{People, line};
+use super::{People, Refundable, line};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -28,8 +28,9 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
     query.finish()?;
     let page = billing::transactions(state.pool(), &filter, asked).await.map_err(read_failed)?;
     let people = People::of(&state, page.rows.iter().map(|view| &view.row.user_id)).await?;
+    let refundable = Refundable::among(&state, &page.rows).await?;
     let data = json!({
-        "transactions": page.rows.iter().map(|view| line(view, &people)).collect::<Value>(),
+        "transactions": page.rows.iter().map(|view| line(view, &people, &refundable)).collect::<Value>(),
         "pagination": views::pagination(&page),
     });
     Ok(Answer::ok("Transactions retrieved successfully", data))

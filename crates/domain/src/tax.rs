@@ -1,5 +1,6 @@
 //! The tax inside a price: dated rates and bases as data, off unless configured. Prices include the tax.
 
+use minispod_events::TaxSnapshot;
 use minispod_kernel::Rupiah;
 use serde::{Deserialize, Serialize};
 use time::Date;
@@ -18,12 +19,10 @@ pub struct TaxRule {
     pub base_denominator: u32,
 }
 
-impl TaxRule {
-    /// `12%`, `11.5%`.
-    pub fn rate(&self) -> String {
-        let (whole, rest) = (self.rate_basis_points / 100, self.rate_basis_points % 100);
-        if rest == 0 { format!("{whole}%") } else { format!("{whole}.{rest:02}%").replace("0%", "%") }
-    }
+/// A rate as people read it: `12%`, `11.5%`.
+pub fn rate(basis_points: u32) -> String {
+    let (whole, rest) = (basis_points / 100, basis_points % 100);
+    if rest == 0 { format!("{whole}%") } else { format!("{whole}.{rest:02}%").replace("0%", "%") }
 }
 
 /// Rules by day; empty: no tax.
@@ -67,29 +66,20 @@ impl TaxSchedule {
     }
 
     /// Takes the tax out of a total of that day; `None` when no rule holds. Whole rupiah, half up.
-    pub fn split(&self, day: Date, total: Rupiah) -> Option<TaxSplit> {
+    pub fn split(&self, day: Date, total: Rupiah) -> Option<TaxSnapshot> {
         let rule = self.on(day)?;
         let (numerator, denominator) = (i64::from(rule.base_numerator), i64::from(rule.base_denominator));
         let whole = WHOLE_IN_BASIS_POINTS * denominator;
         let price = total.prorated(whole, whole + i64::from(rule.rate_basis_points) * numerator)?;
-        Some(TaxSplit {
-            rule: rule.clone(),
+        Some(TaxSnapshot {
+            rate_basis_points: rule.rate_basis_points,
+            base_numerator: rule.base_numerator,
+            base_denominator: rule.base_denominator,
             price,
             base: price.prorated(numerator, denominator)?,
             tax: total.checked_sub(price)?,
         })
     }
-}
-
-/// A total and the tax inside it: `price + tax = total`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaxSplit {
-    pub rule: TaxRule,
-    /// The price without tax.
-    pub price: Rupiah,
-    /// DPP: what the rate applies to.
-    pub base: Rupiah,
-    pub tax: Rupiah,
 }
 
 #[cfg(test)]
@@ -123,11 +113,11 @@ mod tests {
 
     #[test]
     fn the_day_decides_the_rule_and_no_rule_means_no_tax() {
-        assert_eq!(ppn().on(date!(2024 - 12 - 31)).map(TaxRule::rate).as_deref(), Some("11%"));
-        assert_eq!(ppn().on(date!(2025 - 01 - 01)).map(TaxRule::rate).as_deref(), Some("12%"));
+        assert_eq!(ppn().on(date!(2024 - 12 - 31)).map(|rule| rule.rate_basis_points), Some(1_100));
+        assert_eq!(ppn().on(date!(2025 - 01 - 01)).map(|rule| rule.rate_basis_points), Some(1_200));
         assert_eq!(ppn().on(date!(2022 - 03 - 31)), None);
         assert_eq!(TaxSchedule::default().split(date!(2026 - 11 - 22), Rupiah::new(1)), None);
-        assert_eq!(rule(date!(2025 - 01 - 01), 1_150, (1, 1)).rate(), "11.5%");
+        assert_eq!([1_150, 1_200, 5].map(rate), ["11.5%", "12%", "0.05%"]);
     }
 
     #[test]
