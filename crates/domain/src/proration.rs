@@ -58,7 +58,11 @@ pub struct Proration {
 impl Proration {
     /// Of the period from `start` to `end`, at `now`. `None` when it has no length or the sum cannot be counted.
     pub fn of(old_price: Rupiah, new_price: Rupiah, start: Timestamp, end: Timestamp, now: Timestamp) -> Option<Self> {
-        let (total_days, remaining_days) = (days(start, end), days(now, end));
+        Self::over(old_price, new_price, days(now, end), days(start, end))
+    }
+
+    /// Of a period of `total_days`, of which `remaining_days` are paid for. `None` like [`Proration::of`].
+    pub fn over(old_price: Rupiah, new_price: Rupiah, remaining_days: i64, total_days: i64) -> Option<Self> {
         let unused = old_price.prorated(remaining_days, total_days)?;
         let prorated_new = new_price.prorated(remaining_days, total_days)?;
         let net = prorated_new.checked_sub(unused)?;

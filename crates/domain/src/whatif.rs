@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use minispod_events::{BillingCycle, Event, InvoiceEvent, InvoiceKind, SubscriptionEvent, TaxSnapshot};
+use minispod_events::{
+    BillingCycle, Event, InvoiceEvent, InvoiceKind, PlanSnapshot, ProrationFigures, SubscriptionEvent, TaxSnapshot,
+};
 use minispod_kernel::{Aggregate as _, Rupiah, Timestamp};
 use serde::Serialize;
 use time::Date;
@@ -10,6 +12,7 @@ use time::Date;
 use crate::{
     Plan,
     plan::details::{is_price, price_of},
+    proration::Proration,
     tax::{TaxRule, TaxSchedule},
 };
 
@@ -98,6 +101,8 @@ pub enum Decision {
     Renewal,
     /// A period given back; its amounts are negative.
     Refund,
+    /// Another plan for the rest of a period; negative when the wallet got money back.
+    PlanChange,
 }
 
 /// One decision, as it was and as it would have been. Tax is what of the amount it is.
@@ -149,6 +154,7 @@ pub struct Comparison {
 }
 
 /// A subscription as it was sold.
+#[derive(Clone)]
 struct Sold {
     customer: String,
     plan: PlanName,
@@ -160,10 +166,27 @@ struct Sold {
 
 struct Recorded {
     subscription: String,
+    /// At that moment.
+    sold: Sold,
     decision: Decision,
     period: u32,
     amount: Rupiah,
     at: Timestamp,
+    change: Option<Changed>,
+}
+
+/// What a change of plan was counted from.
+struct Changed {
+    number: u32,
+    from: Sold,
+    figures: ProrationFigures,
+}
+
+/// What an invoice is for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Billed {
+    Period(String, u32),
+    Change(String, u32),
 }
 
 /// Days, both included.
@@ -180,7 +203,7 @@ pub struct WhatIf {
     plans: HashMap<String, Plan>,
     known: BTreeSet<PlanName>,
     sold: HashMap<String, Sold>,
-    taxed: HashMap<(String, u32), TaxSnapshot>,
+    taxed: HashMap<Billed, TaxSnapshot>,
     recorded: Vec<Recorded>,
 }
 
@@ -208,13 +231,17 @@ impl WhatIf {
                 self.known.extend(plan.offer().map(|(details, _)| (details.offering.clone(), details.variant.clone())));
             }
             Event::Subscription(event) => self.enter_subscription(id, event),
-            Event::Invoice(InvoiceEvent::InvoiceIssued {
-                subject: InvoiceKind::Subscription { subscription_id, period, .. },
-                terms: Some(terms),
-                ..
-            }) => {
-                let tax = terms.tax.map(|tax| ((subscription_id.clone(), period.number), tax));
-                self.taxed.extend(tax);
+            Event::Invoice(InvoiceEvent::InvoiceIssued { subject, terms: Some(terms), .. }) => {
+                let billed = match subject {
+                    InvoiceKind::Subscription { subscription_id, period, .. } => {
+                        Some(Billed::Period(subscription_id.clone(), period.number))
+                    }
+                    InvoiceKind::PlanChange { subscription_id, change, .. } => {
+                        Some(Billed::Change(subscription_id.clone(), *change))
+                    }
+                    InvoiceKind::TopUp { .. } => None,
+                };
+                self.taxed.extend(billed.zip(terms.tax));
             }
             _ => {}
         }
@@ -223,14 +250,10 @@ impl WhatIf {
     fn enter_subscription(&mut self, id: &str, event: &SubscriptionEvent) {
         let (decision, period, amount, at) = match event {
             SubscriptionEvent::SubscriptionRequested { user_id, plan, cycle, .. } => {
-                let offer = self.plans.get(&plan.plan_id).and_then(Plan::offer);
-                let (monthly, discount) =
-                    offer.map_or((plan.price, 0), |(details, monthly)| (monthly, details.yearly_discount_percent));
-                let plan = (plan.offering.clone(), plan.variant.clone());
-                let sold = Sold { customer: user_id.clone(), plan, cycle: *cycle, monthly, discount };
-                self.sold.insert(id.to_owned(), sold);
+                self.sold.insert(id.to_owned(), self.sold_now(user_id, plan, *cycle));
                 return;
             }
+            SubscriptionEvent::SubscriptionPlanChanged { .. } => return self.enter_change(id, event),
             SubscriptionEvent::SubscriptionCharged { period, amount, occurred_at, .. } => {
                 (Decision::Charge, period.number, *amount, *occurred_at)
             }
@@ -242,8 +265,52 @@ impl WhatIf {
             }
             _ => return,
         };
-        if (self.days.from..=self.days.to).contains(&at.jakarta_date()) {
-            self.recorded.push(Recorded { subscription: id.to_owned(), decision, period, amount, at });
+        let Some(sold) = self.sold.get(id).cloned() else { return };
+        self.record(Recorded { subscription: id.to_owned(), sold, decision, period, amount, at, change: None });
+    }
+
+    /// By the catalogue of this moment.
+    fn sold_now(&self, user_id: &str, plan: &PlanSnapshot, cycle: BillingCycle) -> Sold {
+        let offer = self.plans.get(&plan.plan_id).and_then(Plan::offer);
+        let (monthly, discount) =
+            offer.map_or((plan.price, 0), |(details, monthly)| (monthly, details.yearly_discount_percent));
+        let plan = (plan.offering.clone(), plan.variant.clone());
+        Sold { customer: user_id.to_owned(), plan, cycle, monthly, discount }
+    }
+
+    /// From here on it is another plan's subscription.
+    fn enter_change(&mut self, id: &str, event: &SubscriptionEvent) {
+        let SubscriptionEvent::SubscriptionPlanChanged {
+            user_id,
+            change,
+            plan,
+            proration,
+            charged,
+            refunded,
+            period,
+            occurred_at,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let Some(from) = self.sold.get(id).cloned() else { return };
+        let sold = self.sold_now(user_id, plan, from.cycle);
+        self.sold.insert(id.to_owned(), sold.clone());
+        self.record(Recorded {
+            subscription: id.to_owned(),
+            sold,
+            decision: Decision::PlanChange,
+            period: period.number,
+            amount: Rupiah::new(charged.amount() - refunded.amount()),
+            at: *occurred_at,
+            change: Some(Changed { number: *change, from, figures: *proration }),
+        });
+    }
+
+    fn record(&mut self, one: Recorded) {
+        if (self.days.from..=self.days.to).contains(&one.at.jakarta_date()) {
+            self.recorded.push(one);
         }
     }
 
@@ -265,13 +332,15 @@ impl WhatIf {
     }
 
     fn redecide(&self, one: &Recorded) -> Option<Redecided> {
-        let sold = self.sold.get(&one.subscription)?;
-        let sign = if one.decision == Decision::Refund { -1 } else { 1 };
-        // What the list does not touch stays as it was to the rupiah.
-        let would_be =
-            if self.prices.touches(sold) { Rupiah::new(self.prices.price(sold)?.amount() * sign) } else { one.amount };
+        let sold = &one.sold;
+        let would_be = self.would_be(one)?;
+        let sign = if one.decision == Decision::Refund || would_be < Rupiah::ZERO { -1 } else { 1 };
         let day = one.at.jakarta_date();
-        let recorded_tax = self.taxed.get(&(one.subscription.clone(), one.period));
+        let billed = match &one.change {
+            Some(change) => Billed::Change(one.subscription.clone(), change.number),
+            None => Billed::Period(one.subscription.clone(), one.period),
+        };
+        let recorded_tax = self.taxed.get(&billed);
         let signed = |tax: Rupiah| Rupiah::new(tax.amount() * sign);
         Some(Redecided {
             customer: sold.customer.clone(),
@@ -285,6 +354,23 @@ impl WhatIf {
             recorded_tax: signed(recorded_tax.map(|tax| tax.tax).unwrap_or_default()),
             tax_would_be: signed(self.tax(recorded_tax, signed(would_be), day)),
         })
+    }
+
+    /// What the list does not touch stays as it was to the rupiah.
+    fn would_be(&self, one: &Recorded) -> Option<Rupiah> {
+        let price = |sold: &Sold, recorded: Rupiah| {
+            if self.prices.touches(sold) { self.prices.price(sold) } else { Some(recorded) }
+        };
+        let Some(Changed { from, figures, .. }) = &one.change else {
+            let amount = Rupiah::new(one.amount.amount().abs());
+            let sign = if one.decision == Decision::Refund { -1 } else { 1 };
+            return Some(Rupiah::new(price(&one.sold, amount)?.amount() * sign));
+        };
+        if !self.prices.touches(from) && !self.prices.touches(&one.sold) {
+            return Some(one.amount);
+        }
+        let (old, new) = (price(from, figures.old_price)?, price(&one.sold, figures.new_price)?);
+        Some(Proration::over(old, new, figures.remaining_days, figures.total_days)?.net)
     }
 
     /// The tax inside `amount`: by the list, else by the rate on the recorded invoice.

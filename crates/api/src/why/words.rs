@@ -57,7 +57,10 @@ pub fn amount(event: &Event) -> Option<Rupiah> {
             | SubscriptionEvent::SubscriptionProvisioningFailed { refund: amount, .. }
             | SubscriptionEvent::SubscriptionRefunded { amount, .. }
             | SubscriptionEvent::SubscriptionRenewalStarted { amount, .. }
-            | SubscriptionEvent::SubscriptionRenewed { amount, .. },
+            | SubscriptionEvent::SubscriptionRenewed { amount, .. }
+            | SubscriptionEvent::SubscriptionPlanChangeSlotHeld { charge: amount, .. }
+            | SubscriptionEvent::SubscriptionPlanChangePaid { amount, .. }
+            | SubscriptionEvent::SubscriptionPlanChangeReverted { given_back: amount, .. },
         )
         | Event::Invoice(
             InvoiceEvent::InvoiceDrafted { total: amount, .. } | InvoiceEvent::InvoiceIssued { total: amount, .. },
@@ -123,6 +126,12 @@ fn wallet(event: &WalletEvent) -> Option<Both> {
                 amount,
                 balance,
             ),
+            EntryCause::PlanChange { .. } => moved(
+                "dibayar dari saldo untuk pergantian paket",
+                "was paid from the balance for the change of plan",
+                amount,
+                balance,
+            ),
             _ => moved("dibayar dari saldo", "was paid from the balance", amount, balance),
         },
         WalletEvent::WalletRefunded { amount, balance, .. } => {
@@ -159,6 +168,43 @@ fn subscription(event: &SubscriptionEvent) -> Option<Both> {
         SubscriptionEvent::SubscriptionRenewed { display_name, amount, period, .. } => (
             format!("{display_name} diperpanjang untuk periode ke-{}: {}.", period.number, amount.display()),
             format!("{display_name} was renewed for period {}: {}.", period.number, amount.display()),
+        ),
+        SubscriptionEvent::SubscriptionPlanChangeStarted { from, to, proration, .. } => (
+            format!(
+                "Paket diganti dari {} ke {}: sisa {} dari {} hari, {} dikurangi {}.",
+                from.display_name,
+                to.display_name,
+                proration.remaining_days,
+                proration.total_days,
+                proration.prorated_new.display(),
+                proration.unused.display()
+            ),
+            format!(
+                "The plan was to change from {} to {}: {} of {} days left, {} less {}.",
+                from.display_name,
+                to.display_name,
+                proration.remaining_days,
+                proration.total_days,
+                proration.prorated_new.display(),
+                proration.unused.display()
+            ),
+        ),
+        SubscriptionEvent::SubscriptionPlanChangeSlotHeld { charge, .. } => (
+            format!("Tempat pada paket baru sudah ada; {} ditagih ke saldo.", charge.display()),
+            format!("The place on the new plan was had; {} was asked of the wallet.", charge.display()),
+        ),
+        SubscriptionEvent::SubscriptionPlanChanged { plan, charged, refunded, .. } => (
+            format!(
+                "Paket menjadi {}: {} dibayar, {} kembali.",
+                plan.display_name,
+                charged.display(),
+                refunded.display()
+            ),
+            format!("The plan became {}: {} paid, {} back.", plan.display_name, charged.display(), refunded.display()),
+        ),
+        SubscriptionEvent::SubscriptionPlanChangeReverted { from, given_back, .. } => (
+            format!("Pergantian dibatalkan, paket tetap {}; {} kembali.", from.display_name, given_back.display()),
+            format!("The change was taken back, the plan stays {}; {} back.", from.display_name, given_back.display()),
         ),
         SubscriptionEvent::SubscriptionProvisioningFailed { refund, .. } => (
             format!("Layanan gagal disiapkan; {} dikembalikan.", refund.display()),

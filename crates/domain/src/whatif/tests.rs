@@ -1,6 +1,8 @@
 //! The same prices give the same money; other prices give what the catalogue would have asked.
 
-use minispod_events::{Capacity, IssuedTerms, Period, PlanDetails, PlanEvent, SellerSnapshot};
+use minispod_events::{
+    Capacity, IssuedTerms, Period, PlanChangeDirection, PlanDetails, PlanEvent, ProrationFigures, SellerSnapshot,
+};
 use time::macros::date;
 
 use super::*;
@@ -130,6 +132,66 @@ fn another_price_is_charged_renewed_and_given_back_by_the_catalogues_own_functio
     assert_eq!(dearer.customers["budi"].difference, 54_000);
     assert_eq!(dearer.customers["cici"].difference, 0, "what is given back costs nothing");
     assert_eq!(dearer.plans["n8n/basic"], dearer.total);
+}
+
+fn pro() -> PlanDetails {
+    PlanDetails { variant: "pro".into(), ..details() }
+}
+
+/// Half of the month is left: 32,500 less 12,500.
+fn changed_to_pro(id: &'static str) -> (&'static str, Event) {
+    let event = SubscriptionEvent::SubscriptionPlanChanged {
+        user_id: "ani".into(),
+        change: 1,
+        from_plan_id: "p".into(),
+        from_display_name: "n8n".into(),
+        plan: snapshot("q", &pro(), Rupiah::new(65_000), BillingCycle::Monthly).expect("a price"),
+        direction: PlanChangeDirection::Upgrade,
+        proration: ProrationFigures {
+            total_days: 30,
+            remaining_days: 15,
+            old_price: Rupiah::new(25_000),
+            new_price: Rupiah::new(65_000),
+            unused: Rupiah::new(12_500),
+            prorated_new: Rupiah::new(32_500),
+            net: Rupiah::new(20_000),
+        },
+        charged: Rupiah::new(20_000),
+        refunded: Rupiah::ZERO,
+        period: period(1),
+        life_due: noon(),
+        occurred_at: noon(),
+    };
+    (id, Event::Subscription(event))
+}
+
+#[test]
+fn a_change_of_plan_is_prorated_by_the_other_prices_and_what_follows_is_the_new_plans() {
+    let (details, monthly_price, capacity) = (pro(), Rupiah::new(65_000), Capacity(-1));
+    let published_pro = PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at: noon() };
+    let log = [
+        published(25_000),
+        ("q", Event::Plan(published_pro)),
+        requested("a", "ani", BillingCycle::Monthly),
+        charged("a", 25_000),
+        changed_to_pro("a"),
+        renewed("a", 65_000, 0),
+    ];
+    let amounts = |prices| {
+        let compared = compared(prices, &log).expect("sound prices");
+        compared.decisions.iter().map(|one| (one.decision, one.would_be.amount())).collect::<Vec<_>>()
+    };
+    use Decision::{Charge, PlanChange, Renewal};
+    assert_eq!(amounts(PriceList::default()), [(Charge, 25_000), (PlanChange, 20_000), (Renewal, 65_000)]);
+    assert_eq!(
+        amounts(list(Some(45_000), None)),
+        [(Charge, 45_000), (PlanChange, 10_000), (Renewal, 65_000)],
+        "the old plan dearer"
+    );
+    let mut dearer = list(None, None);
+    let other = OtherPrice { monthly: Some(Rupiah::new(85_000)), yearly_discount_percent: None };
+    dearer.plans.insert(("n8n".to_owned(), "pro".to_owned()), other);
+    assert_eq!(amounts(dearer), [(Charge, 25_000), (PlanChange, 30_000), (Renewal, 85_000)], "the new plan dearer");
 }
 
 #[test]
