@@ -250,7 +250,8 @@ impl WhatIf {
     fn enter_subscription(&mut self, id: &str, event: &SubscriptionEvent) {
         let (decision, period, amount, at) = match event {
             SubscriptionEvent::SubscriptionRequested { user_id, plan, cycle, .. } => {
-                self.sold.insert(id.to_owned(), self.sold_now(user_id, plan, *cycle));
+                let sold = self.sold_now(user_id, plan, *cycle);
+                self.sold.insert(id.to_owned(), sold);
                 return;
             }
             SubscriptionEvent::SubscriptionPlanChanged { .. } => return self.enter_change(id, event),

@@ -167,6 +167,7 @@ fn changed_to_pro(id: &'static str) -> (&'static str, Event) {
 
 #[test]
 fn a_change_of_plan_is_prorated_by_the_other_prices_and_what_follows_is_the_new_plans() {
+    use Decision::{Charge, PlanChange, Renewal};
     let (details, monthly_price, capacity) = (pro(), Rupiah::new(65_000), Capacity(-1));
     let published_pro = PlanEvent::PlanPublished { details, monthly_price, capacity, occurred_at: noon() };
     let log = [
@@ -181,7 +182,6 @@ fn a_change_of_plan_is_prorated_by_the_other_prices_and_what_follows_is_the_new_
         let compared = compared(prices, &log).expect("sound prices");
         compared.decisions.iter().map(|one| (one.decision, one.would_be.amount())).collect::<Vec<_>>()
     };
-    use Decision::{Charge, PlanChange, Renewal};
     assert_eq!(amounts(PriceList::default()), [(Charge, 25_000), (PlanChange, 20_000), (Renewal, 65_000)]);
     assert_eq!(
         amounts(list(Some(45_000), None)),
