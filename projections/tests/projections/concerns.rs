@@ -5,14 +5,14 @@ use minispod_projections::all;
 use minispod_testkit::require;
 use sqlx::Executor;
 
-use crate::{facts::journey, world::World};
+use crate::{facts::whole_journey, world::World};
 
 #[tokio::test]
 async fn nothing_is_written_for_what_is_said_not_to_concern_it() {
     if !require("pg") {
         return;
     }
-    let log = journey();
+    let log = whole_journey();
     let world = World::after(&log, log.facts.len()).await;
     for projection in all() {
         let (ours, others): (Vec<_>, Vec<_>) =
@@ -31,7 +31,7 @@ async fn nothing_is_written_for_what_is_said_not_to_concern_it() {
 fn every_kind_of_fact_but_the_quiet_ones_concerns_some_read_model() {
     let quiet = |event: &Event| matches!(event, Event::AdminRoster(_) | Event::Mail(_) | Event::InvoiceBook(_));
     let all = all();
-    for fact in journey().facts {
+    for fact in whole_journey().facts {
         let is_heard = all.iter().any(|projection| projection.concerns(&fact.event));
         assert!(is_heard || quiet(&fact.event), "{} concerns nobody", fact.event.name());
     }

@@ -2,14 +2,14 @@
 
 use minispod_testkit::require;
 
-use crate::{facts::journey, world::World};
+use crate::{facts::whole_journey, world::World};
 
 #[tokio::test]
 async fn the_same_log_gives_the_same_tables_one_by_one_or_all_at_once() {
     if !require("pg") {
         return;
     }
-    let log = journey();
+    let log = whole_journey();
     let live = World::after(&log, 1).await.contents().await;
     assert!(live.iter().all(|(_, rows)| !rows.is_empty()), "the journey leaves no table empty");
     for batch in [2, 7, log.facts.len()] {
@@ -26,5 +26,5 @@ async fn every_table_can_be_dropped_and_made_again() {
     for projection in minispod_projections::all() {
         assert!(!projection.schema().contains("read."), "{}: names are unqualified", projection.name());
     }
-    assert_eq!(world.contents().await.len(), 17);
+    assert_eq!(world.contents().await.len(), 20);
 }

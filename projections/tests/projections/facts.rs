@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use minispod_events::{
     Account, ApiScope, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec,
-    InvoiceEvent, InvoiceKind, InvoiceLine, Period, PlanDetails, PlanEvent, PlanSnapshot, Role, SessionEvent,
-    SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    InvoiceEvent, InvoiceKind, InvoiceLine, ManualTopUpEvent, Period, PlanDetails, PlanEvent, PlanSnapshot, Proof,
+    RefundMethod, Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -286,7 +286,7 @@ fn snapshot(price: i64) -> PlanSnapshot {
     }
 }
 
-/// A customer who tops up, buys, runs and leaves; every read model has something to say about it.
+/// A customer who tops up, buys and runs.
 pub fn journey() -> Log {
     let mut log = Log::default();
     log.registered()
@@ -352,5 +352,43 @@ pub fn journey() -> Log {
             life_due: None,
             occurred_at,
         });
+    log
+}
+
+/// The same customer sends a bank transfer too, asks for a refund and for a smaller plan: every read model has something
+/// to say about it.
+pub fn whole_journey() -> Log {
+    let mut log = journey();
+    log.add("manual_topup", "m1", |occurred_at| {
+        let proof = Proof { digest: "0".repeat(64), media_type: "image/png".to_owned(), size: 1_024 };
+        Event::ManualTopUp(ManualTopUpEvent::ManualTopUpRequested {
+            user_id: USER.to_owned(),
+            amount: Rupiah::new(50_000),
+            place: 1,
+            proof,
+            occurred_at,
+        })
+    })
+    .topup("t1", |occurred_at| TopUpEvent::TopUpRefundOpened {
+        user_id: USER.to_owned(),
+        order_id: order("t1", 1),
+        refund_key: "RF-t1-01".to_owned(),
+        amount: Rupiah::new(10_000),
+        method: RefundMethod::Gateway,
+        payment_type: "qris".to_owned(),
+        reason: Sensitive::Open("paid twice by mistake".to_owned()),
+        requested_by: "admin-1".to_owned(),
+        needs_approval: false,
+        occurred_at,
+    })
+    .subscription(SUBSCRIPTION, |occurred_at| SubscriptionEvent::SubscriptionDowngradeScheduled {
+        user_id: USER.to_owned(),
+        change: 1,
+        from: snapshot(25_000),
+        to: PlanSnapshot { plan_id: "plan-0".to_owned(), ..snapshot(15_000) },
+        at: period(1).end,
+        reason: None,
+        occurred_at,
+    });
     log
 }
