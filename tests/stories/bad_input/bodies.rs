@@ -257,10 +257,10 @@ async fn bad_input_is_refused_by_name_and_nothing_is_written() {
     );
     cases.push(
         Case::new(
-            "an end that is not offered",
+            "an end that is neither now nor later",
             Method::DELETE,
             &subscription,
-            json!({"immediate": false, "reason": 5}).to_string(),
+            json!({"immediate": "later", "reason": 5}).to_string(),
         )
         .naming(&["reason", "immediate"]),
     );
