@@ -127,6 +127,7 @@ impl World {
              [smtp]\nurl = \"{smtp}\"\n\
              [midtrans]\nserver_key = \"{SERVER_KEY}\"\nmerchant_id = \"G900000001\"\n\
              standin_url = \"{gateway}\"\n\
+             [billing]\nproofs_directory = \"{proofs}\"\n\
              [cluster]\n{cluster}\n\
              [telemetry]\nfilter = \"info,sqlx=warn,async_nats=warn\"\n",
             port = self.port,
@@ -134,6 +135,7 @@ impl World {
             nats = self.nats.url(),
             smtp = self.mail.smtp_url,
             gateway = self.midtrans.url,
+            proofs = self.directory.join("proofs").display(),
         );
         std::fs::write(&self.config, text).expect("the configuration can be written");
     }
