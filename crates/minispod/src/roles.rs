@@ -510,3 +510,21 @@ pub async fn wait_ready(url: &str, limit: Duration) -> Result<(), RoleError> {
     }
     Ok(())
 }
+
+/// Waits until every read model shows what is committed now: who is told that the system is ready finds its data.
+pub async fn wait_shown(store: &Store, url: &str, limit: Duration) -> Result<(), RoleError> {
+    let end = tokio::time::Instant::now() + limit;
+    let newest = store.log().newest_ins_seq().await?;
+    let names: Vec<_> = minispod_projections::all().into_iter().map(|projection| projection.name()).collect();
+    loop {
+        let checkpoints = store.checkpoints().all().await?;
+        let shows = |name: &&str| checkpoints.iter().any(|at| at.name == **name && at.ins_seq >= newest);
+        if names.iter().all(shows) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= end {
+            return Err(RoleError::NotReady { url: url.to_owned(), limit });
+        }
+        tokio::time::sleep(READY_POLL).await;
+    }
+}

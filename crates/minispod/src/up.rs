@@ -195,6 +195,7 @@ async fn begin(
 ) -> Result<Option<DemoError>, UpError> {
     let (credentials, is_new) = prepare::first_data(parts, state, local, say).await?;
     roles::wait_ready(&local.url, START_LIMIT).await?;
+    roles::wait_shown(&parts.store, &local.url, START_LIMIT).await?;
     running.ready = true;
     running.nats_url.clone_from(&local.config.nats.url);
     running.stand_ins = local.stand_ins.clone();

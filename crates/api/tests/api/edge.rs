@@ -296,6 +296,25 @@ async fn probes_and_status_name_their_parts() {
 }
 
 #[actix_web::test]
+async fn an_api_whose_read_models_have_not_begun_is_not_ready() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let ready = async || world.send(TestRequest::get().uri("/health/ready")).await;
+    assert_eq!(ready().await.status, 200);
+    let forgotten = sqlx::query("DELETE FROM ops.checkpoints WHERE name = 'catalogue'").execute(world.store.pool());
+    assert_eq!(forgotten.await.expect("forgets").rows_affected(), 1);
+    let answer = ready().await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.data()["checks"]["projection catalogue"],
+        json!({"ok": false, "detail": "has not begun"}),
+        "a request would meet tables that are not there"
+    );
+}
+
+#[actix_web::test]
 async fn metrics_are_for_those_who_know_the_token() {
     if !require("pg") {
         return;

@@ -142,6 +142,9 @@ impl AtOnce {
         for projection in minispod_projections::all() {
             connection.execute("SET search_path TO read").await.expect("a search path");
             connection.execute(projection.schema()).await.expect("tables");
+            let (checkpoints, start) = (self.store.checkpoints(), minispod_kernel::LogPosition(0));
+            let begun = checkpoints.reset_in_tx(&mut connection, projection.name(), start, InsSeq(0), 1).await;
+            begun.expect("a checkpoint at the beginning");
         }
     }
 

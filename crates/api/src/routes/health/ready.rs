@@ -49,7 +49,7 @@ async fn postgres(state: &AppState) -> Value {
     }
 }
 
-/// How far each read model is behind the log.
+/// How far each read model is behind the log. One without a checkpoint has not begun: its tables are not there yet.
 async fn projections(state: &AppState) -> Vec<(String, Value)> {
     let names = minispod_projections::all().into_iter().map(|projection| projection.name());
     let asked = timeout(DEADLINE, async {
@@ -61,9 +61,14 @@ async fn projections(state: &AppState) -> Vec<(String, Value)> {
     };
     names
         .map(|name| {
-            let at = checkpoints.iter().find(|checkpoint| checkpoint.name == name);
-            let lag = head.position.0 - at.map_or(0, |checkpoint| checkpoint.position.0);
-            (format!("projection {name}"), json!({ "ok": lag <= LAG_MAX, "behind": lag }))
+            let check = checkpoints.iter().find(|checkpoint| checkpoint.name == name).map_or_else(
+                || part(Err("has not begun".to_owned())),
+                |at| {
+                    let lag = head.position.0 - at.position.0;
+                    json!({ "ok": lag <= LAG_MAX, "behind": lag })
+                },
+            );
+            (format!("projection {name}"), check)
         })
         .collect()
 }
