@@ -63,8 +63,7 @@ pub struct SignedIn {
 
 /// Lets `user_id` in, whose first factor is proven.
 pub async fn finish(state: &AppState, call: &Call, user_id: &str, shown: &Shown) -> Result<SignedIn, ApiError> {
-    // Registered a moment ago and not yet in the read model: the client comes back.
-    let user = state.accounts.find(user_id).await?.ok_or_else(|| ApiError::busy(RETRY_AFTER))?;
+    let user = account(state, user_id).await?;
     if !user.is_active {
         count("deactivated");
         return Err(ApiError::unauthenticated("Account is deactivated"));
@@ -86,6 +85,18 @@ pub async fn finish(state: &AppState, call: &Call, user_id: &str, shown: &Shown)
     let opened = session::open(state, call, user_id, user.role).await?;
     count("done");
     Ok(SignedIn { user, session_id: opened.session_id, tokens: opened.tokens })
+}
+
+/// The account of who has proven to have one. Registered a moment ago, by another process: the read model is waited
+/// for, and who is not shown in time comes back.
+async fn account(state: &AppState, user_id: &str) -> Result<Arc<UserRow>, ApiError> {
+    if let Some(user) = state.accounts.find(user_id).await? {
+        return Ok(user);
+    }
+    if let Some(registered) = state.store.log().ins_seq_of("user", user_id, 1).await? {
+        state.read_models.show(&["users"], registered).await;
+    }
+    state.accounts.find(user_id).await?.ok_or_else(|| ApiError::busy(RETRY_AFTER))
 }
 
 /// The same for a code that is wrong and one that was used.

@@ -162,6 +162,19 @@ async fn tokens_of_nobody_of_others_and_of_yesterday_are_refused() {
 }
 
 #[actix_web::test]
+async fn who_registered_a_moment_ago_elsewhere_signs_in_at_once() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.stick(true);
+    world.register("ani@example.com").await;
+    assert_eq!(world.login("ani@example.com", PASSWORD).await.status, 503, "no read model moves");
+    world.stick(false);
+    assert_eq!(world.login("ani@example.com", PASSWORD).await.status, 200, "it is waited for");
+}
+
+#[actix_web::test]
 async fn a_new_account_that_is_not_shown_yet_comes_back_and_a_strangers_token_does_not() {
     if !require("pg") {
         return;
