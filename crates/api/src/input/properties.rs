@@ -177,7 +177,8 @@ proptest! {
 
     #[test]
     fn an_instant_is_read_back_and_the_end_of_a_range_is_after_its_begin(
-        millis in 0_i64..253_402_300_000_000, hours in -12_i8..=12,
+        // In Jakarta too the year is 9999 at most.
+        millis in 0_i64..253_402_275_000_000, hours in -12_i8..=12,
     ) {
         let at = Timestamp::from_unix_millis(millis);
         let (first, fine) = read("from", &at.to_contract(), |query| query.from("from"));
@@ -189,7 +190,8 @@ proptest! {
         if let Ok(text) = text {
             prop_assert_eq!(read("from", &text, |query| query.from("from")).0, Some(at), "{}", text);
         }
-        let day = at.to_contract()[..10].to_owned();
+        let day = at.jakarta_date();
+        let day = format!("{:04}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day());
         let (begin, end) = (read("d", &day, |query| query.from("d")).0, read("d", &day, |query| query.until("d")).0);
         prop_assert!(begin <= first && first < end, "{} is within its day", day);
     }

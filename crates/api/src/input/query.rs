@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use actix_web::{HttpRequest, web};
-use minispod_kernel::{Language, Timestamp, ids::is_id};
+use minispod_kernel::{Language, Timestamp, ids::is_id, time::JAKARTA};
 use minispod_projections::{Asked, PageRequest, page::MAX_LIMIT, page::MAX_PAGE};
 use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
@@ -106,7 +106,7 @@ impl Query {
         Some(text)
     }
 
-    /// The first instant asked for, when given; a bare date begins at midnight in UTC.
+    /// The first instant asked for, when given; a bare date begins at midnight in Jakarta, as in every report.
     pub fn from(&mut self, name: &str) -> Option<Timestamp> {
         self.instant(name, Duration::ZERO, Duration::ZERO)
     }
@@ -140,9 +140,11 @@ impl Query {
         let read = |at: OffsetDateTime, after: Duration| Timestamp::in_years(at, &YEARS).map(|at| at.plus(after));
         let instant = match OffsetDateTime::parse(&text, &Iso8601::PARSING) {
             Ok(at) => read(at, after_instant),
+            // The first day of all begins with the first instant that is accepted.
             Err(_) => Date::parse(&text, &Iso8601::PARSING)
                 .ok()
-                .and_then(|date| read(date.midnight().assume_utc(), after_date)),
+                .filter(|date| YEARS.contains(&date.year()))
+                .map(|date| midnight(date).plus(after_date).max(Timestamp::from_unix_millis(0))),
         };
         if instant.is_none() {
             self.fault(
@@ -181,6 +183,11 @@ impl Query {
     pub(super) fn given(&self, name: &str) -> Option<String> {
         self.texts.get(name).filter(|text| !text.is_empty()).cloned()
     }
+}
+
+/// When a day begins in Jakarta.
+fn midnight(date: Date) -> Timestamp {
+    Timestamp::new(date.midnight().assume_offset(JAKARTA))
 }
 
 #[cfg(test)]
@@ -222,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_date_spans_its_day() {
+    fn a_bare_date_spans_its_day_in_jakarta() {
         let mut dates = query("from=2026-11-22&to=2026-11-22&at=2026-11-22T10:00:00%2B07:00");
-        assert_eq!(dates.from("from").map(Timestamp::to_contract).as_deref(), Some("2026-11-22T00:00:00.000Z"));
-        assert_eq!(dates.until("to").map(Timestamp::to_contract).as_deref(), Some("2026-11-23T00:00:00.000Z"));
+        assert_eq!(dates.from("from").map(Timestamp::to_contract).as_deref(), Some("2026-11-21T17:00:00.000Z"));
+        assert_eq!(dates.until("to").map(Timestamp::to_contract).as_deref(), Some("2026-11-22T17:00:00.000Z"));
         assert_eq!(dates.from("at").map(Timestamp::to_contract).as_deref(), Some("2026-11-22T03:00:00.000Z"));
         assert!(dates.finish().is_ok());
     }
@@ -234,8 +241,8 @@ mod tests {
     fn a_span_may_be_open_but_not_backwards() {
         let mut day = query("startDate=2026-11-22&endDate=2026-11-22");
         let span = day.span();
-        assert_eq!(span.from.map(Timestamp::to_contract).as_deref(), Some("2026-11-22T00:00:00.000Z"));
-        assert_eq!(span.last().map(Timestamp::to_contract).as_deref(), Some("2026-11-22T23:59:59.999Z"));
+        assert_eq!(span.from.map(Timestamp::to_contract).as_deref(), Some("2026-11-21T17:00:00.000Z"));
+        assert_eq!(span.last().map(Timestamp::to_contract).as_deref(), Some("2026-11-22T16:59:59.999Z"));
         assert!(day.finish().is_ok());
         assert_eq!((query("").span(), query("").span().last()), (Span::default(), None));
         let mut backwards = query("startDate=2026-11-22&endDate=2026-11-21");
@@ -283,5 +290,6 @@ mod tests {
         }
         let mut last = query("startDate=9999-12-31T23:59:59Z&endDate=9999-12-31");
         assert!(last.from("startDate").is_some() && last.until("endDate").is_some());
+        assert_eq!(query("from=1970-01-01").from("from"), Some(Timestamp::from_unix_millis(0)));
     }
 }

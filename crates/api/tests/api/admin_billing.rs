@@ -133,7 +133,7 @@ async fn each_kind_of_money_has_its_own_sum_w31() {
     assert_eq!(statistics.data()["period"], json!({"startDate": null, "endDate": null}));
     let tomorrow = world.get("/admin/billing/statistics?startDate=2027-01-16", &admin).await;
     assert_eq!(tomorrow.data()["revenue"], nothing, "texts also when there is nothing");
-    assert_eq!(tomorrow.data()["period"], json!({"startDate": "2027-01-16T00:00:00.000Z", "endDate": null}));
+    assert_eq!(tomorrow.data()["period"], json!({"startDate": "2027-01-15T17:00:00.000Z", "endDate": null}));
     let bad = world.get("/admin/billing/statistics?startDate=2027-01-16&endDate=2027-01-15", &admin).await;
     assert_eq!(faults(&bad), (400, vec!["endDate"]));
 }

@@ -200,7 +200,7 @@ async fn analytics_count_the_whole_stretch_and_know_money_from_attempts_w71() {
     assert_eq!(later.data()["analytics"]["averageTopUp"], 0, "nothing divided by nothing");
     assert_eq!(
         later.data()["period"],
-        json!({"startDate": "2027-01-16T00:00:00.000Z", "endDate": "2027-01-16T23:59:59.999Z"})
+        json!({"startDate": "2027-01-15T17:00:00.000Z", "endDate": "2027-01-16T16:59:59.999Z"})
     );
     let backwards = world.get(&format!("/billing/dashboard/analytics?startDate={SECOND}&endDate={FIRST}"), &ani).await;
     assert_eq!(faults(&backwards), (400, vec!["endDate"]));
