@@ -32,6 +32,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Passwords hashed at once.
 const HASHES_AT_ONCE: usize = 2;
 const HTTP_LIMIT: Duration = Duration::from_secs(5);
+/// Longest wait for read models to show the first data.
+const SHOWN_LIMIT: Duration = Duration::from_secs(20);
 const READY_POLL: Duration = Duration::from_millis(100);
 
 /// Why a role did not start or go on.
@@ -511,20 +513,11 @@ pub async fn wait_ready(url: &str, limit: Duration) -> Result<(), RoleError> {
     Ok(())
 }
 
-/// Waits until every read model shows what is committed now: who is told that the system is ready finds its data.
-pub async fn wait_shown(store: &Store, url: &str, limit: Duration) -> Result<(), RoleError> {
-    let end = tokio::time::Instant::now() + limit;
-    let newest = store.log().newest_ins_seq().await?;
+/// Whether every read model shows what is committed now, after at most [`SHOWN_LIMIT`]; false at once for one that lags
+/// anyway, as while it is rebuilt.
+pub async fn are_shown(parts: &Parts) -> Result<bool, RoleError> {
+    let newest = parts.store.log().newest_ins_seq().await?;
     let names: Vec<_> = minispod_projections::all().into_iter().map(|projection| projection.name()).collect();
-    loop {
-        let checkpoints = store.checkpoints().all().await?;
-        let shows = |name: &&str| checkpoints.iter().any(|at| at.name == **name && at.ins_seq >= newest);
-        if names.iter().all(shows) {
-            return Ok(());
-        }
-        if tokio::time::Instant::now() >= end {
-            return Err(RoleError::NotReady { url: url.to_owned(), limit });
-        }
-        tokio::time::sleep(READY_POLL).await;
-    }
+    let visibility = Visibility::start(parts.store.clone(), parts.nats("api").await?);
+    Ok(visibility.wait_within(&names, newest, SHOWN_LIMIT).await)
 }
