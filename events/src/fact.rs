@@ -5,8 +5,8 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, ManualTopUpEvent, PlanEvent,
-    SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent,
+    ManualTopUpEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -103,6 +103,9 @@ sum! {
     Instance(InstanceEvent),
     Mail(MailEvent),
     ManualTopUp(ManualTopUpEvent),
+    Coupon(CouponEvent),
+    CouponUses(CouponUseEvent),
+    Welcome(WelcomeEvent),
 }
 
 /// The payload in its current shape.

@@ -1,6 +1,7 @@
 //! What has happened: one enum per aggregate, their sum, and nothing that behaves.
 
 mod contract;
+pub mod coupon;
 pub mod fact;
 pub mod identity;
 pub mod instance;
@@ -13,6 +14,10 @@ pub mod topup;
 pub mod upcast;
 pub mod wallet;
 
+pub use coupon::{
+    CouponEvent, CouponKind, CouponLimits, CouponPurpose, CouponScope, CouponStatus, CouponUse, CouponUseEvent,
+    CouponWindow, Discount, WelcomeEvent,
+};
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{InstanceEvent, InstanceSpec};
@@ -21,7 +26,7 @@ pub use mail::{MailEvent, MailTemplate};
 pub use manual_topup::{ManualTopUpEvent, Proof};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
 pub use subscription::{
-    BillingCycle, CancelReason, ExpiryCause, Period, PlanChangeDirection, PlanSnapshot, ProrationFigures,
+    BillingCycle, CancelReason, CouponAsked, ExpiryCause, Period, PlanChangeDirection, PlanSnapshot, ProrationFigures,
     SubscriptionEvent,
 };
 pub use topup::{RefundMethod, TopUpEvent};

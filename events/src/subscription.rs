@@ -6,7 +6,7 @@ use minispod_kernel::{Rupiah, Sensitive, SensitiveSlot, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::contract;
+use crate::{Discount, contract::contract};
 
 /// How often it is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +105,15 @@ pub struct ProrationFigures {
     pub net: Rupiah,
 }
 
+/// A coupon that shall lower the price of the first period of a sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CouponAsked {
+    pub coupon_id: String,
+    pub offering: String,
+    pub variant: String,
+    pub cycle: BillingCycle,
+}
+
 /// Facts about one subscription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
@@ -120,10 +129,26 @@ pub enum SubscriptionEvent {
         /// are in the vault (`instance/<instance id>`), never here.
         overrides: Vec<String>,
         auto_renew: bool,
+        /// The first period shall cost less by this coupon.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        coupon_id: Option<String>,
         occurred_at: Timestamp,
     },
     SubscriptionSlotHeld {
         user_id: String,
+        price: Rupiah,
+        /// Asked for less before `price` is charged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        coupon: Option<CouponAsked>,
+        occurred_at: Timestamp,
+    },
+    /// The first period costs `price`: `list_price` less `discount`.
+    SubscriptionDiscounted {
+        user_id: String,
+        coupon_id: String,
+        less: Discount,
+        list_price: Rupiah,
+        discount: Rupiah,
         price: Rupiah,
         occurred_at: Timestamp,
     },
@@ -132,6 +157,9 @@ pub enum SubscriptionEvent {
         user_id: String,
         display_name: String,
         amount: Rupiah,
+        /// How much less than the plan's price that is.
+        #[serde(default, skip_serializing_if = "Rupiah::is_zero")]
+        discount: Rupiah,
         period: Period,
         occurred_at: Timestamp,
     },
@@ -211,6 +239,9 @@ pub enum SubscriptionEvent {
         #[serde(default)]
         refunded: Rupiah,
         reason: CancelReason,
+        /// It never ran, so the use of this coupon goes back to its customer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned_coupon_id: Option<String>,
         /// When its data is deleted; absent: there is none to keep.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data_until: Option<Timestamp>,
@@ -443,6 +474,7 @@ contract!(
     [
         SubscriptionRequested,
         SubscriptionSlotHeld,
+        SubscriptionDiscounted,
         SubscriptionCharged,
         SubscriptionProvisioningStarted,
         SubscriptionActivated,

@@ -44,6 +44,8 @@ pub enum EntryCause {
     TopUpCreditedByHand { topup_id: String, order_id: String, refund_key: String },
     /// A bank transfer that administrators have seen.
     ManualTopUp { manual_topup_id: String },
+    /// One use of a coupon that gives money.
+    Coupon { coupon_id: String, use_id: String },
     /// An administrator's decision; `key` is the command's key.
     Adjustment { key: String, reason: String },
 }
@@ -67,6 +69,7 @@ impl EntryCause {
             Self::TopUpCreditedByHand { order_id, refund_key, .. } => format!("topup-by-hand/{order_id}/{refund_key}"),
             // Like a top-up's: the invoice finds the entry by the same key.
             Self::ManualTopUp { manual_topup_id } => format!("topup/{}", manual_order_id(manual_topup_id)),
+            Self::Coupon { use_id, .. } => format!("coupon/{use_id}"),
             Self::Adjustment { key, .. } => format!("adjustment/{key}"),
         }
     }
@@ -77,7 +80,8 @@ pub fn manual_order_id(manual_topup_id: &str) -> String {
     format!("MT-{manual_topup_id}")
 }
 
-/// Facts about one wallet; the aggregate id is the user id. `balance` is the balance after the entry.
+/// Facts about one wallet; the aggregate id is the user id. `balance` is the balance after the entry; `promotional` is
+/// how much of `amount` is money that was given and not paid in, which is spent on services and never paid out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum WalletEvent {
@@ -86,6 +90,8 @@ pub enum WalletEvent {
     },
     WalletCredited {
         amount: Rupiah,
+        #[serde(default, skip_serializing_if = "Rupiah::is_zero")]
+        promotional: Rupiah,
         balance: Rupiah,
         cause: EntryCause,
         counter_account: Account,
@@ -93,6 +99,8 @@ pub enum WalletEvent {
     },
     WalletDebited {
         amount: Rupiah,
+        #[serde(default, skip_serializing_if = "Rupiah::is_zero")]
+        promotional: Rupiah,
         balance: Rupiah,
         cause: EntryCause,
         counter_account: Account,
@@ -101,6 +109,8 @@ pub enum WalletEvent {
     /// Money of a charge given back.
     WalletRefunded {
         amount: Rupiah,
+        #[serde(default, skip_serializing_if = "Rupiah::is_zero")]
+        promotional: Rupiah,
         balance: Rupiah,
         cause: EntryCause,
         counter_account: Account,
@@ -117,6 +127,8 @@ pub enum WalletEvent {
     /// `amount` may be negative.
     WalletAdjusted {
         amount: Rupiah,
+        #[serde(default, skip_serializing_if = "Rupiah::is_zero")]
+        promotional: Rupiah,
         balance: Rupiah,
         cause: EntryCause,
         counter_account: Account,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use minispod_events::{
-    AdminRosterEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent, ManualTopUpEvent, PlanEvent,
-    SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent,
+    ManualTopUpEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
 };
 use serde_json::Value;
 
@@ -99,6 +99,9 @@ macro_rules! by_aggregate {
             "instance" => $visit::<InstanceEvent>($payload),
             "mail" => $visit::<MailEvent>($payload),
             "manual_topup" => $visit::<ManualTopUpEvent>($payload),
+            "coupon" => $visit::<CouponEvent>($payload),
+            "coupon_use" => $visit::<CouponUseEvent>($payload),
+            "welcome" => $visit::<WelcomeEvent>($payload),
             other => panic!("no aggregate is called {other}"),
         }
     };

@@ -31,7 +31,7 @@ impl Projection for Billing {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn schema(&self) -> &'static str {

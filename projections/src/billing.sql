@@ -2,6 +2,8 @@
 CREATE TABLE wallets (
   user_id    text PRIMARY KEY,
   balance    bigint NOT NULL,
+  -- What of it was given and not paid in.
+  promotional bigint NOT NULL,
   currency   text NOT NULL,
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
-pub use booking::{Booking, BookingFault, EntryKind, Leg, account_name, booking, wallet_account};
+pub use booking::{Booking, BookingFault, EntryKind, Leg, account_name, booking, promotional_account, wallet_account};
 pub use questions::{Booked, Totals, balances_after, booked_after, by_causes, totals};
 pub use rows::{BalanceRow, TransactionRow};
 pub use statement::{
@@ -29,7 +29,7 @@ impl Projection for Ledger {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn schema(&self) -> &'static str {

@@ -9,6 +9,8 @@ CREATE TABLE ledger_transactions (
   kind            text NOT NULL,
   cause           text NOT NULL UNIQUE,
   amount          bigint NOT NULL CHECK (amount <> 0),
+  -- How much of amount is money that was given and not paid in.
+  promotional     bigint NOT NULL,
   balance_before  bigint NOT NULL,
   balance_after   bigint NOT NULL,
   counter_account text NOT NULL,
@@ -19,12 +21,13 @@ CREATE TABLE ledger_transactions (
   reason          text,
   day             date NOT NULL,
   created_at      timestamptz NOT NULL,
-  CHECK (balance_after = balance_before + amount)
+  CHECK (balance_after = balance_before + amount),
+  CHECK (abs(promotional) <= abs(amount) AND promotional * sign(amount) >= 0)
 );
 CREATE INDEX ledger_transactions_of_user ON ledger_transactions (user_id, position);
 CREATE INDEX ledger_transactions_by_day ON ledger_transactions (day, counter_account);
 
--- account: wallet/<user id>, or the name of one of our own.
+-- account: wallet/<user id> for what was paid in, promotional/<user id> for what was given, or one of our own by name.
 CREATE TABLE ledger_legs (
   id             text PRIMARY KEY,
   transaction_id text NOT NULL REFERENCES ledger_transactions (id),

@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 pub mod access;
 pub mod billing;
 pub mod catalogue;
+pub mod coupons;
 pub mod ledger;
 pub mod manual_topups;
 pub mod page;
@@ -71,5 +72,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(refunds::Refunds),
         Arc::new(manual_topups::ManualTopUps),
         Arc::new(recurring::RecurringRevenue),
+        Arc::new(coupons::Coupons),
     ]
 }

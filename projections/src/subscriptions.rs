@@ -27,7 +27,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn schema(&self) -> &'static str {

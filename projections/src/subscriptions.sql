@@ -11,6 +11,9 @@ CREATE TABLE subscriptions (
   variant         text NOT NULL,
   display_name    text NOT NULL,
   price           bigint NOT NULL,
+  -- How much less the current period cost, and by which coupon.
+  discount        bigint NOT NULL,
+  coupon_id       text,
   cycle           text NOT NULL,
   docker_image    text NOT NULL,
   subdomain       text NOT NULL,

@@ -6,14 +6,15 @@ use std::{
 };
 
 use minispod_events::{
-    Account, EntryCause, Event, InvoiceBookEvent, InvoiceEvent, InvoiceKind, SubscriptionEvent, TopUpEvent, WalletEvent,
+    Account, CouponKind, CouponUseEvent, EntryCause, Event, InvoiceBookEvent, InvoiceEvent, InvoiceKind,
+    SubscriptionEvent, TopUpEvent, WalletEvent,
 };
 use minispod_kernel::{Aggregate as _, Rupiah, Timestamp};
 
 use crate::{Wallet, invoice_book, wallet::entry_key};
 
 /// The types of aggregates that an audit reads.
-pub const AUDITED: [&str; 5] = ["wallet", "topup", "subscription", "invoice", "invoice_book"];
+pub const AUDITED: [&str; 6] = ["wallet", "topup", "subscription", "invoice", "invoice_book", "coupon_use"];
 /// Discrepancies that are told; more are only counted.
 pub const TOLD_MAX: usize = 1_000;
 /// What follows from a fact may be on its way for so long.
@@ -28,6 +29,12 @@ pub enum Discrepancy {
     State { wallet: String, sum: Rupiah, held: Rupiah },
     #[error("wallet {wallet}: the entry at position {at} moves {amount}, which is not above zero")]
     NotPositive { wallet: String, at: i64, amount: Rupiah },
+    #[error(
+        "wallet {wallet}: the entry at position {at} moves {amount}, {part} of it promotional, and {left} were left"
+    )]
+    Promotional { wallet: String, at: i64, amount: Rupiah, part: Rupiah, left: Rupiah },
+    #[error("use {use_id} of a coupon is credited at position {at}, and nobody took it")]
+    GrantUnfounded { use_id: String, at: i64 },
     #[error("order {order} is credited twice, at positions {first} and {at}")]
     CreditedTwice { order: String, first: i64, at: i64 },
     #[error("period {period} of subscription {subscription} is charged twice, at positions {first} and {at}")]
@@ -67,6 +74,8 @@ pub enum Owed {
     Charge { subscription: String, period: u32 },
     /// A draft.
     Invoice { id: String },
+    /// A use of a coupon that gives money.
+    Coupon { use_id: String },
 }
 
 impl std::fmt::Display for Owed {
@@ -75,6 +84,7 @@ impl std::fmt::Display for Owed {
             Self::Credit { order } => write!(f, "the payment of order {order}"),
             Self::Charge { subscription, period } => write!(f, "period {period} of subscription {subscription}"),
             Self::Invoice { id } => write!(f, "invoice {id}"),
+            Self::Coupon { use_id } => write!(f, "use {use_id} of a coupon"),
         }
     }
 }
@@ -88,6 +98,8 @@ pub struct Movement {
     pub counter_account: Account,
     /// What the wallet gains, or loses when negative.
     pub amount: Rupiah,
+    /// How much of it is money that was given and not paid in.
+    pub promotional: Rupiah,
     pub before: Rupiah,
     pub after: Rupiah,
 }
@@ -114,6 +126,7 @@ pub struct Audited {
 struct Books {
     state: Wallet,
     sum: Rupiah,
+    promotional: Rupiah,
 }
 
 struct Entry {
@@ -142,6 +155,8 @@ pub struct Audit {
     wallets: BTreeMap<String, Books>,
     entries: HashMap<String, Entry>,
     confirmed: HashSet<String>,
+    /// Uses of coupons.
+    taken: HashSet<String>,
     owed: Vec<Claim>,
     last_numbers: BTreeMap<String, u32>,
     numbered: HashMap<String, Numbered>,
@@ -165,6 +180,13 @@ impl Audit {
             ) => {
                 let owed = Owed::Charge { subscription: id.to_owned(), period: period.number };
                 self.owe(owed, charge_key(id, period.number), *amount, *occurred_at);
+            }
+            Event::CouponUses(CouponUseEvent::CouponUseTaken { used, worth, occurred_at, .. }) => {
+                self.taken.insert(used.use_id.clone());
+                if let CouponKind::Credit { amount } | CouponKind::Welcome { amount } = worth {
+                    let owed = Owed::Coupon { use_id: used.use_id.clone() };
+                    self.owe(owed, coupon_key(&used.use_id), *amount, *occurred_at);
+                }
             }
             Event::Invoice(event) => self.enter_invoice(id, event),
             Event::InvoiceBook(event) => self.enter_number(id, event),
@@ -211,7 +233,9 @@ impl Audit {
             .map(|(cause, entry)| Discrepancy::ClaimMissing { cause: cause.clone(), wallet: entry.wallet.clone() })
             .collect();
         unclaimed.sort_by_key(ToString::to_string);
-        let states = self.wallets.iter().filter(|(_, books)| books.state.balance() != books.sum);
+        let differs =
+            |books: &Books| books.state.balance() != books.sum || books.state.promotional() != books.promotional;
+        let states = self.wallets.iter().filter(|(_, books)| differs(books));
         let states: Vec<_> = states
             .map(|(wallet, books)| Discrepancy::State {
                 wallet: wallet.clone(),
@@ -255,6 +279,13 @@ impl Audit {
         let before = books.sum;
         let after = Rupiah::new(before.amount().saturating_add(moved.amount.amount()));
         books.sum = after;
+        let (left, part) = (books.promotional, moved.promotional);
+        books.promotional = Rupiah::new(left.amount().saturating_add(part.amount()));
+        let is_part = (part.amount() < 0) == (moved.amount.amount() < 0) || part == Rupiah::ZERO;
+        if !is_part || part.amount().abs() > moved.amount.amount().abs() || books.promotional < Rupiah::ZERO {
+            let (wallet, amount) = (wallet.to_owned(), moved.amount);
+            self.tell(Discrepancy::Promotional { wallet, at, amount, part, left });
+        }
         if moved.is_wrong_way {
             let amount = Rupiah::new(-moved.amount.amount().abs());
             self.tell(Discrepancy::NotPositive { wallet: wallet.to_owned(), at, amount });
@@ -268,6 +299,7 @@ impl Audit {
             cause: moved.cause.key(),
             counter_account: moved.counter_account,
             amount: moved.amount,
+            promotional: moved.promotional,
             before,
             after,
         })
@@ -282,6 +314,9 @@ impl Audit {
         match moved.cause {
             EntryCause::TopUp { order_id, .. } if !self.confirmed.contains(order_id) => {
                 self.tell(Discrepancy::CreditUnfounded { order: order_id.clone(), at });
+            }
+            EntryCause::Coupon { use_id, .. } if !self.taken.contains(use_id) => {
+                self.tell(Discrepancy::GrantUnfounded { use_id: use_id.clone(), at });
             }
             EntryCause::SubscriptionPeriodRefund { subscription_id, period } => {
                 let charge = self.entries.get(&charge_key(subscription_id, *period));
@@ -308,6 +343,7 @@ impl Audit {
             | EntryCause::ManualTopUp { .. }
             | EntryCause::SubscriptionPeriod { .. }
             | EntryCause::PlanChange { .. }
+            | EntryCause::Coupon { .. }
             | EntryCause::Adjustment { .. } => {}
         }
         self.entries.insert(key, Entry { wallet: wallet.to_owned(), amount: moved.amount, at, claimed: false });
@@ -354,31 +390,35 @@ struct Moved<'a> {
     cause: &'a EntryCause,
     counter_account: Account,
     amount: Rupiah,
+    promotional: Rupiah,
     stated: Rupiah,
     is_wrong_way: bool,
 }
 
 fn moved(event: &WalletEvent) -> Option<Moved<'_>> {
-    let (sign, amount, stated, cause, counter_account) = match event {
+    let (sign, amount, promotional, stated, cause, counter_account) = match event {
         WalletEvent::WalletOpened { .. }
         | WalletEvent::WalletFundsAwaited { .. }
         | WalletEvent::WalletFundsNoLongerAwaited { .. }
         | WalletEvent::WalletFundsArrived { .. } => return None,
-        WalletEvent::WalletCredited { amount, balance, cause, counter_account, .. }
-        | WalletEvent::WalletRefunded { amount, balance, cause, counter_account, .. } => {
-            (1, *amount, *balance, cause, counter_account)
+        WalletEvent::WalletCredited { amount, promotional, balance, cause, counter_account, .. }
+        | WalletEvent::WalletRefunded { amount, promotional, balance, cause, counter_account, .. } => {
+            (1, *amount, *promotional, *balance, cause, counter_account)
         }
-        WalletEvent::WalletDebited { amount, balance, cause, counter_account, .. }
-        | WalletEvent::WalletReversed { amount, balance, cause, counter_account, .. } => {
-            (-1, *amount, *balance, cause, counter_account)
+        WalletEvent::WalletDebited { amount, promotional, balance, cause, counter_account, .. } => {
+            (-1, *amount, *promotional, *balance, cause, counter_account)
         }
-        WalletEvent::WalletAdjusted { amount, balance, cause, counter_account, .. } => {
-            (0, *amount, *balance, cause, counter_account)
+        WalletEvent::WalletReversed { amount, balance, cause, counter_account, .. } => {
+            (-1, *amount, Rupiah::ZERO, *balance, cause, counter_account)
+        }
+        WalletEvent::WalletAdjusted { amount, promotional, balance, cause, counter_account, .. } => {
+            (0, *amount, *promotional, *balance, cause, counter_account)
         }
     };
     let is_wrong_way = if sign == 0 { amount == Rupiah::ZERO } else { !amount.is_positive() };
-    let amount = Rupiah::new(if sign < 0 { amount.amount().saturating_neg() } else { amount.amount() });
-    Some(Moved { cause, counter_account: *counter_account, amount, stated, is_wrong_way })
+    let signed = |sum: Rupiah| Rupiah::new(if sign < 0 { sum.amount().saturating_neg() } else { sum.amount() });
+    let (amount, promotional) = (signed(amount), signed(promotional));
+    Some(Moved { cause, counter_account: *counter_account, amount, promotional, stated, is_wrong_way })
 }
 
 fn twice(cause: &EntryCause, key: String, first: i64, at: i64) -> Discrepancy {
@@ -395,12 +435,17 @@ fn twice(cause: &EntryCause, key: String, first: i64, at: i64) -> Discrepancy {
         | EntryCause::SubscriptionPeriodRefund { .. }
         | EntryCause::PlanChange { .. }
         | EntryCause::PlanChangeRefund { .. }
+        | EntryCause::Coupon { .. }
         | EntryCause::Adjustment { .. } => Discrepancy::BookedTwice { cause: key, first, at },
     }
 }
 
 fn topup_key(order_id: &str) -> String {
     EntryCause::TopUp { topup_id: String::new(), order_id: order_id.to_owned() }.key()
+}
+
+fn coupon_key(use_id: &str) -> String {
+    EntryCause::Coupon { coupon_id: String::new(), use_id: use_id.to_owned() }.key()
 }
 
 fn charge_key(subscription_id: &str, period: u32) -> String {

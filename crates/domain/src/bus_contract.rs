@@ -123,6 +123,7 @@ pub fn request(id: &str, user: &str) -> AnyCommand {
         subdomain: format!("{id}-flows"),
         overrides: Vec::new(),
         auto_renew: true,
+        coupon_id: None,
     })
 }
 

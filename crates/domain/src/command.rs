@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdminRosterCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, ManualTopUpCommand,
-    PlanCommand, RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand,
-    invoice::InvoiceTerms,
+    AdminRosterCommand, CouponCommand, CouponUseCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand,
+    MailCommand, ManualTopUpCommand, PlanCommand, RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand,
+    UserCommand, WalletCommand, WelcomeCommand, coupon::uses::uses_id, invoice::InvoiceTerms,
 };
-use minispod_events::{CancelReason, EntryCause};
+use minispod_events::{CancelReason, CouponUse, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
 
 /// Any command. Serialises for the effects ledger and timers; commands that carry open personal data refuse to.
@@ -28,6 +28,10 @@ pub enum AnyCommand {
     Mail(MailCommand),
     #[serde(rename = "manual_topup")]
     ManualTopUp(ManualTopUpCommand),
+    Coupon(CouponCommand),
+    #[serde(rename = "coupon_use")]
+    CouponUses(CouponUseCommand),
+    Welcome(WelcomeCommand),
 }
 
 impl AnyCommand {
@@ -46,6 +50,9 @@ impl AnyCommand {
             Self::Instance(_) => "instance",
             Self::Mail(_) => "mail",
             Self::ManualTopUp(_) => "manual_topup",
+            Self::Coupon(_) => "coupon",
+            Self::CouponUses(_) => "coupon_use",
+            Self::Welcome(_) => "welcome",
         }
     }
 }
@@ -103,6 +110,10 @@ pub enum OnRefusal {
     AskGatewayAgain { topup_id: String, order_id: String },
     /// The wallet does not hold the refund's money.
     FailRefund { topup_id: String, refund_key: String },
+    /// The customer has no use of this coupon left: the one it kept is free again.
+    ReleaseCoupon { coupon_id: String, used: CouponUse },
+    /// The sale was over before its discount came: the customer has the use again.
+    ReturnCouponUse { coupon_id: String, user_id: String, use_id: String },
 }
 
 impl OnRefusal {
@@ -151,6 +162,14 @@ impl OnRefusal {
             Self::FailRefund { topup_id, refund_key } => {
                 let fail = RefundCommand::Fail { refund_key: refund_key.clone(), reason: code.to_owned() };
                 (topup_id.clone(), AnyCommand::TopUp(TopUpCommand::Desk(fail)))
+            }
+            Self::ReleaseCoupon { coupon_id, used } => {
+                let release = CouponCommand::Release { used: used.clone(), refused: Some(code.to_owned()) };
+                (coupon_id.clone(), AnyCommand::Coupon(release))
+            }
+            Self::ReturnCouponUse { coupon_id, user_id, use_id } => {
+                let give_back = CouponUseCommand::Return { coupon_id: coupon_id.clone(), use_id: use_id.clone() };
+                (uses_id(coupon_id, user_id), AnyCommand::CouponUses(give_back))
             }
             Self::StopInstance { instance_id } => (instance_id.clone(), AnyCommand::Instance(InstanceCommand::Stop)),
         };

@@ -4,7 +4,8 @@ use minispod_events::Event;
 use minispod_kernel::{Aggregate, Consequence};
 
 use crate::{
-    AdminRoster, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription, TopUp, User, Wallet,
+    AdminRoster, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription,
+    TopUp, User, Wallet, Welcome,
 };
 
 /// What the store did in the transaction of `event` of the aggregate `aggregate_type`/`id`.
@@ -33,6 +34,9 @@ pub fn consequences_of(aggregate_type: &str, id: &str, event: &Event) -> Vec<Con
         Event::Instance(event) => of::<Instance>(aggregate_type, id, event),
         Event::Mail(event) => of::<Mail>(aggregate_type, id, event),
         Event::ManualTopUp(event) => of::<ManualTopUp>(aggregate_type, id, event),
+        Event::Coupon(event) => of::<Coupon>(aggregate_type, id, event),
+        Event::CouponUses(event) => of::<CouponUses>(aggregate_type, id, event),
+        Event::Welcome(event) => of::<Welcome>(aggregate_type, id, event),
     }
 }
 

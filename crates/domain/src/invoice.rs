@@ -164,19 +164,19 @@ impl Aggregate for Invoice {
     }
 }
 
-/// Each line is quantity × price, and the lines are the total.
+/// Each line is quantity × price, and the lines are the total. A line may take off what another costs, never more.
 fn check_total(lines: &[InvoiceLine], total: Rupiah) -> Result<(), InvoiceRefusal> {
     if lines.is_empty() || lines.len() > MAX_LINES {
         return Err(InvoiceRefusal::TotalMismatch);
     }
     let sum = lines.iter().try_fold(Rupiah::ZERO, |sum, line| {
         let due = line.unit_price.checked_mul(i64::from(line.quantity))?;
-        if line.quantity == 0 || line.unit_price < Rupiah::ZERO || due != line.total {
+        if line.quantity == 0 || due != line.total {
             return None;
         }
         sum.checked_add(due)
     });
-    if sum == Some(total) { Ok(()) } else { Err(InvoiceRefusal::TotalMismatch) }
+    if sum == Some(total) && total >= Rupiah::ZERO { Ok(()) } else { Err(InvoiceRefusal::TotalMismatch) }
 }
 
 bridge!(Invoice);

@@ -11,6 +11,7 @@ pub mod bridge;
 pub mod bus_contract;
 pub mod command;
 mod consequences;
+pub mod coupon;
 pub mod instance;
 pub mod invoice;
 pub mod invoice_book;
@@ -44,6 +45,11 @@ pub mod whatif;
 pub use admin_roster::{AdminRoster, AdminRosterCommand, AdminRosterRefusal};
 pub use command::{AnyCommand, CommandRequest, OnRefusal, Settings};
 pub use consequences::consequences_of;
+pub use coupon::{
+    Coupon, CouponCommand, CouponRefusal, CouponRevision,
+    uses::{CouponUseCommand, CouponUseRefusal, CouponUses},
+    welcome::{Welcome, WelcomeCommand, WelcomeRefusal},
+};
 pub use instance::{Instance, InstanceCommand, InstanceRefusal};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal, InvoiceTerms};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};

@@ -5,6 +5,7 @@ use minispod_events::Event;
 use crate::{AnyCommand, CommandRequest, OnRefusal};
 
 mod accounts;
+mod coupons;
 mod documents;
 mod lifetimes;
 mod payments;
@@ -64,6 +65,9 @@ pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
         Event::Subscription(event) => subscriptions::after_subscription(aggregate_id, event),
         Event::Instance(event) => subscriptions::after_instance(aggregate_id, event),
         Event::ManualTopUp(event) => payments::after_manual_topup(aggregate_id, event),
+        Event::Coupon(event) => coupons::after_coupon(aggregate_id, event),
+        Event::CouponUses(event) => coupons::after_use(event),
+        Event::Welcome(event) => coupons::after_welcome(event),
         Event::Session(_) | Event::Mail(_) => Vec::new(),
     }
 }

@@ -13,6 +13,7 @@ pub mod books;
 pub mod catalogue;
 pub mod chance;
 pub mod cluster;
+pub mod coupons;
 pub mod customers;
 pub mod findings;
 pub mod gateway;
@@ -23,6 +24,7 @@ pub mod world;
 use books::Books;
 use catalogue::Catalogue;
 use chance::Chance;
+use coupons::Coupons;
 use customers::{Customer, Deed, View};
 use findings::{Findings, Tally};
 use gateway::{Gateway, Step};
@@ -81,6 +83,7 @@ pub struct Simulation<W> {
     catalogue: Catalogue,
     gateway: Gateway,
     books: Books,
+    coupons: Coupons,
     lives: Lives,
     papers: Papers,
     findings: Findings,
@@ -118,6 +121,7 @@ impl<W: World> Simulation<W> {
             catalogue: Catalogue::default(),
             gateway: Gateway::default(),
             books: Books::default(),
+            coupons: Coupons::default(),
             lives: Lives::default(),
             papers: Papers::default(),
             findings: Findings::default(),
@@ -150,6 +154,10 @@ impl<W: World> Simulation<W> {
         for (id, command) in catalogue::publish(customers) {
             self.send(Deed { id, command, what: "a plan was published" }, false).await;
         }
+        for (id, command) in coupons::issue(customers, self.world.now()) {
+            self.send(Deed { id, command, what: "a coupon was made" }, false).await;
+        }
+        self.settle().await;
     }
 
     /// One act after the other until `end`, then everything that follows from them.
@@ -189,6 +197,10 @@ impl<W: World> Simulation<W> {
             Act::SignUp(number) => {
                 let deed = self.customers[number].register();
                 self.send(deed, true).await;
+                if self.chance.per_mille(800) {
+                    let deed = self.customers[number].verify();
+                    self.send(deed, true).await;
+                }
                 let soon = self.world.now().plus(self.chance.between(Duration::from_mins(1), DAY));
                 self.plan(soon, Act::Look { number, again: true });
             }
@@ -283,7 +295,7 @@ impl<W: World> Simulation<W> {
     }
 
     fn follow(&mut self, id: &str, event: &Event, now: Timestamp) {
-        let Self { catalogue, gateway, books, lives, papers, findings, chance, .. } = self;
+        let Self { catalogue, gateway, books, coupons, lives, papers, findings, chance, .. } = self;
         let mut planned: Vec<(Timestamp, Act)> = Vec::new();
         match event {
             Event::Plan(event) => catalogue.observe(id, event, findings),
@@ -299,6 +311,7 @@ impl<W: World> Simulation<W> {
             }
             Event::Subscription(event) => {
                 lives.observe(id, event, now, findings);
+                coupons.observe_subscription(id, event, findings);
                 papers.observe_subscription(id, event);
                 let number = lives.all.get(id).and_then(|life| self.numbers.get(&life.user)).copied();
                 let alarmed = number.and_then(|number| Some((number, Customer::alarmed(event, chance)?)));
@@ -312,8 +325,15 @@ impl<W: World> Simulation<W> {
             }
             Event::Invoice(event) => papers.observe(id, event, findings),
             Event::InvoiceBook(event) => papers.observe_book(id, event, findings),
+            Event::Coupon(event) => coupons.observe(id, event, findings),
+            Event::CouponUses(event) => coupons.observe_use(event, findings),
             // Nobody transfers by hand here.
-            Event::ManualTopUp(_) | Event::User(_) | Event::AdminRoster(_) | Event::Session(_) | Event::Mail(_) => {}
+            Event::ManualTopUp(_)
+            | Event::Welcome(_)
+            | Event::User(_)
+            | Event::AdminRoster(_)
+            | Event::Session(_)
+            | Event::Mail(_) => {}
         }
         for (at, act) in planned {
             self.plan(at, act);
@@ -325,6 +345,7 @@ impl<W: World> Simulation<W> {
         let now = self.world.now();
         self.books.check(&mut self.findings);
         self.papers.check(&mut self.findings);
+        self.coupons.check(&self.books.granted, &mut self.findings);
         self.lives.check(now, &self.books, &mut self.findings);
         let timers = self.world.timers().await;
         self.lives.check_timers(&timers, now, &mut self.findings);

@@ -10,6 +10,7 @@ use crate::{bridge::bridge, plan::details};
 
 mod changing;
 mod command;
+mod discounting;
 mod life;
 mod renewing;
 mod settings;
@@ -46,6 +47,10 @@ struct Sold {
     subdomain: String,
     overrides: Vec<String>,
     auto_renew: bool,
+    /// The coupon that its first period was asked to cost less by.
+    coupon_id: Option<String>,
+    /// How much less than the plan's price the current period costs.
+    discount: Rupiah,
     phase: Phase,
     /// A slot was confirmed and was not given back by a suspension or expiry since.
     has_slot: bool,
@@ -107,7 +112,7 @@ impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-5";
+    const FINGERPRINT: &'static str = "subscription-6";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
@@ -130,6 +135,7 @@ impl Aggregate for Subscription {
             subdomain,
             overrides,
             auto_renew,
+            coupon_id,
             ..
         } = event
         {
@@ -141,6 +147,8 @@ impl Aggregate for Subscription {
                 subdomain: subdomain.clone(),
                 overrides: overrides.clone(),
                 auto_renew: *auto_renew,
+                coupon_id: coupon_id.clone(),
+                discount: Rupiah::ZERO,
                 phase: Phase::Requested,
                 has_slot: false,
                 resuming: None,
@@ -172,7 +180,8 @@ impl Aggregate for Subscription {
 }
 
 fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
-    let SubscriptionCommand::Request { user_id, instance_id, plan, cycle, subdomain, overrides, auto_renew } = command
+    let SubscriptionCommand::Request { user_id, instance_id, plan, cycle, subdomain, overrides, auto_renew, coupon_id } =
+        command
     else {
         return Err(SubscriptionRefusal::NotFound);
     };
@@ -191,6 +200,7 @@ fn request(command: SubscriptionCommand, now: Timestamp) -> Result<Vec<Subscript
         subdomain,
         overrides,
         auto_renew,
+        coupon_id,
         occurred_at: now,
     }])
 }
@@ -225,6 +235,7 @@ impl Sold {
             Command::FailRenewal { period, code } => Ok(self.fail_renewal(period, code, now)),
             Command::ConfirmSlot { plan_id } => self.confirm_slot(plan_id.as_deref(), now),
             Command::Cancel { reason } => self.cancel(reason, now),
+            Command::ApplyDiscount { coupon_id, less } => self.apply_discount(&coupon_id, less, now),
             step => self.proceed(step, now),
         }
     }
@@ -277,6 +288,7 @@ impl Sold {
             Phase::Requested => Ok(vec![SubscriptionEvent::SubscriptionSlotHeld {
                 user_id: self.user_id.clone(),
                 price: self.plan.price,
+                coupon: self.coupon_asked(),
                 occurred_at: now,
             }]),
             _ if self.has_slot => Ok(Vec::new()),
@@ -293,7 +305,7 @@ impl Sold {
             Phase::Purged => Err(SubscriptionRefusal::WrongState),
             Phase::Provisioning => {
                 let failed = self.failed("it was cancelled before it was ready".to_owned(), now);
-                Ok(vec![failed, self.cancelled(reason, self.plan.price, now)])
+                Ok(vec![failed, self.cancelled(reason, self.current_price(), now)])
             }
             Phase::Requested | Phase::SlotHeld | Phase::Active | Phase::Suspended | Phase::Expired => {
                 let end = self.cancelled(reason, Rupiah::ZERO, now);
@@ -308,7 +320,8 @@ impl Sold {
             SubscriptionEvent::SubscriptionCharged {
                 user_id: self.user_id.clone(),
                 display_name: self.plan.display_name.clone(),
-                amount: self.plan.price,
+                amount: self.current_price(),
+                discount: self.discount,
                 period: self.period(1, now, now.jakarta_date().day()),
                 occurred_at: now,
             },
@@ -339,7 +352,7 @@ impl Sold {
     /// Backwards: the money first, then slot and claims with the end. What was free ends at once.
     fn fail(&self, detail: String, now: Timestamp) -> Vec<SubscriptionEvent> {
         let failed = self.failed(detail.clone(), now);
-        if self.plan.price.is_positive() {
+        if self.current_price().is_positive() {
             return vec![failed];
         }
         vec![failed, self.cancelled(CancelReason::ProvisioningFailed { detail }, Rupiah::ZERO, now)]
@@ -350,7 +363,7 @@ impl Sold {
             user_id: self.user_id.clone(),
             instance_id: self.instance_id.clone(),
             detail,
-            refund: self.plan.price,
+            refund: self.current_price(),
             occurred_at: now,
         }
     }
@@ -384,6 +397,7 @@ impl Sold {
             held_slot: self.has_slot,
             refunded,
             reason,
+            returned_coupon_id: self.unused_coupon(),
             data_until: self.has_data().then(|| now.plus(RETENTION)),
             occurred_at: now,
         }
@@ -409,6 +423,7 @@ impl Sold {
                 self.phase = Phase::SlotHeld;
                 self.has_slot = true;
             }
+            SubscriptionEvent::SubscriptionDiscounted { discount, .. } => self.discount = *discount,
             SubscriptionEvent::SubscriptionCharged { period, .. } => self.paid = Some(*period),
             SubscriptionEvent::SubscriptionProvisioningStarted { .. } => self.phase = Phase::Provisioning,
             SubscriptionEvent::SubscriptionActivated { period, anchor_day, .. } => {

@@ -1,5 +1,6 @@
 //! Whole processes walked through in memory: every way forward and every way back, in many orders.
 
+pub mod coupons;
 mod desk;
 mod lifetimes;
 mod payments;

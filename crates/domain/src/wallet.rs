@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bridge::{bridge, refusals};
 
 mod awaiting;
+mod promotional;
 mod transfer;
 
 pub use awaiting::MAX_AWAITED;
@@ -21,6 +22,7 @@ pub const ADJUSTMENT_MOST: Rupiah = Rupiah::new(100_000_000);
 pub struct Wallet {
     is_open: bool,
     balance: Rupiah,
+    promotional: promotional::Promotional,
     awaited: awaiting::Awaited,
 }
 
@@ -56,6 +58,11 @@ pub enum WalletCommand {
         amount: Rupiah,
         cause: EntryCause,
         counter_account: Account,
+    },
+    /// Money that is given: it can be spent on services and never paid out.
+    Grant {
+        amount: Rupiah,
+        cause: EntryCause,
     },
     /// Money that leaves to where it came from; never below zero.
     PayOut {
@@ -105,7 +112,7 @@ impl Aggregate for Wallet {
     type Event = WalletEvent;
     type Command = WalletCommand;
     type Refusal = WalletRefusal;
-    const FINGERPRINT: &'static str = "wallet-3";
+    const FINGERPRINT: &'static str = "wallet-4";
 
     fn decide(&self, command: WalletCommand, at: &Moment) -> Result<Vec<WalletEvent>, WalletRefusal> {
         match command {
@@ -126,6 +133,7 @@ impl Aggregate for Wallet {
     }
 
     fn apply(&mut self, event: &WalletEvent) {
+        self.promotional.apply(event);
         match event {
             WalletEvent::WalletOpened { .. } => self.is_open = true,
             WalletEvent::WalletCredited { balance, .. }
@@ -160,6 +168,11 @@ impl Wallet {
         self.balance
     }
 
+    /// What of the balance was given and not paid in.
+    pub const fn promotional(&self) -> Rupiah {
+        self.promotional.left()
+    }
+
     /// One entry, in both accounts.
     fn book(&self, command: WalletCommand, occurred_at: Timestamp) -> Result<Vec<WalletEvent>, WalletRefusal> {
         match command {
@@ -168,14 +181,17 @@ impl Wallet {
             WalletCommand::Open => Ok(self.opening(occurred_at)),
             WalletCommand::Credit { amount, cause } => {
                 let balance = self.balance_with(positive(amount)?)?;
-                let counter_account = Account::GatewayClearing;
-                let entry = WalletEvent::WalletCredited { amount, balance, cause, counter_account, occurred_at };
+                let (promotional, counter_account) = (Rupiah::ZERO, Account::GatewayClearing);
+                let entry =
+                    WalletEvent::WalletCredited { amount, balance, promotional, cause, counter_account, occurred_at };
                 Ok(self.opened_for(entry, occurred_at))
             }
             WalletCommand::Refund { amount, cause } => {
                 let balance = self.balance_with(positive(amount)?)?;
+                let promotional = self.promotional.part_of_refund(amount, &cause);
                 let counter_account = Account::Refunds;
-                let entry = WalletEvent::WalletRefunded { amount, balance, cause, counter_account, occurred_at };
+                let entry =
+                    WalletEvent::WalletRefunded { amount, balance, promotional, cause, counter_account, occurred_at };
                 Ok(self.opened_for(entry, occurred_at))
             }
             WalletCommand::Reverse { amount, cause, counter_account } => {
@@ -183,6 +199,7 @@ impl Wallet {
                 let entry = WalletEvent::WalletReversed { amount, balance, cause, counter_account, occurred_at };
                 Ok(self.opened_for(entry, occurred_at))
             }
+            WalletCommand::Grant { amount, cause } => self.grant(amount, cause, occurred_at),
             WalletCommand::PayIn { amount, cause, counter_account } => {
                 self.pay_in(amount, cause, counter_account, occurred_at)
             }
@@ -192,15 +209,32 @@ impl Wallet {
             WalletCommand::Debit { .. } | WalletCommand::Adjust { .. } if !self.is_open => Err(WalletRefusal::NotOpen),
             WalletCommand::Debit { amount, cause } => {
                 let balance = covered(self.balance_without(positive(amount)?)?)?;
+                let promotional = self.promotional.part_of_charge(amount);
                 let counter_account = Account::Revenue;
-                Ok(vec![WalletEvent::WalletDebited { amount, balance, cause, counter_account, occurred_at }])
+                Ok(vec![WalletEvent::WalletDebited {
+                    amount,
+                    balance,
+                    promotional,
+                    cause,
+                    counter_account,
+                    occurred_at,
+                }])
             }
             WalletCommand::Adjust { amount, .. } if amount == Rupiah::ZERO => Err(WalletRefusal::NotPositive),
             WalletCommand::Adjust { amount, cause } => {
                 let balance = self.balance_with(amount)?;
                 let balance = if amount.is_positive() { balance } else { covered(balance)? };
+                let promotional = self.promotional.part_of_loss(Rupiah::new(-amount.amount()), self.balance);
+                let promotional = Rupiah::new(-promotional.amount());
                 let counter_account = Account::Adjustments;
-                Ok(vec![WalletEvent::WalletAdjusted { amount, balance, cause, counter_account, occurred_at }])
+                Ok(vec![WalletEvent::WalletAdjusted {
+                    amount,
+                    balance,
+                    promotional,
+                    cause,
+                    counter_account,
+                    occurred_at,
+                }])
             }
         }
     }
@@ -276,6 +310,7 @@ mod tests {
         let debited = WalletEvent::WalletDebited {
             amount: Rupiah::new(100),
             balance: Rupiah::ZERO,
+            promotional: Rupiah::ZERO,
             cause: period(),
             counter_account: Account::Revenue,
             occurred_at: noon(),
@@ -300,6 +335,7 @@ mod tests {
         given::<Wallet>(below).when(adjust(20)).then(vec![WalletEvent::WalletAdjusted {
             amount: Rupiah::new(20),
             balance: Rupiah::new(-30),
+            promotional: Rupiah::ZERO,
             cause: adjustment(),
             counter_account: Account::Adjustments,
             occurred_at: noon(),
@@ -367,6 +403,7 @@ mod tests {
         WalletEvent::WalletCredited {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(balance),
+            promotional: Rupiah::ZERO,
             cause: topup(),
             counter_account: Account::GatewayClearing,
             occurred_at: noon(),

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use minispod_events::{
-    BillingCycle, Event, InvoiceEvent, InvoiceKind, PlanSnapshot, ProrationFigures, SubscriptionEvent, TaxSnapshot,
+    BillingCycle, Discount, Event, InvoiceEvent, InvoiceKind, PlanSnapshot, ProrationFigures, SubscriptionEvent,
+    TaxSnapshot,
 };
 use minispod_kernel::{Aggregate as _, Rupiah, Timestamp};
 use serde::Serialize;
 use time::Date;
 
 use crate::{
-    Plan,
+    Plan, coupon,
     plan::details::{is_price, price_of},
     proration::Proration,
     tax::{TaxRule, TaxSchedule},
@@ -84,11 +85,12 @@ impl PriceList {
         other.yearly_discount_percent.or(self.yearly_discount_percent).filter(|percent| *percent != sold.discount)
     }
 
-    /// What one period would cost: the catalogue's own price function with these numbers.
+    /// What one period would cost: the catalogue's own price function with these numbers, and the coupon's own.
     fn price(&self, sold: &Sold) -> Option<Rupiah> {
         let other = self.plans.get(&sold.plan).copied().unwrap_or_default();
         let discount = self.discount(sold, &other).unwrap_or(sold.discount);
-        price_of(other.monthly.unwrap_or(sold.monthly), sold.cycle, discount)
+        let price = price_of(other.monthly.unwrap_or(sold.monthly), sold.cycle, discount)?;
+        price.checked_sub(sold.less.map_or(Rupiah::ZERO, |less| coupon::discount(less, price)))
     }
 }
 
@@ -162,6 +164,8 @@ struct Sold {
     /// The catalogue of that moment.
     monthly: Rupiah,
     discount: u8,
+    /// A coupon on the period that is paid.
+    less: Option<Discount>,
 }
 
 struct Recorded {
@@ -254,11 +258,13 @@ impl WhatIf {
                 self.sold.insert(id.to_owned(), sold);
                 return;
             }
+            SubscriptionEvent::SubscriptionDiscounted { less, .. } => return self.lessen(id, Some(*less)),
             SubscriptionEvent::SubscriptionPlanChanged { .. } => return self.enter_change(id, event),
             SubscriptionEvent::SubscriptionCharged { period, amount, occurred_at, .. } => {
                 (Decision::Charge, period.number, *amount, *occurred_at)
             }
             SubscriptionEvent::SubscriptionRenewed { period, amount, occurred_at, .. } => {
+                self.lessen(id, None);
                 (Decision::Renewal, period.number, *amount, *occurred_at)
             }
             SubscriptionEvent::SubscriptionRefunded { period, amount, occurred_at, .. } => {
@@ -270,13 +276,19 @@ impl WhatIf {
         self.record(Recorded { subscription: id.to_owned(), sold, decision, period, amount, at, change: None });
     }
 
+    fn lessen(&mut self, id: &str, less: Option<Discount>) {
+        if let Some(sold) = self.sold.get_mut(id) {
+            sold.less = less;
+        }
+    }
+
     /// By the catalogue of this moment.
     fn sold_now(&self, user_id: &str, plan: &PlanSnapshot, cycle: BillingCycle) -> Sold {
         let offer = self.plans.get(&plan.plan_id).and_then(Plan::offer);
         let (monthly, discount) =
             offer.map_or((plan.price, 0), |(details, monthly)| (monthly, details.yearly_discount_percent));
         let plan = (plan.offering.clone(), plan.variant.clone());
-        Sold { customer: user_id.to_owned(), plan, cycle, monthly, discount }
+        Sold { customer: user_id.to_owned(), plan, cycle, monthly, discount, less: None }
     }
 
     /// From here on it is another plan's subscription.

@@ -69,6 +69,11 @@ impl Rupiah {
         grouped
     }
 
+    /// Nothing. By reference, as serde asks it.
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// Greater than zero.
     pub const fn is_positive(self) -> bool {
         self.0 > 0

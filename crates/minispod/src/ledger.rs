@@ -5,7 +5,7 @@ use minispod_events::{DecodeError, Fact};
 use minispod_kernel::{InsSeq, LogPosition, Rupiah};
 use minispod_projections::{
     Projection as _, ProjectionError,
-    ledger::{self, Booked, Ledger, account_name, wallet_account},
+    ledger::{self, Booked, Ledger, account_name, promotional_account, wallet_account},
 };
 use minispod_store::{Snapshot, StoreError};
 
@@ -187,8 +187,7 @@ impl Comparison {
     }
 
     fn add(&mut self, movement: &Movement) {
-        let amount = i128::from(movement.amount.amount());
-        for (account, amount) in legs(movement, amount) {
+        for (account, amount) in legs(movement) {
             let sum = self.sums.entry(account).or_default();
             *sum = (sum.0 + amount, sum.1 + 1);
         }
@@ -241,8 +240,16 @@ impl Comparison {
     }
 }
 
-fn legs(movement: &Movement, amount: i128) -> [(String, i128); 2] {
-    [(wallet_account(&movement.wallet), amount), (account_name(movement.counter_account).to_owned(), -amount)]
+/// What was paid in, what was given, and our side; what moves nothing is no leg.
+fn legs(movement: &Movement) -> Vec<(String, i128)> {
+    let whole = i128::from(movement.amount.amount());
+    let given = i128::from(movement.promotional.amount());
+    let legs = [
+        (wallet_account(&movement.wallet), whole - given),
+        (promotional_account(&movement.wallet), given),
+        (account_name(movement.counter_account).to_owned(), -whole),
+    ];
+    legs.into_iter().filter(|(_, amount)| *amount != 0).collect()
 }
 
 /// What of a row differs from the movement that it is to show.
@@ -260,7 +267,7 @@ fn unlike(movement: &Movement, booked: &Booked) -> Option<String> {
     }
     let mut shown: Vec<(String, i128)> =
         booked.legs.iter().map(|leg| (leg.account.clone(), i128::from(leg.amount.amount()))).collect();
-    let mut said = legs(movement, i128::from(movement.amount.amount())).to_vec();
+    let mut said = legs(movement);
     shown.sort();
     said.sort();
     (shown != said).then(|| format!("the read model has the legs {shown:?} instead of {said:?}"))

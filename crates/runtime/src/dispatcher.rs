@@ -4,8 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use metrics::histogram;
 use minispod_domain::{
-    AdminRoster, AnyCommand, CommandRequest, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session,
-    Subscription, TopUp, User, Wallet, policies,
+    AdminRoster, AnyCommand, CommandRequest, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp,
+    Plan, Session, Subscription, TopUp, User, Wallet, Welcome, policies,
 };
 use minispod_events::Event;
 use minispod_kernel::{Actor, InsSeq, Metadata, RefusalKind};
@@ -213,7 +213,10 @@ impl Dispatcher {
             Subscription,
             Instance,
             Mail,
-            ManualTopUp
+            ManualTopUp,
+            Coupon,
+            CouponUses,
+            Welcome
         )
     }
 }

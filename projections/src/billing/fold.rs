@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minispod_events::{Event, Fact, InvoiceEvent, InvoiceKind, SubscriptionEvent, WalletEvent};
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Rupiah, Timestamp};
 use sqlx::PgConnection;
 
 use super::rows::{CURRENCY, InvoiceRow, InvoiceStatus, InvoiceType, OrderRow, TopUpRow, TransactionRow, WalletRow};
@@ -95,25 +95,31 @@ impl Books {
     }
 
     fn enter_balance(&mut self, user_id: &str, event: &WalletEvent) {
-        let (balance, at) = match event {
+        let (balance, gain, at) = match event {
             WalletEvent::WalletOpened { occurred_at }
             | WalletEvent::WalletFundsAwaited { occurred_at, .. }
             | WalletEvent::WalletFundsNoLongerAwaited { occurred_at, .. }
-            | WalletEvent::WalletFundsArrived { occurred_at, .. } => (None, *occurred_at),
-            WalletEvent::WalletCredited { balance, occurred_at, .. }
-            | WalletEvent::WalletDebited { balance, occurred_at, .. }
-            | WalletEvent::WalletRefunded { balance, occurred_at, .. }
-            | WalletEvent::WalletReversed { balance, occurred_at, .. }
-            | WalletEvent::WalletAdjusted { balance, occurred_at, .. } => (Some(*balance), *occurred_at),
+            | WalletEvent::WalletFundsArrived { occurred_at, .. } => (None, 0, *occurred_at),
+            WalletEvent::WalletReversed { balance, occurred_at, .. } => (Some(*balance), 0, *occurred_at),
+            WalletEvent::WalletCredited { balance, promotional, occurred_at, .. }
+            | WalletEvent::WalletRefunded { balance, promotional, occurred_at, .. }
+            | WalletEvent::WalletAdjusted { balance, promotional, occurred_at, .. } => {
+                (Some(*balance), promotional.amount(), *occurred_at)
+            }
+            WalletEvent::WalletDebited { balance, promotional, occurred_at, .. } => {
+                (Some(*balance), -promotional.amount(), *occurred_at)
+            }
         };
         match self.wallets.edit(user_id) {
             Some(wallet) => {
                 wallet.balance = balance.unwrap_or(wallet.balance);
+                wallet.promotional = Rupiah::new(wallet.promotional.amount().saturating_add(gain));
                 wallet.updated_at = at;
             }
             None => self.wallets.put(WalletRow {
                 user_id: user_id.to_owned(),
                 balance: balance.unwrap_or_default(),
+                promotional: Rupiah::new(gain),
                 currency: CURRENCY.to_owned(),
                 created_at: at,
                 updated_at: at,

@@ -11,7 +11,7 @@ pub(crate) const CURRENCY: &str = "IDR";
 
 words! {
     /// What a line of the history is.
-    TransactionType { TopUp = "TOPUP", ServicePurchase = "SERVICE_PURCHASE", Refund = "REFUND", Adjustment = "ADJUSTMENT" }
+    TransactionType { TopUp = "TOPUP", ServicePurchase = "SERVICE_PURCHASE", Refund = "REFUND", Adjustment = "ADJUSTMENT", Promotion = "PROMOTION" }
 }
 
 words! {
@@ -45,6 +45,8 @@ words! {
 pub struct WalletRow {
     pub user_id: String,
     pub balance: Rupiah,
+    /// What of it was given and not paid in: spent first, never paid out.
+    pub promotional: Rupiah,
     pub currency: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -52,7 +54,8 @@ pub struct WalletRow {
 
 impl Row for WalletRow {
     const TABLE: &'static str = "wallets";
-    const COLUMNS: &'static [&'static str] = &["user_id", "balance", "currency", "created_at", "updated_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["user_id", "balance", "promotional", "currency", "created_at", "updated_at"];
     fn key(&self) -> &str {
         &self.user_id
     }

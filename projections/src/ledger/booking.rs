@@ -18,6 +18,7 @@ words! {
         ManualTopUp = "MANUAL_TOPUP",
         PlanChange = "PLAN_CHANGE",
         PlanChangeRefund = "PLAN_CHANGE_REFUND",
+        Promotion = "PROMOTION",
         Adjustment = "ADJUSTMENT",
     }
 }
@@ -36,6 +37,7 @@ impl EntryKind {
             EntryCause::ManualTopUp { .. } => Self::ManualTopUp,
             EntryCause::PlanChange { .. } => Self::PlanChange,
             EntryCause::PlanChangeRefund { .. } => Self::PlanChangeRefund,
+            EntryCause::Coupon { .. } => Self::Promotion,
             EntryCause::Adjustment { .. } => Self::Adjustment,
         }
     }
@@ -44,7 +46,7 @@ impl EntryKind {
 /// One account's part of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leg {
-    /// `wallet/<user id>`, or [`account_name`].
+    /// `wallet/<user id>`, `promotional/<user id>`, or [`account_name`].
     pub account: String,
     pub amount: Rupiah,
 }
@@ -56,6 +58,8 @@ pub struct Booking<'a> {
     pub counter_account: Account,
     /// What the wallet gains, or loses when negative.
     pub amount: Rupiah,
+    /// How much of it is money that was given and not paid in.
+    pub promotional: Rupiah,
     /// The wallet's balance afterwards, as the event states it.
     pub balance: Rupiah,
     /// The wallet's first.
@@ -71,11 +75,18 @@ pub enum BookingFault {
     EmptyLeg,
     #[error("its legs add up to {rest} instead of 0")]
     Unbalanced { rest: i128 },
+    #[error("{promotional} of {amount} cannot be promotional")]
+    NoPart { amount: Rupiah, promotional: Rupiah },
     #[error("its amount {amount} is not above zero")]
     NotPositive { amount: Rupiah },
 }
 
-/// The account of a customer's wallet.
+/// The account of what a customer was given.
+pub fn promotional_account(user_id: &str) -> String {
+    format!("promotional/{user_id}")
+}
+
+/// The account of what a customer has paid in.
 pub fn wallet_account(user_id: &str) -> String {
     format!("wallet/{user_id}")
 }
@@ -96,30 +107,49 @@ pub const fn account_name(account: Account) -> &'static str {
 /// The transaction of a wallet event; `None` when it moves no money. Every event is named: what a new one books is to be
 /// decided here before anything compiles.
 pub fn booking<'a>(user_id: &str, event: &'a WalletEvent) -> Result<Option<Booking<'a>>, BookingFault> {
-    let (amount, balance, cause, counter_account) = match event {
+    let negative = |amount: Rupiah| Rupiah::new(amount.amount().saturating_neg());
+    let (amount, promotional, balance, cause, counter_account) = match event {
         WalletEvent::WalletOpened { .. }
         | WalletEvent::WalletFundsAwaited { .. }
         | WalletEvent::WalletFundsNoLongerAwaited { .. }
         | WalletEvent::WalletFundsArrived { .. } => return Ok(None),
-        WalletEvent::WalletCredited { amount, balance, cause, counter_account, .. }
-        | WalletEvent::WalletRefunded { amount, balance, cause, counter_account, .. } => {
-            (positive(*amount)?, balance, cause, counter_account)
+        WalletEvent::WalletCredited { amount, promotional, balance, cause, counter_account, .. }
+        | WalletEvent::WalletRefunded { amount, promotional, balance, cause, counter_account, .. } => {
+            (positive(*amount)?, *promotional, balance, cause, counter_account)
         }
-        WalletEvent::WalletDebited { amount, balance, cause, counter_account, .. }
-        | WalletEvent::WalletReversed { amount, balance, cause, counter_account, .. } => {
-            (Rupiah::new(-positive(*amount)?.amount()), balance, cause, counter_account)
+        WalletEvent::WalletDebited { amount, promotional, balance, cause, counter_account, .. } => {
+            (negative(positive(*amount)?), negative(*promotional), balance, cause, counter_account)
         }
-        WalletEvent::WalletAdjusted { amount, balance, cause, counter_account, .. } => {
-            (*amount, balance, cause, counter_account)
+        WalletEvent::WalletReversed { amount, balance, cause, counter_account, .. } => {
+            (negative(positive(*amount)?), Rupiah::ZERO, balance, cause, counter_account)
+        }
+        WalletEvent::WalletAdjusted { amount, promotional, balance, cause, counter_account, .. } => {
+            (*amount, *promotional, balance, cause, counter_account)
         }
     };
+    let legs = balanced(legs(user_id, amount, promotional, *counter_account)?)?;
+    Ok(Some(Booking { cause, counter_account: *counter_account, amount, promotional, balance: *balance, legs }))
+}
+
+/// What was paid in and what was given are accounts of their own.
+fn legs(
+    user_id: &str,
+    amount: Rupiah,
+    promotional: Rupiah,
+    counter_account: Account,
+) -> Result<Vec<Leg>, BookingFault> {
+    let (whole, part) = (i128::from(amount.amount()), i128::from(promotional.amount()));
+    if part.abs() > whole.abs() || part * whole < 0 {
+        return Err(BookingFault::NoPart { amount, promotional });
+    }
+    let paid = Rupiah::new(amount.amount().saturating_sub(promotional.amount()));
     let counter = Rupiah::new(amount.amount().saturating_neg());
-    let legs = vec![
-        Leg { account: wallet_account(user_id), amount },
-        Leg { account: account_name(*counter_account).to_owned(), amount: counter },
-    ];
-    let legs = balanced(legs)?;
-    Ok(Some(Booking { cause, counter_account: *counter_account, amount, balance: *balance, legs }))
+    // A whole entry of nothing keeps its empty leg, which is a fault; a part of nothing is no leg.
+    let of_wallet =
+        (promotional.is_zero() || !paid.is_zero()).then(|| Leg { account: wallet_account(user_id), amount: paid });
+    let of_gifts = (!promotional.is_zero()).then(|| Leg { account: promotional_account(user_id), amount: promotional });
+    let of_ours = Leg { account: account_name(counter_account).to_owned(), amount: counter };
+    Ok(of_wallet.into_iter().chain(of_gifts).chain([of_ours]).collect())
 }
 
 fn positive(amount: Rupiah) -> Result<Rupiah, BookingFault> {
@@ -172,6 +202,7 @@ mod tests {
         let event = WalletEvent::WalletCredited {
             amount: Rupiah::new(100),
             balance: Rupiah::new(100),
+            promotional: Rupiah::ZERO,
             cause: order(),
             counter_account: Account::GatewayClearing,
             occurred_at: at(),
@@ -185,6 +216,7 @@ mod tests {
         let charge = WalletEvent::WalletDebited {
             amount,
             balance: Rupiah::new(75),
+            promotional: Rupiah::ZERO,
             cause: period(),
             counter_account: Account::Revenue,
             occurred_at,
@@ -193,6 +225,7 @@ mod tests {
         let refund = WalletEvent::WalletRefunded {
             amount,
             balance: Rupiah::new(100),
+            promotional: Rupiah::ZERO,
             cause: EntryCause::SubscriptionPeriodRefund { subscription_id: "s".to_owned(), period: 1 },
             counter_account: Account::Refunds,
             occurred_at,
@@ -220,6 +253,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_has_an_account_of_its_own() {
+        let spent = |amount: i64, promotional: i64| WalletEvent::WalletDebited {
+            amount: Rupiah::new(amount),
+            balance: Rupiah::new(75),
+            promotional: Rupiah::new(promotional),
+            cause: period(),
+            counter_account: Account::Revenue,
+            occurred_at: at(),
+        };
+        assert_eq!(legs_of(&spent(25, 10)), [leg("wallet/ani", -15), leg("promotional/ani", -10), leg("revenue", 25)]);
+        assert_eq!(legs_of(&spent(25, 25)), [leg("promotional/ani", -25), leg("revenue", 25)]);
+        let granted = WalletEvent::WalletCredited {
+            amount: Rupiah::new(20),
+            balance: Rupiah::new(20),
+            promotional: Rupiah::new(20),
+            cause: EntryCause::Coupon { coupon_id: "c".to_owned(), use_id: "u".to_owned() },
+            counter_account: Account::Promotions,
+            occurred_at: at(),
+        };
+        assert_eq!(legs_of(&granted), [leg("promotional/ani", 20), leg("promotions", -20)]);
+        for (amount, promotional) in [(25, 26), (25, -1)] {
+            assert!(matches!(booking("ani", &spent(amount, promotional)), Err(BookingFault::NoPart { .. })));
+        }
+    }
+
+    #[test]
     fn opening_moves_nothing() {
         assert_eq!(booking("ani", &WalletEvent::WalletOpened { occurred_at: at() }), Ok(None));
     }
@@ -229,6 +288,7 @@ mod tests {
         let debit = WalletEvent::WalletDebited {
             amount: Rupiah::new(-25),
             balance: Rupiah::new(125),
+            promotional: Rupiah::ZERO,
             cause: period(),
             counter_account: Account::Revenue,
             occurred_at: at(),
@@ -246,6 +306,7 @@ mod tests {
         WalletEvent::WalletAdjusted {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(amount),
+            promotional: Rupiah::ZERO,
             cause: EntryCause::Adjustment { key: "k".to_owned(), reason: "goodwill".to_owned() },
             counter_account: Account::Adjustments,
             occurred_at: at(),

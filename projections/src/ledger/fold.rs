@@ -7,7 +7,7 @@ use minispod_kernel::Rupiah;
 use sqlx::{Executor, PgConnection};
 
 use super::{
-    booking::{Booking, EntryKind, Leg, account_name, booking, wallet_account},
+    booking::{Booking, EntryKind, Leg, account_name, booking, promotional_account, wallet_account},
     rows::{BalanceRow, LegRow, TransactionRow},
 };
 use crate::{
@@ -50,8 +50,11 @@ struct Books {
 impl Books {
     async fn load(tx: &mut PgConnection, bookings: &[(&Fact, Booking<'_>)]) -> Result<Self, ProjectionError> {
         let ids: BTreeSet<String> = bookings.iter().map(|(_, booked)| id_of(booked.cause)).collect();
-        let accounts: BTreeSet<String> =
-            bookings.iter().flat_map(|(_, booked)| booked.legs.iter().map(|leg| leg.account.clone())).collect();
+        let legs = bookings.iter().flat_map(|(_, booked)| booked.legs.iter().map(|leg| leg.account.clone()));
+        // Both parts of a wallet, whichever of them moves: their sum is the balance before.
+        let both = bookings.iter().map(|(fact, _)| fact.recorded.aggregate_id.as_str());
+        let both = both.flat_map(|user_id| [wallet_account(user_id), promotional_account(user_id)]);
+        let accounts: BTreeSet<String> = legs.chain(both).collect();
         Ok(Self {
             transactions: Rows::load(tx, ids).await?,
             // Legs are only ever added.
@@ -67,7 +70,7 @@ impl Books {
             let what = format!("books {cause} again, which position {} has booked", known.position);
             return Err(contradiction(fact, &what));
         }
-        let before = self.balances.get(&wallet_account(&recorded.aggregate_id)).map_or(Rupiah::ZERO, |row| row.balance);
+        let before = self.held(&recorded.aggregate_id).ok_or_else(|| contradiction(fact, "cannot be counted"))?;
         let after = before.checked_add(booked.amount);
         if after != Some(booked.balance) {
             let (stated, amount) = (booked.balance, booked.amount);
@@ -87,10 +90,17 @@ impl Books {
         Ok(())
     }
 
+    /// What a customer has: paid in and given.
+    fn held(&self, user_id: &str) -> Option<Rupiah> {
+        let of = |account: String| self.balances.get(&account).map_or(Rupiah::ZERO, |row| row.balance);
+        of(wallet_account(user_id)).checked_add(of(promotional_account(user_id)))
+    }
+
     fn add(&mut self, fact: &Fact, leg: &Leg) -> Result<(), ProjectionError> {
         let at = fact.event.occurred_at();
         let Some(row) = self.balances.edit(&leg.account) else {
-            let user_id = leg.account.starts_with("wallet/").then(|| fact.recorded.aggregate_id.clone());
+            let of = &fact.recorded.aggregate_id;
+            let user_id = leg.account.ends_with(&format!("/{of}")).then(|| of.clone());
             self.balances.put(BalanceRow {
                 account: leg.account.clone(),
                 user_id,
@@ -132,6 +142,7 @@ fn transaction(fact: &Fact, booked: &Booking<'_>, before: Rupiah) -> Transaction
         kind: EntryKind::of(booked.cause),
         cause: booked.cause.key(),
         amount: booked.amount,
+        promotional: booked.promotional,
         balance_before: before,
         balance_after: booked.balance,
         counter_account: account_name(booked.counter_account).to_owned(),
@@ -161,6 +172,7 @@ fn transaction(fact: &Fact, booked: &Booking<'_>, before: Rupiah) -> Transaction
         EntryCause::ManualTopUp { manual_topup_id } => {
             TransactionRow { topup_id: Some(manual_topup_id.clone()), ..blank }
         }
+        EntryCause::Coupon { .. } => blank,
         EntryCause::Adjustment { reason, .. } => TransactionRow { reason: Some(reason.clone()), ..blank },
     }
 }

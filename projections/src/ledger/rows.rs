@@ -20,6 +20,8 @@ pub struct TransactionRow {
     pub cause: String,
     /// What the wallet gained, or lost when negative.
     pub amount: Rupiah,
+    /// How much of it is money that was given and not paid in.
+    pub promotional: Rupiah,
     pub balance_before: Rupiah,
     pub balance_after: Rupiah,
     /// Our account on the other side.
@@ -45,6 +47,7 @@ impl Row for TransactionRow {
         "kind",
         "cause",
         "amount",
+        "promotional",
         "balance_before",
         "balance_after",
         "counter_account",

@@ -139,6 +139,8 @@ pub struct RevenueRow {
     pub gross: Rupiah,
     /// Booked to refunds, on the day it was given back.
     pub refunds: Rupiah,
+    /// How much of gross less refunds is money that customers were given and have not paid in.
+    pub promotional: Rupiah,
     pub charges: i64,
     pub refunded: i64,
 }
@@ -149,6 +151,7 @@ pub async fn revenue(pool: &PgPool, days: &Days, step: Step) -> Result<Vec<Reven
         "SELECT jsonb_build_object('period', to_char(t.day, '{form}'), 'offering', s.offering, \
          'gross', coalesce(-sum(t.amount) FILTER (WHERE t.counter_account = 'revenue'), 0), \
          'refunds', coalesce(sum(t.amount) FILTER (WHERE t.counter_account = 'refunds'), 0), \
+         'promotional', coalesce(-sum(t.promotional), 0), \
          'charges', count(*) FILTER (WHERE t.counter_account = 'revenue'), \
          'refunded', count(*) FILTER (WHERE t.counter_account = 'refunds')) \
          FROM read.ledger_transactions t LEFT JOIN read.subscriptions s ON s.id = t.subscription_id",

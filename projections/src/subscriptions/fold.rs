@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minispod_events::{CancelReason, Event, Fact, InstanceEvent, InstanceSpec, Period, SubscriptionEvent};
-use minispod_kernel::Timestamp;
+use minispod_kernel::{Rupiah, Timestamp};
 use sqlx::PgConnection;
 
 use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
@@ -58,6 +58,7 @@ fn fold_subscription(rows: &mut Rows<SubscriptionRow>, id: &str, event: &Subscri
         SubscriptionEvent::SubscriptionRenewed { period, amount, .. } => {
             row.status = SubscriptionStatus::Active;
             row.price = *amount;
+            row.discount = Rupiah::ZERO;
             row.failure = None;
             set_period(row, period);
         }
@@ -103,7 +104,9 @@ fn follow_life(row: &mut SubscriptionRow, event: &SubscriptionEvent) {
             row.display_name.clone_from(&plan.display_name);
             row.docker_image.clone_from(&plan.docker_image);
             row.price = plan.price;
+            row.discount = Rupiah::ZERO;
         }
+        SubscriptionEvent::SubscriptionDiscounted { discount, .. } => row.discount = *discount,
         SubscriptionEvent::SubscriptionPlanChangeFailed { code, .. }
         | SubscriptionEvent::SubscriptionPlanChangeReverted { code, .. } => row.failure = Some(code.clone()),
         // Nobody's live subscription any more.
@@ -142,6 +145,7 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
         subdomain,
         overrides,
         auto_renew,
+        coupon_id,
         occurred_at,
     } = event
     else {
@@ -158,6 +162,8 @@ fn requested(id: &str, event: &SubscriptionEvent) -> Option<SubscriptionRow> {
         variant: plan.variant.clone(),
         display_name: plan.display_name.clone(),
         price: plan.price,
+        discount: Rupiah::ZERO,
+        coupon_id: coupon_id.clone(),
         cycle: *cycle,
         docker_image: plan.docker_image.clone(),
         subdomain: subdomain.clone(),

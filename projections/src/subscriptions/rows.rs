@@ -37,6 +37,10 @@ pub struct SubscriptionRow {
     pub display_name: String,
     /// Of one period, as sold.
     pub price: Rupiah,
+    /// How much less the current period cost.
+    pub discount: Rupiah,
+    /// The coupon that its first period was asked to cost less by.
+    pub coupon_id: Option<String>,
     pub cycle: BillingCycle,
     pub docker_image: String,
     pub subdomain: String,
@@ -78,6 +82,8 @@ impl Row for SubscriptionRow {
         "variant",
         "display_name",
         "price",
+        "discount",
+        "coupon_id",
         "cycle",
         "docker_image",
         "subdomain",

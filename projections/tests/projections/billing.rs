@@ -163,7 +163,14 @@ async fn the_history_adds_up_to_the_balance_through_refunds_reversals_and_adjust
     log.wallet(|occurred_at| {
         let (amount, balance) = entry(25_000, 100_000);
         let cause = EntryCause::SubscriptionPeriodRefund { subscription_id: SUBSCRIPTION.to_owned(), period: 1 };
-        WalletEvent::WalletRefunded { amount, balance, cause, counter_account: Account::Refunds, occurred_at }
+        WalletEvent::WalletRefunded {
+            amount,
+            balance,
+            promotional: Rupiah::ZERO,
+            cause,
+            counter_account: Account::Refunds,
+            occurred_at,
+        }
     })
     .subscription(SUBSCRIPTION, |occurred_at| SubscriptionEvent::SubscriptionRefunded {
         user_id: USER.to_owned(),
@@ -175,7 +182,14 @@ async fn the_history_adds_up_to_the_balance_through_refunds_reversals_and_adjust
     .wallet(|occurred_at| {
         let (amount, balance) = entry(-30_000, 70_000);
         let cause = EntryCause::Adjustment { key: "k".to_owned(), reason: "correction".to_owned() };
-        WalletEvent::WalletAdjusted { amount, balance, cause, counter_account: Account::Adjustments, occurred_at }
+        WalletEvent::WalletAdjusted {
+            amount,
+            balance,
+            promotional: Rupiah::ZERO,
+            cause,
+            counter_account: Account::Adjustments,
+            occurred_at,
+        }
     })
     .wallet(|occurred_at| {
         let (amount, balance) = entry(100_000, -30_000);

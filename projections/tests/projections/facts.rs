@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use minispod_events::{
-    Account, ApiScope, BillingCycle, CancelReason, Capacity, EntryCause, Event, InstanceEvent, InstanceSpec,
-    InvoiceEvent, InvoiceKind, InvoiceLine, ManualTopUpEvent, Period, PlanDetails, PlanEvent, PlanSnapshot, Proof,
-    RefundMethod, Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    Account, ApiScope, BillingCycle, CancelReason, Capacity, CouponEvent, CouponKind, CouponLimits, CouponPurpose,
+    CouponScope, CouponUse, CouponUseEvent, CouponWindow, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
+    InvoiceKind, InvoiceLine, ManualTopUpEvent, Period, PlanDetails, PlanEvent, PlanSnapshot, Proof, RefundMethod,
+    Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -107,6 +108,41 @@ impl Log {
         self.add("topup", id, |at| Event::TopUp(event(at)))
     }
 
+    pub fn coupon(&mut self, id: &str, event: impl FnOnce(Timestamp) -> CouponEvent) -> &mut Self {
+        self.add("coupon", id, |at| Event::Coupon(event(at)))
+    }
+
+    /// A coupon of this worth, for everything, three times, once for each customer.
+    pub fn offered(&mut self, id: &str, code: &str, worth: CouponKind) -> &mut Self {
+        self.coupon(id, |occurred_at| CouponEvent::CouponCreated {
+            code: code.to_owned(),
+            name: format!("Name of {code}"),
+            description: String::new(),
+            worth,
+            scope: CouponScope::default(),
+            limits: CouponLimits { uses: 3, uses_each: 1 },
+            window: CouponWindow { from: second(0), until: None },
+            occurred_at,
+        })
+    }
+
+    /// A use of a coupon, kept and taken.
+    pub fn taken(&mut self, coupon_id: &str, worth: CouponKind, used: CouponUse) -> &mut Self {
+        let (code, name) = ("CODE".to_owned(), "Name".to_owned());
+        self.coupon(coupon_id, |occurred_at| CouponEvent::CouponReserved {
+            used: used.clone(),
+            code: code.clone(),
+            name: name.clone(),
+            worth,
+            uses_each: 1,
+            occurred_at,
+        });
+        let coupon_id = coupon_id.to_owned();
+        self.add("coupon_use", &format!("use-of-{coupon_id}"), |occurred_at| {
+            Event::CouponUses(CouponUseEvent::CouponUseTaken { coupon_id, used, code, name, worth, occurred_at })
+        })
+    }
+
     pub fn invoice(&mut self, id: &str, event: impl FnOnce(Timestamp) -> InvoiceEvent) -> &mut Self {
         self.add("invoice", id, |at| Event::Invoice(event(at)))
     }
@@ -165,6 +201,7 @@ impl Log {
         self.wallet(|occurred_at| WalletEvent::WalletCredited {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(balance),
+            promotional: Rupiah::ZERO,
             cause: EntryCause::TopUp { topup_id: topup.to_owned(), order_id: order(topup, attempt) },
             counter_account: Account::GatewayClearing,
             occurred_at,
@@ -175,6 +212,7 @@ impl Log {
         self.wallet(|occurred_at| WalletEvent::WalletDebited {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(balance),
+            promotional: Rupiah::ZERO,
             cause: EntryCause::SubscriptionPeriod { subscription_id: subscription.to_owned(), period: number },
             counter_account: Account::Revenue,
             occurred_at,
@@ -190,6 +228,7 @@ impl Log {
             subdomain: "flow".to_owned(),
             overrides: Vec::new(),
             auto_renew: true,
+            coupon_id: None,
             occurred_at,
         })
     }
@@ -199,6 +238,7 @@ impl Log {
             user_id: USER.to_owned(),
             display_name: "n8n - basic".to_owned(),
             amount: Rupiah::new(amount),
+            discount: Rupiah::ZERO,
             period: period(1),
             occurred_at,
         })
@@ -215,6 +255,7 @@ impl Log {
             held_slot: false,
             refunded: Rupiah::ZERO,
             reason,
+            returned_coupon_id: None,
             data_until: None,
             occurred_at,
         })
@@ -359,6 +400,9 @@ pub fn journey() -> Log {
 /// to say about it.
 pub fn whole_journey() -> Log {
     let mut log = journey();
+    let worth = CouponKind::Credit { amount: Rupiah::new(20_000) };
+    let redeemed = CouponUse { use_id: "u1".to_owned(), user_id: USER.to_owned(), purpose: CouponPurpose::Redemption };
+    log.offered("c1", "TOPUP20K", worth).taken("c1", worth, redeemed);
     log.add("manual_topup", "m1", |occurred_at| {
         let proof = Proof { digest: "0".repeat(64), media_type: "image/png".to_owned(), size: 1_024 };
         Event::ManualTopUp(ManualTopUpEvent::ManualTopUpRequested {

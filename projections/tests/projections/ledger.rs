@@ -38,6 +38,7 @@ fn refunded(log: &mut Log, balance: i64) {
     log.wallet(|occurred_at| WalletEvent::WalletRefunded {
         amount: Rupiah::new(25_000),
         balance: Rupiah::new(balance),
+        promotional: Rupiah::ZERO,
         cause: EntryCause::SubscriptionPeriodRefund { subscription_id: SUBSCRIPTION.to_owned(), period: 1 },
         counter_account: Account::Refunds,
         occurred_at,
@@ -68,6 +69,56 @@ async fn every_movement_is_a_transaction_of_two_legs_and_the_accounts_are_their_
     let mut db = world.pool.acquire().await.expect("a connection");
     let totals = ledger::totals(&mut db).await.expect("answers");
     assert_eq!((totals.transactions, totals.legs, totals.sum, totals.balances), (3, 6, Rupiah::ZERO, Rupiah::ZERO));
+}
+
+#[tokio::test]
+async fn what_was_given_is_an_account_of_its_own_and_revenue_tells_how_much_of_it_was_given() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = journey();
+    let before = World::after(&log, log.facts.len()).await;
+    let (balance, revenue) = (held(&before).await, earned(&before).await);
+    let (given, price) = (20_000, 25_000);
+    log.wallet(|occurred_at| WalletEvent::WalletCredited {
+        amount: Rupiah::new(given),
+        balance: Rupiah::new(balance + given),
+        promotional: Rupiah::new(given),
+        cause: EntryCause::Coupon { coupon_id: "c".to_owned(), use_id: "u".to_owned() },
+        counter_account: Account::Promotions,
+        occurred_at,
+    });
+    log.wallet(|occurred_at| WalletEvent::WalletDebited {
+        amount: Rupiah::new(price),
+        balance: Rupiah::new(balance + given - price),
+        promotional: Rupiah::new(given),
+        cause: EntryCause::SubscriptionPeriod { subscription_id: "other".to_owned(), period: 1 },
+        counter_account: Account::Revenue,
+        occurred_at,
+    });
+    let world = World::after(&log, log.facts.len()).await;
+    let paid = balance - (price - given);
+    for (account, holds) in [
+        (ledger::wallet_account(USER), paid),
+        (ledger::promotional_account(USER), 0),
+        ("promotions".to_owned(), -given),
+    ] {
+        assert_eq!(balance_of(&world, &account).await, holds, "{account}");
+    }
+    let (gross, promotional) = earned(&world).await;
+    assert_eq!((gross, promotional), (revenue.0 + price, revenue.1 + given));
+    let shown = minispod_projections::billing::wallet(&world.pool, USER).await.expect("answers").expect("a wallet");
+    assert_eq!((shown.balance.amount(), shown.promotional.amount()), (paid, 0));
+}
+
+async fn held(world: &World) -> i64 {
+    balance_of(world, &ledger::wallet_account(USER)).await
+}
+
+/// Gross revenue, and how much of it was given.
+async fn earned(world: &World) -> (i64, i64) {
+    let rows = ledger::revenue(&world.pool, &ledger::Days::default(), ledger::Step::Month).await.expect("answers");
+    rows.iter().fold((0, 0), |(gross, given), row| (gross + row.gross.amount(), given + row.promotional.amount()))
 }
 
 #[tokio::test]
@@ -114,7 +165,7 @@ async fn the_database_itself_refuses_legs_that_do_not_add_up() {
         format!("UPDATE generation.ledger_legs SET amount = amount + 1 WHERE id = '{id}/0'"),
         format!("DELETE FROM generation.ledger_legs WHERE id = '{id}/0'"),
         format!("DELETE FROM generation.ledger_legs WHERE transaction_id = '{id}'"),
-        "INSERT INTO generation.ledger_transactions SELECT 'x', 99, 'x', user_id, kind, 'x', amount, balance_before, \
+        "INSERT INTO generation.ledger_transactions SELECT 'x', 99, 'x', user_id, kind, 'x', amount, promotional, balance_before, \
          balance_after, counter_account, NULL, NULL, NULL, NULL, NULL, day, created_at \
          FROM generation.ledger_transactions LIMIT 1"
             .to_owned(),

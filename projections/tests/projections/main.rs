@@ -4,6 +4,7 @@ mod access;
 mod billing;
 mod catalogue;
 mod concerns;
+mod coupons;
 mod equality;
 mod facts;
 mod ledger;

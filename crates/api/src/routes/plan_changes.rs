@@ -59,7 +59,8 @@ async fn within_reach(state: &AppState, caller: &Caller, id: &str) -> Result<Sub
 /// What moving to `plan` now would cost or give back; `None` when it cannot be counted.
 fn prorated(state: &AppState, row: &SubscriptionRow, plan: &PlanRow) -> Option<Proration> {
     let price = price_of(plan.monthly_price, row.cycle, plan.details.yearly_discount_percent)?;
-    Proration::of(row.price, price, row.period_start, row.expires_at, state.clock.now())
+    let paid = row.price.checked_sub(row.discount)?;
+    Proration::of(paid, price, row.period_start, row.expires_at, state.clock.now())
 }
 
 /// A change of plan that is asked about.

@@ -86,6 +86,7 @@ fn line(line: &StatementLine) -> Value {
         "type": row.kind.as_str(),
         "description": description(line),
         "amount": row.amount.to_string(),
+        "promotional": row.promotional.to_string(),
         "balanceBefore": row.balance_before.to_string(),
         "balanceAfter": row.balance_after.to_string(),
         "counterAccount": row.counter_account,
@@ -107,6 +108,7 @@ fn description(line: &StatementLine) -> &str {
         EntryKind::ManualTopUp => "Bank transfer",
         EntryKind::PlanChange => "Change of plan",
         EntryKind::PlanChangeRefund => "Refund of a change of plan",
+        EntryKind::Promotion => "Promotional credit",
         EntryKind::Adjustment => "Balance adjustment",
     };
     line.description.as_deref().or(line.row.reason.as_deref()).unwrap_or(usual)

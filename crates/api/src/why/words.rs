@@ -53,6 +53,7 @@ pub fn amount(event: &Event) -> Option<Rupiah> {
         )
         | Event::Subscription(
             SubscriptionEvent::SubscriptionSlotHeld { price: amount, .. }
+            | SubscriptionEvent::SubscriptionDiscounted { price: amount, .. }
             | SubscriptionEvent::SubscriptionCharged { amount, .. }
             | SubscriptionEvent::SubscriptionProvisioningFailed { refund: amount, .. }
             | SubscriptionEvent::SubscriptionRefunded { amount, .. }
@@ -116,6 +117,9 @@ fn wallet(event: &WalletEvent) -> Option<Both> {
         )
     };
     Some(match event {
+        WalletEvent::WalletCredited { amount, balance, cause: EntryCause::Coupon { .. }, .. } => {
+            moved("saldo promosi ditambahkan", "of promotional money was added", amount, balance)
+        }
         WalletEvent::WalletCredited { amount, balance, .. } => {
             moved("ditambahkan ke saldo", "was added to the balance", amount, balance)
         }
@@ -152,6 +156,24 @@ fn subscription(event: &SubscriptionEvent) -> Option<Both> {
         SubscriptionEvent::SubscriptionRequested { plan, .. } => (
             format!("Langganan {} dipesan seharga {}.", plan.display_name, plan.price.display()),
             format!("A subscription to {} was ordered at {}.", plan.display_name, plan.price.display()),
+        ),
+        SubscriptionEvent::SubscriptionSlotHeld { price, coupon: Some(_), .. } => (
+            format!("Tempat sudah ada; harganya {}, kupon diperiksa dulu.", price.display()),
+            format!("The place was had at {}; the coupon was looked at first.", price.display()),
+        ),
+        SubscriptionEvent::SubscriptionDiscounted { list_price, discount, price, .. } => (
+            format!(
+                "Kupon mengurangi {} dari {}; {} ditagih ke saldo.",
+                discount.display(),
+                list_price.display(),
+                price.display()
+            ),
+            format!(
+                "A coupon took {} off {}; {} was asked of the wallet.",
+                discount.display(),
+                list_price.display(),
+                price.display()
+            ),
         ),
         SubscriptionEvent::SubscriptionSlotHeld { price, .. } => (
             format!("Tempat sudah ada; {} ditagih ke saldo.", price.display()),

@@ -1,6 +1,6 @@
 //! A sound log is found sound, and each thing that can be wrong is found and named.
 
-use minispod_events::Period;
+use minispod_events::{CouponPurpose, CouponUse, Period};
 
 use super::*;
 use crate::story::noon;
@@ -16,6 +16,7 @@ fn credit(order: &str, by: i64, balance: i64) -> Event {
     Event::Wallet(WalletEvent::WalletCredited {
         amount: amount(by),
         balance: amount(balance),
+        promotional: Rupiah::ZERO,
         cause: EntryCause::TopUp { topup_id: "t".into(), order_id: order.into() },
         counter_account: Account::GatewayClearing,
         occurred_at: noon(),
@@ -26,6 +27,7 @@ fn debit(period: u32, by: i64, balance: i64) -> Event {
     Event::Wallet(WalletEvent::WalletDebited {
         amount: amount(by),
         balance: amount(balance),
+        promotional: Rupiah::ZERO,
         cause: EntryCause::SubscriptionPeriod { subscription_id: "s".into(), period },
         counter_account: Account::Revenue,
         occurred_at: noon(),
@@ -36,6 +38,7 @@ fn refund(period: u32, by: i64, balance: i64) -> Event {
     Event::Wallet(WalletEvent::WalletRefunded {
         amount: amount(by),
         balance: amount(balance),
+        promotional: Rupiah::ZERO,
         cause: EntryCause::SubscriptionPeriodRefund { subscription_id: "s".into(), period },
         counter_account: Account::Refunds,
         occurred_at: noon(),
@@ -62,6 +65,7 @@ fn charged(number: u32, by: i64) -> Event {
         user_id: ANI.into(),
         display_name: "n8n".into(),
         amount: amount(by),
+        discount: Rupiah::ZERO,
         period: period(number),
         occurred_at: noon(),
     })
@@ -137,6 +141,52 @@ fn a_sound_log_has_no_discrepancy() {
     assert_eq!((audited.entries, audited.orders, audited.periods, audited.invoices), (2, 1, 1, 1));
     assert_eq!(audited.wallets, BTreeMap::from([(ANI.to_owned(), amount(75))]));
     assert_eq!((audited.numbers["2026"], audited.pending, audited.count), (1, 0, 0));
+}
+
+fn coupon_taken(use_id: &str, by: i64) -> Event {
+    let used = CouponUse { use_id: use_id.into(), user_id: ANI.into(), purpose: CouponPurpose::Redemption };
+    Event::CouponUses(CouponUseEvent::CouponUseTaken {
+        coupon_id: "c".into(),
+        used,
+        code: "HALLO".into(),
+        name: "Hallo".into(),
+        worth: CouponKind::Credit { amount: amount(by) },
+        occurred_at: noon(),
+    })
+}
+
+fn granted(use_id: &str, by: i64, promotional: i64, balance: i64) -> Event {
+    Event::Wallet(WalletEvent::WalletCredited {
+        amount: amount(by),
+        balance: amount(balance),
+        promotional: amount(promotional),
+        cause: EntryCause::Coupon { coupon_id: "c".into(), use_id: use_id.into() },
+        counter_account: Account::Promotions,
+        occurred_at: noon(),
+    })
+}
+
+#[test]
+fn promotional_money_is_what_coupons_gave_and_is_never_more_than_there_is() {
+    let sound = || vec![("cu", coupon_taken("u", 20)), (ANI, granted("u", 20, 20, 95))];
+    assert_eq!(found(sound()), []);
+    assert_eq!(
+        found(vec![(ANI, granted("u", 20, 20, 95))]),
+        [Discrepancy::GrantUnfounded { use_id: "u".into(), at: 9 }]
+    );
+    let missing: Vec<_> = found(vec![("cu", coupon_taken("u", 20))]).iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["use u of a coupon says 20, and the books have no coupon/u"]);
+    let mut overspent = debit(2, 25, 70);
+    if let Event::Wallet(WalletEvent::WalletDebited { promotional, .. }) = &mut overspent {
+        *promotional = amount(25);
+    }
+    let (part, left) = (amount(-25), amount(20));
+    assert_eq!(
+        found([sound(), vec![(ANI, overspent)]].concat()),
+        [Discrepancy::Promotional { wallet: ANI.into(), at: 11, amount: amount(-25), part, left }]
+    );
+    let more_than_all = found(vec![("cu", coupon_taken("u", 20)), (ANI, granted("u", 20, 21, 95))]);
+    assert!(matches!(more_than_all.as_slice(), [Discrepancy::Promotional { .. }]), "{more_than_all:?}");
 }
 
 #[test]

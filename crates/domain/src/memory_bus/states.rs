@@ -7,8 +7,8 @@ use minispod_kernel::{Aggregate, Consequence, Moment, Refusal};
 
 use super::{Place, Refused};
 use crate::{
-    AdminRoster, AnyCommand, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription, TopUp,
-    User, Wallet,
+    AdminRoster, AnyCommand, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session,
+    Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// A state of some aggregate.
@@ -76,6 +76,9 @@ summed!(
     Subscription,
     Instance,
     Mail,
+    Coupon,
+    CouponUses,
+    Welcome,
 );
 
 impl States {

@@ -3,7 +3,7 @@
 use minispod_events::{AdminRosterEvent, MailTemplate, Role, SignUpMethod, UserEvent};
 use minispod_kernel::Timestamp;
 
-use super::{Reaction, documents::mail};
+use super::{Reaction, coupons, documents::mail};
 use crate::{AdminRosterCommand, AnyCommand, UserCommand, WalletCommand, admin_roster::ADMINISTRATORS};
 
 pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
@@ -21,13 +21,14 @@ pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
             let cause = ["reset-password", user_id, &occurred_at.to_string()];
             vec![mail("reset-password-mail", &cause, user_id, MailTemplate::ResetPassword)]
         }
+        // A bare registration costs nobody anything, so it earns nothing yet.
+        UserEvent::UserEmailVerified { .. } => vec![coupons::greet(user_id)],
         UserEvent::UserRoleChanged { role, .. } => enrol(user_id, *role).into_iter().collect(),
         UserEvent::UserPasswordChanged { .. }
         | UserEvent::UserProfileChanged { .. }
         | UserEvent::UserDeactivated { .. }
         | UserEvent::UserReactivated { .. }
         | UserEvent::UserForgotten { .. }
-        | UserEvent::UserEmailVerified { .. }
         | UserEvent::UserPasswordReset { .. }
         | UserEvent::UserGoogleLinked { .. }
         | UserEvent::UserGoogleUnlinked { .. }

@@ -6,14 +6,25 @@ use minispod_kernel::{Rupiah, ids::derived_id};
 use super::Reaction;
 use crate::{AnyCommand, InvoiceBookCommand, InvoiceCommand, MailCommand, invoice_book};
 
+/// A draft with one line.
+pub fn draft(cause: &[&str], user_id: &str, subject: InvoiceKind, description: &str, total: Rupiah) -> Reaction {
+    draft_of(cause, user_id, subject, vec![line(description, total)], total)
+}
+
+/// One line of a document.
+pub fn line(description: &str, total: Rupiah) -> InvoiceLine {
+    InvoiceLine { description: description.to_owned(), quantity: 1, unit_price: total, total }
+}
+
 /// A draft for one cause: the same cause always addresses the same invoice.
-pub fn draft(cause: &[&str], user_id: &str, subject: InvoiceKind, description: String, total: Rupiah) -> Reaction {
-    let command = InvoiceCommand::Draft {
-        user_id: user_id.to_owned(),
-        subject,
-        lines: vec![InvoiceLine { description, quantity: 1, unit_price: total, total }],
-        total,
-    };
+pub fn draft_of(
+    cause: &[&str],
+    user_id: &str,
+    subject: InvoiceKind,
+    lines: Vec<InvoiceLine>,
+    total: Rupiah,
+) -> Reaction {
+    let command = InvoiceCommand::Draft { user_id: user_id.to_owned(), subject, lines, total };
     Reaction::new("draft-invoice", &derived(&["invoice"], cause), AnyCommand::Invoice(command))
 }
 

@@ -25,7 +25,7 @@ pub fn after_topup(topup_id: &str, event: &TopUpEvent) -> Vec<Reaction> {
             };
             vec![
                 Reaction::new("credit-wallet", user_id, credit),
-                draft(&["topup", order_id], user_id, subject, "Wallet top-up".to_owned(), *amount),
+                draft(&["topup", order_id], user_id, subject, "Wallet top-up", *amount),
             ]
         }
         TopUpEvent::TopUpReversed { user_id, order_id, amount, key, .. } => {
@@ -90,7 +90,7 @@ pub fn after_manual_topup(id: &str, event: &ManualTopUpEvent) -> Vec<Reaction> {
     };
     vec![
         Reaction::new("credit-wallet", user_id, credit).inline(),
-        draft(&["topup", &order_id], user_id, subject, "Wallet top-up".to_owned(), *amount),
+        draft(&["topup", &order_id], user_id, subject, "Wallet top-up", *amount),
     ]
 }
 

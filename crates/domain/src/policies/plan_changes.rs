@@ -110,7 +110,7 @@ fn after_success(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         .into_iter()
         .chain(refund(id, user_id, *refunded, *change))
         .chain([
-            draft(&["plan-change", id, &number], user_id, subject, description, *charged),
+            draft(&["plan-change", id, &number], user_id, subject, &description, *charged),
             mail("plan-changed-mail", &["plan-changed", id, &number], user_id, told),
         ])
         .collect()

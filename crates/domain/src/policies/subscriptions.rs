@@ -7,21 +7,31 @@ use minispod_events::{
 use minispod_kernel::{Rupiah, Timestamp};
 
 use super::{
-    Reaction,
-    documents::{draft, mail},
+    Reaction, coupons,
+    documents::{draft_of, line, mail},
     lifetimes, plan_changes,
 };
 use crate::{AnyCommand, InstanceCommand, OnRefusal, PlanCommand, SubscriptionCommand, WalletCommand};
 
+/// What an invoice calls what a coupon takes off.
+const DISCOUNT: &str = "Coupon discount";
+
 pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
     match event {
         SubscriptionEvent::SubscriptionRequested { plan, .. } => vec![allocate_slot(id, plan)],
-        SubscriptionEvent::SubscriptionSlotHeld { user_id, price, .. } => vec![charge(id, user_id, *price)],
-        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, period, .. } => {
-            vec![invoice(id, user_id, display_name, *amount, *period)]
+        SubscriptionEvent::SubscriptionSlotHeld { user_id, price, coupon: Some(coupon), .. } => {
+            vec![coupons::reserve_for_sale(id, user_id, *price, coupon)]
+        }
+        SubscriptionEvent::SubscriptionSlotHeld { user_id, price, coupon: None, .. }
+        | SubscriptionEvent::SubscriptionDiscounted { user_id, price, .. } => vec![charge(id, user_id, *price)],
+        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, discount, period, .. } => {
+            vec![invoice(id, user_id, display_name, *amount, *discount, *period)]
         }
         SubscriptionEvent::SubscriptionRenewed { user_id, display_name, amount, period, .. } => {
-            vec![invoice(id, user_id, display_name, *amount, *period), lifetimes::stop_awaiting(id, user_id)]
+            vec![
+                invoice(id, user_id, display_name, *amount, Rupiah::ZERO, *period),
+                lifetimes::stop_awaiting(id, user_id),
+            ]
         }
         SubscriptionEvent::SubscriptionProvisioningStarted { .. } => provision(id, event).into_iter().collect(),
         SubscriptionEvent::SubscriptionActivated { user_id, display_name, external_url, .. } => {
@@ -218,11 +228,15 @@ fn regain_slot(id: &str, plan_id: &str) -> Reaction {
     Reaction::new("regain-slot", plan_id, command).or(fail).inline()
 }
 
-fn invoice(id: &str, user_id: &str, display_name: &str, amount: Rupiah, period: Period) -> Reaction {
+/// `amount` is paid, `discount` less than the plan's price.
+fn invoice(id: &str, user_id: &str, display_name: &str, amount: Rupiah, discount: Rupiah, period: Period) -> Reaction {
     let subject =
         InvoiceKind::Subscription { subscription_id: id.to_owned(), display_name: display_name.to_owned(), period };
     let description = format!("{display_name}, {} to {}", day(period.start), day(period.end));
-    draft(&["subscription", id, &period.number.to_string()], user_id, subject, description, amount)
+    let list_price = Rupiah::new(amount.amount().saturating_add(discount.amount()));
+    let taken_off = discount.is_positive().then(|| line(DISCOUNT, Rupiah::new(-discount.amount())));
+    let lines = [line(&description, list_price)].into_iter().chain(taken_off).collect();
+    draft_of(&["subscription", id, &period.number.to_string()], user_id, subject, lines, amount)
 }
 
 fn day(at: Timestamp) -> String {
@@ -279,6 +293,7 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         held_slot,
         refunded,
         reason,
+        returned_coupon_id,
         data_until,
         ..
     } = event
@@ -286,6 +301,7 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         return Vec::new();
     };
     let release = held_slot.then(|| release_slot(id, plan_id));
+    let give_back = returned_coupon_id.as_ref().map(|coupon_id| coupons::give_back(coupon_id, id, user_id));
     // What never ran never waited for money.
     let no_wait = data_until.map(|_| lifetimes::stop_awaiting(id, user_id));
     let (subscription_id, display_name) = (id.to_owned(), display_name.clone());
@@ -305,5 +321,5 @@ fn after_end(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
         // Told at once in the answer to the request.
         CancelReason::SoldOut | CancelReason::InsufficientBalance | CancelReason::Refused { .. } => Vec::new(),
     };
-    release.into_iter().chain(rest).chain(no_wait).collect()
+    release.into_iter().chain(give_back).chain(rest).chain(no_wait).collect()
 }

@@ -65,6 +65,7 @@ const POLICIES: &[&str] = &[
     "UserProfileChanged -> mail verify-email-mail",
     "UserRoleChanged -> admin_roster add-administrator (inline)",
     "UserEmailVerificationRequested -> mail verify-email-mail",
+    "UserEmailVerified -> welcome greet",
     "UserPasswordResetRequested -> mail reset-password-mail",
     "AdministratorRemoved -> user withdraw-role (inline)",
     "PlanSlotAllocated -> subscription confirm-slot or back (inline)",
@@ -84,6 +85,7 @@ const POLICIES: &[&str] = &[
     "InvoiceNumberAssigned -> invoice issue-invoice",
     "SubscriptionRequested -> plan allocate-slot or back (inline)",
     "SubscriptionSlotHeld -> wallet charge or back (inline)",
+    "SubscriptionDiscounted -> wallet charge or back (inline)",
     "SubscriptionCharged -> invoice draft-invoice",
     "SubscriptionProvisioningStarted -> instance provision",
     "SubscriptionActivated -> mail service-ready-mail",
@@ -129,6 +131,13 @@ const POLICIES: &[&str] = &[
     "InstanceResizeFailed -> subscription fail-plan-change",
     "ManualTopUpApproved -> wallet credit-wallet (inline)",
     "ManualTopUpApproved -> invoice draft-invoice",
+    "CouponStatusChanged -> welcome list-bonus (inline)",
+    "CouponReserved -> coupon_use take-coupon-use or back (inline)",
+    "CouponReleased -> subscription reject-undiscounted (inline)",
+    "CouponDeleted -> welcome list-bonus (inline)",
+    "CouponUseTaken -> wallet grant-promotion (inline)",
+    "CouponUseReturned -> coupon release-coupon (inline)",
+    "WelcomeCouponOffered -> coupon reserve-welcome (inline)",
 ];
 
 #[test]

@@ -31,6 +31,7 @@ impl Walk {
                 subdomain: "flows".into(),
                 overrides: Vec::new(),
                 auto_renew: true,
+                coupon_id: None,
             },
             now,
         );

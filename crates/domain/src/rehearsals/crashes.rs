@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use minispod_events::{BillingCycle, CancelReason, Capacity, Event, ExpiryCause, PlanDetails, PlanSnapshot};
+use minispod_events::{
+    BillingCycle, CancelReason, Capacity, CouponKind, Event, ExpiryCause, PlanDetails, PlanSnapshot,
+};
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     memory_bus::{MemoryBus, Order, Place, Refused, Timer},
     plan::details,
     subscription::PROVISIONING_DEADLINE,
+    walks::coupons::{COUPON, LESS, coupon, redeem, verified, with_coupon},
     walks::setting::{ANI, PLAN, PRICE, give, instance_of, n8n, request_command, shop},
 };
 
@@ -364,6 +367,62 @@ fn topping_up_and_giving_back_survive_a_kill_after_every_step() {
                 play.tell(&format!("apply-{number}"), "t", AnyCommand::TopUp(apply));
                 play.settle();
             }
+        },
+    );
+}
+
+#[test]
+fn a_sale_with_a_coupon_survives_a_kill_after_every_step() {
+    let shop_with = |balance: i64| {
+        let mut bus = shop(PRICE, 1);
+        coupon(&mut bus, LESS, 1, 1);
+        if balance > 0 {
+            give(&mut bus, ANI, balance);
+        }
+        bus
+    };
+    let buy = |play: &mut Play| {
+        let _ = play.ask("buy", "s", with_coupon("s", ANI));
+        play.settle();
+    };
+    survives(|| shop_with(PRICE), buy);
+    survives(|| shop_with(0), buy);
+    survives(
+        || shop_with(PRICE),
+        |play| {
+            buy(play);
+            play.report("failed", InstanceCommand::RecordFailed { generation: 1, detail: "no image".into() });
+        },
+    );
+    let used_up = || {
+        let mut bus = shop_with(PRICE);
+        bus.ask("first", "first", with_coupon("first", "budi")).expect_err("budi has no money");
+        bus
+    };
+    survives(used_up, buy);
+}
+
+#[test]
+fn promotional_money_survives_a_kill_after_every_step() {
+    let gift = |worth| {
+        let mut bus = shop(PRICE, 1);
+        coupon(&mut bus, worth, 1, 1);
+        bus
+    };
+    survives(
+        || gift(CouponKind::Credit { amount: Rupiah::new(25_000) }),
+        |play| {
+            for id in ["u1", "u2"] {
+                let _ = play.ask(id, COUPON, redeem(id));
+                play.settle();
+            }
+        },
+    );
+    survives(
+        || gift(CouponKind::Welcome { amount: Rupiah::new(5_000) }),
+        |play| {
+            let _ = play.ask("verify", ANI, verified());
+            play.settle();
         },
     );
 }

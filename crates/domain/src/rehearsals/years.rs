@@ -47,6 +47,10 @@ const REACHED: &[(&str, u64)] = &[
     ("TopUpAttemptStarted", 10),
     ("the gateway is asked again", 1),
     ("a wallet was adjusted: refused, wallet-insufficient-balance", 1),
+    ("SubscriptionDiscounted", 50),
+    ("CouponUseReturned", 5),
+    ("WelcomeCouponOffered", 100),
+    ("entered a code: refused, coupon-used-up", 1),
     ("PlanRetired", 1),
     ("PlanCapacityChanged", 1),
 ];

@@ -1,11 +1,12 @@
 //! The administrators: now and then one of them does something to a subscription, a plan or a wallet.
 
-use minispod_domain::{AnyCommand, PlanCommand, SubscriptionCommand, WalletCommand};
-use minispod_events::{CancelReason, Capacity, EntryCause, ExpiryCause};
+use minispod_domain::{AnyCommand, CouponCommand, CouponRevision, PlanCommand, SubscriptionCommand, WalletCommand};
+use minispod_events::{CancelReason, Capacity, CouponStatus, EntryCause, ExpiryCause};
 use minispod_kernel::{Rupiah, Sensitive};
 
 use super::{
     chance::Chance,
+    coupons,
     customers::{Deed, View},
 };
 
@@ -15,6 +16,7 @@ pub fn choose(view: &View<'_>, chance: &mut Chance) -> Option<Deed> {
         0..60 => with_a_subscription(view, chance),
         60..75 => with_a_plan(view, chance),
         75..85 => with_a_wallet(view, chance),
+        85..90 => Some(with_a_coupon(chance)),
         _ => None,
     }
 }
@@ -76,13 +78,23 @@ fn with_a_plan(view: &View<'_>, chance: &mut Chance) -> Option<Deed> {
     Some(Deed { id: plan.id.clone(), command: AnyCommand::Plan(command), what })
 }
 
+fn with_a_coupon(chance: &mut Chance) -> Deed {
+    let id = *chance.pick(&[coupons::CREDIT, coupons::WELCOME, coupons::DISCOUNTS[0], coupons::DISCOUNTS[1]]);
+    let command = match chance.below(10) {
+        0..2 => CouponCommand::SetStatus { status: CouponStatus::Disabled },
+        2..8 => CouponCommand::SetStatus { status: CouponStatus::Active },
+        _ => CouponCommand::Revise(CouponRevision { uses_each: Some(1), ..CouponRevision::default() }),
+    };
+    Deed { id: id.to_owned(), command: AnyCommand::Coupon(command), what: "a coupon was seen to" }
+}
+
 fn with_a_wallet(view: &View<'_>, chance: &mut Chance) -> Option<Deed> {
     let owners: Vec<&String> = view.lives.all.values().map(|life| &life.user).collect();
     if owners.is_empty() {
         return None;
     }
     let id = (*chance.pick(&owners)).clone();
-    let amount = Rupiah::new(*chance.pick(&[-5_000, -1_000, 1_000, 5_000, 25_000]));
+    let amount = Rupiah::new(*chance.pick(&[-100_000, -5_000, -1_000, 1_000, 5_000, 25_000]));
     let cause = EntryCause::Adjustment { key: format!("gift-{}", chance.number()), reason: "goodwill".to_owned() };
     let command = WalletCommand::Adjust { amount, cause };
     Some(Deed { id, command: AnyCommand::Wallet(command), what: "a wallet was adjusted" })

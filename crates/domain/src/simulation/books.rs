@@ -18,6 +18,12 @@ pub struct Paid {
 #[derive(Debug, Default)]
 pub struct Books {
     wallets: BTreeMap<String, i64>,
+    /// What of them was given and not paid in.
+    promotional: BTreeMap<String, i64>,
+    /// What coupons gave, by use.
+    pub granted: BTreeMap<String, i64>,
+    /// What promotional money each subscription has had of a wallet, less what went back.
+    spent: BTreeMap<String, i64>,
     accounts: HashMap<Account, i64>,
     /// The claim of each entry and whose wallet it is in.
     pub causes: BTreeMap<String, String>,
@@ -46,6 +52,7 @@ impl Books {
     /// Follows a wallet's events.
     pub fn observe(&mut self, user: &str, event: &WalletEvent, findings: &mut Findings) {
         self.observe_waiting(user, event, findings);
+        self.observe_promotional(user, event, findings);
         // The amount as the wallet feels it, and the account that must stand on the other side.
         let (amount, balance, cause, counter, usual) = match event {
             WalletEvent::WalletOpened { .. } => {
@@ -53,7 +60,9 @@ impl Books {
                 return findings.expect(is_new, || format!("the wallet of {user} was opened twice"));
             }
             WalletEvent::WalletCredited { amount, balance, cause, counter_account, .. } => {
-                (amount.amount(), balance, cause, *counter_account, Account::GatewayClearing)
+                let is_gift = matches!(cause, EntryCause::Coupon { .. });
+                let usual = if is_gift { Account::Promotions } else { Account::GatewayClearing };
+                (amount.amount(), balance, cause, *counter_account, usual)
             }
             WalletEvent::WalletDebited { amount, balance, cause, counter_account, .. } => {
                 findings.expect(*balance >= Rupiah::ZERO, || format!("a charge led {user} to {balance}"));
@@ -119,6 +128,9 @@ impl Books {
             EntryCause::TopUp { order_id, .. } => {
                 self.by_wallet.entry(order_id.clone()).or_default().credited += amount;
             }
+            EntryCause::Coupon { use_id, .. } => {
+                self.granted.insert(use_id.clone(), amount);
+            }
             EntryCause::TopUpTakenBack { order_id, .. } => {
                 self.by_wallet.entry(order_id.clone()).or_default().taken_back -= amount;
             }
@@ -142,6 +154,38 @@ impl Books {
             | EntryCause::ManualTopUp { .. }
             | EntryCause::Adjustment { .. } => {}
         }
+    }
+
+    /// What was given is spent before what was paid in, and what goes back of it is never paid money.
+    fn observe_promotional(&mut self, user: &str, event: &WalletEvent, findings: &mut Findings) {
+        let left = self.promotional.entry(user.to_owned()).or_default();
+        let (gain, fits) = match event {
+            WalletEvent::WalletCredited { amount, promotional, cause, .. } => {
+                let due = if matches!(cause, EntryCause::Coupon { .. }) { *amount } else { Rupiah::ZERO };
+                (promotional.amount(), *promotional == due)
+            }
+            WalletEvent::WalletDebited { amount, promotional, cause, .. } => {
+                if let Some(subscription) = subscription_of(cause) {
+                    *self.spent.entry(subscription.to_owned()).or_default() += promotional.amount();
+                }
+                (-promotional.amount(), promotional.amount() == amount.amount().min(*left))
+            }
+            WalletEvent::WalletRefunded { amount, promotional, cause, .. } => {
+                let spent = subscription_of(cause).and_then(|id| self.spent.get_mut(id));
+                let most = spent.as_ref().map_or(0, |spent| **spent).min(amount.amount());
+                if let Some(spent) = spent {
+                    *spent -= promotional.amount();
+                }
+                (promotional.amount(), (0..=most).contains(&promotional.amount()))
+            }
+            WalletEvent::WalletAdjusted { amount, promotional, .. } => {
+                (promotional.amount(), (amount.amount().min(0)..=0).contains(&promotional.amount()))
+            }
+            _ => return,
+        };
+        *left += gain;
+        let left = *left;
+        findings.expect(fits && left >= 0, || format!("{user} has {left} that was given, after {event:?}"));
     }
 
     /// Follows a top-up's events.
@@ -179,6 +223,9 @@ impl Books {
         let outside = [Account::GatewayClearing, Account::Disputes].map(|account| self.account(account));
         findings
             .expect(cleared + outside.iter().sum::<i64>() == 0, || format!("{cleared} came in, booked {outside:?}"));
+        let given: i64 = self.granted.values().sum();
+        let promotions = self.account(Account::Promotions);
+        findings.expect(given + promotions == 0, || format!("{given} were given, {promotions} are booked"));
         let kept: i64 = self.periods.values().sum::<i64>() + self.changes.values().sum::<i64>();
         let booked = self.account(Account::Revenue) + self.account(Account::Refunds);
         findings.expect(kept == booked, || format!("periods cost {kept}, revenue less refunds is {booked}"));
@@ -186,6 +233,17 @@ impl Books {
 
     fn account(&self, account: Account) -> i64 {
         self.accounts.get(&account).copied().unwrap_or_default()
+    }
+}
+
+/// The subscription that an entry is about.
+fn subscription_of(cause: &EntryCause) -> Option<&str> {
+    match cause {
+        EntryCause::SubscriptionPeriod { subscription_id, .. }
+        | EntryCause::SubscriptionPeriodRefund { subscription_id, .. }
+        | EntryCause::PlanChange { subscription_id, .. }
+        | EntryCause::PlanChangeRefund { subscription_id, .. } => Some(subscription_id),
+        _ => None,
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use minispod_domain::{AnyCommand, SubscriptionCommand, TopUpCommand, UserCommand, topup};
-use minispod_events::{BillingCycle, CancelReason, Role, SignUpMethod, SubscriptionEvent, TopUpEvent};
+use minispod_domain::{
+    AccessCommand, AnyCommand, CouponCommand, SubscriptionCommand, TopUpCommand, UserCommand, topup,
+};
+use minispod_events::{
+    BillingCycle, CancelReason, CouponPurpose, CouponUse, Role, SignUpMethod, SubscriptionEvent, TopUpEvent,
+};
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
 use super::{
     books::Books,
     catalogue::Catalogue,
     chance::Chance,
+    coupons,
     lives::{Life, Lives, Standing},
 };
 
@@ -46,6 +51,7 @@ pub struct Customer {
     habit: Habit,
     topups: u32,
     requests: u32,
+    codes: u32,
     /// Their top-ups, the newest last, and whether it may be paid again.
     newest: Option<(String, bool)>,
 }
@@ -70,7 +76,7 @@ impl Customer {
     /// The customer number `number`.
     pub fn new(number: usize, chance: &mut Chance) -> Self {
         let habit = *chance.pick(&[Habit::Careful, Habit::Careful, Habit::Late, Habit::Rare]);
-        Self { id: format!("user-{number}"), habit, topups: 0, requests: 0, newest: None }
+        Self { id: format!("user-{number}"), habit, topups: 0, requests: 0, codes: 0, newest: None }
     }
 
     /// Signs up.
@@ -83,6 +89,24 @@ impl Customer {
             method: SignUpMethod::Password,
         };
         Deed { id: self.id.clone(), command: AnyCommand::User(command), what: "signed up" }
+    }
+
+    /// Follows the link in the mail.
+    pub fn verify(&self) -> Deed {
+        let command = AnyCommand::User(UserCommand::Access(AccessCommand::VerifyEmail));
+        Deed { id: self.id.clone(), command, what: "proved the address" }
+    }
+
+    /// Enters a code that somebody told.
+    fn redeem(&mut self) -> Deed {
+        self.codes += 1;
+        let used = CouponUse {
+            use_id: format!("{}-c{}", self.id, self.codes),
+            user_id: self.id.clone(),
+            purpose: CouponPurpose::Redemption,
+        };
+        let command = AnyCommand::Coupon(CouponCommand::Reserve { used });
+        Deed { id: coupons::CREDIT.to_owned(), command, what: "entered a code" }
     }
 
     /// How long until they look again by themselves.
@@ -131,6 +155,9 @@ impl Customer {
             let expires_at = view.now.plus(DAY);
             let command = AnyCommand::TopUp(TopUpCommand::StartAttempt { expires_at });
             deeds.push(Deed { id: topup_id, command, what: "paid again" });
+        }
+        if chance.per_mille(60) {
+            deeds.push(self.redeem());
         }
         for (id, life) in &mine {
             deeds.extend(self.look_after(id, life, view, chance));
@@ -208,6 +235,7 @@ impl Customer {
             subdomain: format!("{id}-flows"),
             overrides: Vec::new(),
             auto_renew: chance.per_mille(750),
+            coupon_id: coupons::for_a_sale(chance),
         };
         vec![Deed { id, command: AnyCommand::Subscription(command), what: "wanted a service" }]
     }

@@ -42,6 +42,8 @@ pub struct Life {
     pub ends: bool,
     anchor: u8,
     price: i64,
+    /// How much less the first period costs.
+    discount: i64,
     renewing: Option<Period>,
     resuming: bool,
     deadline: Option<Timestamp>,
@@ -325,6 +327,7 @@ fn begun(event: &SubscriptionEvent, now: Timestamp) -> Option<Life> {
         ends: false,
         anchor: 1,
         price: plan.price.amount(),
+        discount: 0,
         renewing: None,
         resuming: false,
         deadline: None,
@@ -350,7 +353,16 @@ impl Life {
         match event {
             SubscriptionEvent::SubscriptionSlotHeld { .. } => self.stand(Standing::SlotHeld, now),
             SubscriptionEvent::SubscriptionCharged { amount, .. } => {
-                findings.expect(amount.amount() == self.price, || format!("{id} cost {amount}, not {}", self.price));
+                let due = self.price - self.discount;
+                findings.expect(amount.amount() == due, || format!("{id} cost {amount}, not {due}"));
+            }
+            SubscriptionEvent::SubscriptionDiscounted { list_price, discount, price, .. } => {
+                let fits = self.standing == Standing::SlotHeld
+                    && list_price.amount() == self.price
+                    && price.amount() == self.price - discount.amount()
+                    && (1..=self.price).contains(&discount.amount());
+                findings.expect(fits, || format!("{id} costs {}, is sold for {price} less {discount}", self.price));
+                self.discount = discount.amount();
             }
             SubscriptionEvent::SubscriptionProvisioningStarted { deadline, .. } => {
                 self.deadline = Some(*deadline);
@@ -367,7 +379,8 @@ impl Life {
                 self.stand(Standing::Active, now);
             }
             SubscriptionEvent::SubscriptionProvisioningFailed { refund, .. } => {
-                findings.expect(refund.amount() == self.price, || format!("{id} cost {}, gets {refund}", self.price));
+                let paid = self.price - self.discount;
+                findings.expect(refund.amount() == paid, || format!("{id} cost {paid}, gets {refund}"));
                 self.stand(Standing::Compensating, now);
             }
             SubscriptionEvent::SubscriptionRenewalStarted { period, .. } => {

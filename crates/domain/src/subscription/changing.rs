@@ -146,13 +146,15 @@ impl Sold {
     }
 
     fn change_started(&self, change: u32, to: PlanSnapshot, paid: Period, now: Timestamp) -> Option<SubscriptionEvent> {
-        let sum = Proration::of(self.plan.price, to.price, paid.start, paid.end, now)?;
+        // By what was paid: a discount was for the plan it was given for, and what is left of it stays there.
+        let sum = Proration::of(self.current_price(), to.price, paid.start, paid.end, now)?;
+        let direction = Direction::of(self.plan.price, to.price);
         Some(SubscriptionEvent::SubscriptionPlanChangeStarted {
             user_id: self.user_id.clone(),
             change,
             from: self.plan.clone(),
             to,
-            direction: sum.direction().into(),
+            direction: direction.into(),
             proration: sum.into(),
             by_administrator: false,
             at_period_end: false,
@@ -295,6 +297,7 @@ impl Sold {
             SubscriptionEvent::SubscriptionPlanChangePaid { .. } => self.change_waits_for(Step::Resize),
             SubscriptionEvent::SubscriptionPlanChanged { plan, .. } => {
                 self.plan.clone_from(plan);
+                self.discount = Rupiah::ZERO;
                 self.change = None;
             }
             SubscriptionEvent::SubscriptionPlanChangeFailed { change, held_slot, code, .. } => {

@@ -1,6 +1,6 @@
 //! What can be asked of a subscription, and the rules that say no.
 
-use minispod_events::{BillingCycle, CancelReason, ExpiryCause, PlanSnapshot};
+use minispod_events::{BillingCycle, CancelReason, Discount, ExpiryCause, PlanSnapshot};
 use minispod_kernel::Sensitive;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,14 @@ pub enum SubscriptionCommand {
         /// Names of the variables the customer set; the values ride beside the command into the vault.
         overrides: Vec<String>,
         auto_renew: bool,
+        /// The first period shall cost less by this coupon.
+        #[serde(default)]
+        coupon_id: Option<String>,
+    },
+    /// The coupon may be used for it.
+    ApplyDiscount {
+        coupon_id: String,
+        less: Discount,
     },
     /// A plan gave a slot. Absent: the plan that was sold.
     ConfirmSlot {

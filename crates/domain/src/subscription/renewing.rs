@@ -1,7 +1,7 @@
 //! The next period: by itself, by hand, by money that arrives, and what follows when it is not covered.
 
 use minispod_events::{ExpiryCause, SubscriptionEvent};
-use minispod_kernel::{Sensitive, Timestamp};
+use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
 use super::{GRACE, Phase, Sold, SubscriptionRefusal, life};
 
@@ -132,6 +132,7 @@ impl Sold {
                 }
                 self.paid = Some(*period);
                 self.renewing = None;
+                self.discount = Rupiah::ZERO;
                 self.grace = None;
                 self.noticed = None;
             }

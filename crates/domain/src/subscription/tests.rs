@@ -6,6 +6,7 @@ use time::macros::datetime;
 use super::*;
 
 mod changing;
+mod discounting;
 mod life;
 mod renewing;
 mod settings;
@@ -309,6 +310,7 @@ fn request_with(price: i64, subdomain: &str, overrides: &[&str]) -> Subscription
         subdomain: subdomain.into(),
         overrides: overrides.iter().map(|name| (*name).to_owned()).collect(),
         auto_renew: true,
+        coupon_id: None,
     }
 }
 
@@ -321,6 +323,7 @@ fn requested(price: i64) -> SubscriptionEvent {
         subdomain: "ani-flows".into(),
         overrides: Vec::new(),
         auto_renew: true,
+        coupon_id: None,
         occurred_at: noon(),
     }
 }
@@ -333,7 +336,12 @@ fn yearly(mut event: SubscriptionEvent) -> SubscriptionEvent {
 }
 
 fn slot_held(price: i64) -> SubscriptionEvent {
-    SubscriptionEvent::SubscriptionSlotHeld { user_id: "ani".into(), price: Rupiah::new(price), occurred_at: noon() }
+    SubscriptionEvent::SubscriptionSlotHeld {
+        user_id: "ani".into(),
+        price: Rupiah::new(price),
+        coupon: None,
+        occurred_at: noon(),
+    }
 }
 
 fn first_period() -> Period {
@@ -345,6 +353,7 @@ fn provisioning(price: i64) -> Vec<SubscriptionEvent> {
         user_id: "ani".into(),
         display_name: "N8N - Basic".into(),
         amount: Rupiah::new(price),
+        discount: Rupiah::ZERO,
         period: first_period(),
         occurred_at: noon(),
     };
@@ -428,6 +437,7 @@ fn cancelled(held_slot: bool, refunded: i64, reason: CancelReason) -> Subscripti
         held_slot,
         refunded: Rupiah::new(refunded),
         reason,
+        returned_coupon_id: None,
         data_until: None,
         occurred_at: noon(),
     }

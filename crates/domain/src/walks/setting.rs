@@ -75,6 +75,7 @@ pub fn request_command(id: &str, user: &str, price: i64) -> AnyCommand {
         subdomain: format!("{id}-flows"),
         overrides: Vec::new(),
         auto_renew: true,
+        coupon_id: None,
     })
 }
 

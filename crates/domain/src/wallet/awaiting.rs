@@ -192,6 +192,7 @@ mod tests {
         WalletEvent::WalletAdjusted {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(balance),
+            promotional: Rupiah::ZERO,
             cause: cause(),
             counter_account: Account::Adjustments,
             occurred_at: noon(),

@@ -1,4 +1,4 @@
-//! Money that goes between a wallet and what lies behind it: the gateway's clearing, the seller's own bank account.
+//! Money that goes between a wallet and what lies behind it: the gateway's clearing, the seller's own bank account or gifts.
 
 use minispod_events::{Account, EntryCause, WalletEvent};
 use minispod_kernel::{Rupiah, Timestamp};
@@ -14,7 +14,20 @@ impl Wallet {
         occurred_at: Timestamp,
     ) -> Result<Vec<WalletEvent>, WalletRefusal> {
         let balance = self.balance_with(positive(amount)?)?;
-        let entry = WalletEvent::WalletCredited { amount, balance, cause, counter_account, occurred_at };
+        let promotional = Rupiah::ZERO;
+        let entry = WalletEvent::WalletCredited { amount, balance, promotional, cause, counter_account, occurred_at };
+        Ok(self.opened_for(entry, occurred_at))
+    }
+
+    pub(super) fn grant(
+        &self,
+        amount: Rupiah,
+        cause: EntryCause,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<WalletEvent>, WalletRefusal> {
+        let balance = self.balance_with(positive(amount)?)?;
+        let (promotional, counter_account) = (amount, Account::Promotions);
+        let entry = WalletEvent::WalletCredited { amount, balance, promotional, cause, counter_account, occurred_at };
         Ok(self.opened_for(entry, occurred_at))
     }
 
@@ -25,8 +38,11 @@ impl Wallet {
         counter_account: Account,
         occurred_at: Timestamp,
     ) -> Result<Vec<WalletEvent>, WalletRefusal> {
-        let balance = covered(self.balance_without(positive(amount)?)?)?;
-        Ok(vec![WalletEvent::WalletDebited { amount, balance, cause, counter_account, occurred_at }])
+        let balance = self.balance_without(positive(amount)?)?;
+        // Only what was paid in leaves.
+        covered(balance.checked_sub(self.promotional.left()).ok_or(WalletRefusal::TooLarge)?)?;
+        let promotional = Rupiah::ZERO;
+        Ok(vec![WalletEvent::WalletDebited { amount, balance, promotional, cause, counter_account, occurred_at }])
     }
 }
 
@@ -57,6 +73,7 @@ mod tests {
         let credited = WalletEvent::WalletCredited {
             amount: Rupiah::new(amount),
             balance: Rupiah::new(amount),
+            promotional: Rupiah::ZERO,
             cause: cause(),
             counter_account: Account::BankClearing,
             occurred_at: noon(),
@@ -74,6 +91,7 @@ mod tests {
         given::<Wallet>(credited(100)).when(pay_out(100)).then(vec![WalletEvent::WalletDebited {
             amount: Rupiah::new(100),
             balance: Rupiah::ZERO,
+            promotional: Rupiah::ZERO,
             cause: cause(),
             counter_account: Account::GatewayClearing,
             occurred_at: noon(),

@@ -37,6 +37,7 @@ fn requested(id: &'static str, customer: &str, cycle: BillingCycle) -> (&'static
         subdomain: "flow".into(),
         overrides: Vec::new(),
         auto_renew: true,
+        coupon_id: None,
         occurred_at: noon(),
     };
     (id, Event::Subscription(event))
@@ -47,6 +48,7 @@ fn charged(id: &'static str, amount: i64) -> (&'static str, Event) {
         user_id: "ani".into(),
         display_name: "n8n".into(),
         amount: Rupiah::new(amount),
+        discount: Rupiah::ZERO,
         period: period(1),
         occurred_at: noon(),
     };
@@ -111,6 +113,33 @@ fn without_other_prices_nothing_differs() {
         assert_eq!((same.total.decisions, same.total.recorded, same.total.difference), (5, 320_000, 0));
         assert!(same.decisions.iter().all(|one| one.recorded == one.would_be));
     }
+}
+
+#[test]
+fn a_coupon_takes_off_another_price_what_it_takes_off_by_its_own_terms_and_only_once() {
+    let less = Discount::Percent { percent: 20 };
+    let discounted = SubscriptionEvent::SubscriptionDiscounted {
+        user_id: "ani".into(),
+        coupon_id: "c".into(),
+        less,
+        list_price: Rupiah::new(25_000),
+        discount: Rupiah::new(5_000),
+        price: Rupiah::new(20_000),
+        occurred_at: noon(),
+    };
+    let log = [
+        published(25_000),
+        requested("a", "ani", BillingCycle::Monthly),
+        ("a", Event::Subscription(discounted)),
+        charged("a", 20_000),
+        renewed("a", 25_000, 0),
+    ];
+    let amounts = |monthly| -> Vec<(i64, i64)> {
+        let compared = compared(list(Some(monthly), None), &log).expect("sound prices");
+        compared.decisions.iter().map(|one| (one.recorded.amount(), one.would_be.amount())).collect()
+    };
+    assert_eq!(amounts(25_000), [(20_000, 20_000), (25_000, 25_000)]);
+    assert_eq!(amounts(30_000), [(20_000, 24_000), (25_000, 30_000)]);
 }
 
 #[test]

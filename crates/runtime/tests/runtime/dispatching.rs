@@ -56,6 +56,7 @@ pub async fn subscribe(stage: &Stage, id: &str) -> Result<Dispatched, CommandErr
         subdomain: format!("flow-{id}"),
         overrides: Vec::new(),
         auto_renew: true,
+        coupon_id: None,
     };
     let context = CommandContext::new(CommandKey::Derived(format!("ask-{id}")), stage.cause.actor.clone(), "test");
     stage.dispatcher.dispatch_as(id, AnyCommand::Subscription(request), context).await

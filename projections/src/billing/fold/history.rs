@@ -163,6 +163,14 @@ fn line(entry: &Entry<'_>) -> TransactionRow {
         EntryCause::PlanChangeRefund { subscription_id, .. } => {
             service_line(blank, TransactionType::Refund, "Refund of a change of plan", subscription_id)
         }
+        EntryCause::Coupon { use_id, .. } => TransactionRow {
+            kind: TransactionType::Promotion,
+            description: "Promotional credit".to_owned(),
+            reference_id: use_id.clone(),
+            reference_type: "COUPON".to_owned(),
+            payment_method: Some("COUPON".to_owned()),
+            ..blank
+        },
         EntryCause::Adjustment { key, reason } => TransactionRow {
             description: reason.clone(),
             reference_id: key.clone(),
@@ -237,7 +245,7 @@ pub(super) struct ServiceLine<'a> {
 /// The line that a subscription's fact is about, if it is about money.
 pub(super) fn line_of<'a>(subscription_id: &'a str, event: &'a SubscriptionEvent) -> Option<ServiceLine<'a>> {
     let (user_id, display_name, amount, period, refund, at) = match event {
-        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, period, occurred_at }
+        SubscriptionEvent::SubscriptionCharged { user_id, display_name, amount, period, occurred_at, .. }
         | SubscriptionEvent::SubscriptionRenewed { user_id, display_name, amount, period, occurred_at } => {
             (user_id, display_name, *amount, period.number, false, *occurred_at)
         }

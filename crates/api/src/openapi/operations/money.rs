@@ -10,8 +10,13 @@ use crate::openapi::{
 };
 
 pub fn operations() -> Vec<Operation> {
-    let balance =
-        object(&[("balance", money()), ("currency", text()), ("lastUpdated", date()), ("user", of("UserMini"))]);
+    let balance = object(&[
+        ("balance", money()),
+        ("promotional", money()),
+        ("currency", text()),
+        ("lastUpdated", date()),
+        ("user", of("UserMini")),
+    ]);
     let amount = form(&[("amount", amounts(LEAST_AMOUNT, MOST_AMOUNT))], &[("currency", words(&["IDR"]))], true);
     vec![
         get("/billing/balance", "The wallet").gives(balance),

@@ -10,7 +10,7 @@ use crate::openapi::{
 const STATEMENT: &str = "Every movement of the wallet, oldest first, with the balance before and after it. \
     openingBalance + paidIn - paidOut = closingBalance.";
 const REVENUE: &str = "gross: what subscriptions were charged, as booked to revenue (never list prices). refunds: what of \
-    it was given back, on the day it was. net: gross - refunds. Top-ups are the customers' own money and no revenue.";
+    it was given back, on the day it was. net: gross - refunds. promotional: how much of net was money from coupons. Top-ups are the customers' own money and no revenue.";
 const MRR: &str = "MRR: the price of a month of every active subscription (grace included), a yearly price counting a \
     twelfth. new: active for the first time; reactivated: active again; expansion and contraction: another price of an \
     active one; churned: suspended, expired or cancelled. \
@@ -78,6 +78,7 @@ fn statement() -> Value {
         ("type", text()),
         ("description", text()),
         ("amount", money()),
+        ("promotional", money()),
         ("balanceBefore", money()),
         ("balanceAfter", money()),
         ("counterAccount", text()),
@@ -93,7 +94,7 @@ fn statement() -> Value {
 
 /// Sums of revenue, with the name of what they are of.
 fn sums(name: Option<&'static str>) -> Vec<(&'static str, Value)> {
-    let mut members = all_money(&["gross", "refunds", "net"]);
+    let mut members = all_money(&["gross", "refunds", "net", "promotional"]);
     members.extend([("charges", int()), ("refunded", int())]);
     members.extend(name.map(|name| (name, text())));
     members

@@ -16,10 +16,12 @@ use crate::{
 pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
     let wallet = billing::wallet(state.pool(), &caller.user.id).await.map_err(read_failed)?;
     // Opened with the account; until the read model has it, there is nothing in it.
-    let (balance, updated) =
-        wallet.map_or((Rupiah::ZERO, caller.user.created_at), |wallet| (wallet.balance, wallet.updated_at));
+    let nothing = (Rupiah::ZERO, Rupiah::ZERO, caller.user.created_at);
+    let (balance, promotional, updated) =
+        wallet.map_or(nothing, |wallet| (wallet.balance, wallet.promotional, wallet.updated_at));
     let data = json!({
         "balance": balance.to_string(),
+        "promotional": promotional.to_string(),
         "currency": "IDR",
         "lastUpdated": updated.to_contract(),
         "user": views::people::mini(&caller.user),

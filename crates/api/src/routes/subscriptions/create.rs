@@ -67,6 +67,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
             subdomain,
             overrides: wish.settings.names(),
             auto_renew: wish.auto_renew,
+            coupon_id: None,
         })
     };
     let context = CommandContext { vault: wish.settings.secrets(&instance_id)?, ..context };

@@ -82,6 +82,7 @@ fn offering(row: &RevenueRow) -> &str {
 struct Sum {
     gross: i64,
     refunds: i64,
+    promotional: i64,
     charges: i64,
     refunded: i64,
 }
@@ -96,6 +97,7 @@ impl Sum {
     fn add(&mut self, row: &RevenueRow) {
         self.gross += row.gross.amount();
         self.refunds += row.refunds.amount();
+        self.promotional += row.promotional.amount();
         self.charges += row.charges;
         self.refunded += row.refunded;
     }
@@ -109,6 +111,7 @@ impl Sum {
             "gross": self.gross.to_string(),
             "refunds": self.refunds.to_string(),
             "net": self.net().to_string(),
+            "promotional": self.promotional.to_string(),
             "charges": self.charges,
             "refunded": self.refunded,
         })
@@ -124,11 +127,12 @@ fn named(what: &str, name: &str, sum: &Sum) -> Value {
 /// A row for each period and offering with money in it.
 fn file(rows: &[RevenueRow]) -> String {
     let mut text = String::new();
-    let columns = ["period", "offering", "gross", "refunds", "net", "charges", "refunded"];
+    let columns = ["period", "offering", "gross", "refunds", "net", "promotional", "charges", "refunded"];
     csv::push_row(&mut text, &columns.map(Cell::from));
     for row in rows {
         let net = Rupiah::new(row.gross.amount() - row.refunds.amount());
-        let sums = [row.gross.into(), row.refunds.into(), net.into(), row.charges.into(), row.refunded.into()];
+        let money = [row.gross, row.refunds, net, row.promotional].map(Cell::from);
+        let sums = [&money[..], &[row.charges.into(), row.refunded.into()]].concat();
         csv::push_row(&mut text, &[&[Cell::from(&row.period), offering(row).into()][..], &sums].concat());
     }
     text
