@@ -88,6 +88,11 @@ pub enum MailTemplate {
         display_name: String,
         refunded: Rupiah,
     },
+    /// A bonus for a new customer is in the wallet; `title` is its coupon's name.
+    WelcomeBonus {
+        title: String,
+        amount: Rupiah,
+    },
     /// With a link that shows who reads the address's mails; made when the mail is sent and kept nowhere else.
     VerifyEmail,
     /// With a link that sets a new password; made when the mail is sent and kept nowhere else.
@@ -112,6 +117,7 @@ impl MailTemplate {
             Self::SubscriptionResumed { .. } => "subscription_resumed",
             Self::PlanChanged { .. } => "plan_changed",
             Self::PlanChangeReverted { .. } => "plan_change_reverted",
+            Self::WelcomeBonus { .. } => "welcome_bonus",
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
         }

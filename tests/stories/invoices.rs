@@ -15,7 +15,7 @@ tax = [{ from = \"2025-01-01\", rate_basis_points = 1200, base_numerator = 11, b
 ";
 
 /// The text of an invoice as a person reads it.
-async fn paper(world: &World, customer: &Door, id: &str, language: &str) -> String {
+pub async fn paper(world: &World, customer: &Door, id: &str, language: &str) -> String {
     let answer = customer.get(&format!("/billing/invoices/{id}/pdf?lang={language}")).await;
     assert_eq!(answer.status, 200, "{:#}", answer.body);
     let file = world.directory().join(format!("{id}-{language}.pdf"));

@@ -11,12 +11,12 @@ const EMAIL: &str = "links.ani@example.com";
 const OLD: &str = "Rahasia-123!";
 const NEW: &str = "Rahasia-456!";
 
-/// The token of the newest link to `path` that was mailed to [`EMAIL`].
-async fn mailed(sink: &str, path: &str) -> Option<String> {
+/// The token of the newest link to `path` that was mailed to `email`.
+async fn mailed(sink: &str, email: &str, path: &str) -> Option<String> {
     let read = async |url: String| -> Option<Value> { reqwest::get(url).await.ok()?.json().await.ok() };
     let list = read(format!("{sink}/api/v1/messages?limit=200")).await?;
     for message in list["messages"].as_array()? {
-        if !message["To"].to_string().contains(EMAIL) {
+        if !message["To"].to_string().contains(email) {
             continue;
         }
         let full = read(format!("{sink}/api/v1/message/{}", message["ID"].as_str()?)).await?;
@@ -28,9 +28,10 @@ async fn mailed(sink: &str, path: &str) -> Option<String> {
     None
 }
 
-async fn wait_for(sink: &str, path: &str) -> String {
-    eventually(MAIL_LIMIT, || async { mailed(sink, path).await.is_some() }).await;
-    mailed(sink, path).await.unwrap_or_else(|| panic!("no mail with a link to {path} came"))
+/// Waits for that link.
+pub async fn mailed_link(sink: &str, email: &str, path: &str) -> String {
+    eventually(MAIL_LIMIT, || async { mailed(sink, email, path).await.is_some() }).await;
+    mailed(sink, email, path).await.unwrap_or_else(|| panic!("no mail with a link to {path} came"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,12 +45,12 @@ async fn a_mailed_link_verifies_the_address_and_another_sets_a_new_password() {
     let registered = door.post("/auth/register", new).await;
     let session = door.with_token(registered.data()["tokens"]["accessToken"].as_str().expect("a token"));
 
-    let link = wait_for(&world.mail.api_url, "/auth/verify-email").await;
+    let link = mailed_link(&world.mail.api_url, EMAIL, "/auth/verify-email").await;
     door.post("/auth/verify-email", json!({ "token": link })).await.data();
     assert_eq!(session.get("/auth/profile").await.data()["emailVerified"], true);
 
     door.post("/auth/forgot-password", json!({ "email": EMAIL })).await.data();
-    let link = wait_for(&world.mail.api_url, "/auth/reset-password").await;
+    let link = mailed_link(&world.mail.api_url, EMAIL, "/auth/reset-password").await;
     let wish = json!({"token": link, "newPassword": NEW, "confirmNewPassword": NEW});
     door.post("/auth/reset-password", wish.clone()).await.data();
     assert_eq!(door.post("/auth/reset-password", wish).await.status, 400, "a link works once");

@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod client_flow;
 mod contract;
+mod coupons;
 mod idempotency;
 mod invoices;
 mod journey;

@@ -6,7 +6,12 @@ use minispod_projections::subscriptions::{SubscriptionStatus, SubscriptionView};
 use minispod_store::Refused;
 use serde_json::{Value, json};
 
-use crate::{error::ApiError, input::path::existing_id, state::AppState};
+use crate::{
+    error::ApiError,
+    input::path::existing_id,
+    routes::coupons::{is_of_coupon, words_of},
+    state::AppState,
+};
 
 /// A requested subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,10 +204,12 @@ impl Placed {
         let (code, kind) = match self.ended.as_ref()? {
             CancelReason::SoldOut => ("plan-sold-out", RefusalKind::Conflict),
             CancelReason::InsufficientBalance => ("wallet-insufficient-balance", RefusalKind::Payment),
+            CancelReason::Refused { code } if is_of_coupon(code) => (code.as_str(), RefusalKind::Invalid),
             CancelReason::Refused { code } => (code.as_str(), RefusalKind::Conflict),
             _ => ("subscription-ended", RefusalKind::Conflict),
         };
-        Some(Refused { code: code.to_owned(), kind, message: "the subscription could not be started".to_owned() })
+        let message = words_of(code).unwrap_or_else(|| "the subscription could not be started".to_owned());
+        Some(Refused { code: code.to_owned(), kind, message })
     }
 
     /// Why the renewal that was asked for at `version` failed; `None` when it did not.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod auth;
 pub mod balance;
+pub mod coupons;
 pub mod dashboard;
 pub mod health;
 pub mod invoices;
@@ -41,6 +42,8 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(admin::pods::configure)
                 .configure(admin::workers::configure)
                 .configure(balance::configure)
+                .configure(coupons::configure)
+                .configure(admin::coupons::configure)
                 .configure(dashboard::configure)
                 .configure(topups::configure)
                 .configure(manual_topups::configure)

@@ -66,6 +66,8 @@ pub struct ApiConfig {
     pub write_allowance: Allowance,
     /// Top-ups and payments of one customer.
     pub payment_allowance: Allowance,
+    /// Coupon codes that one customer tries.
+    pub coupon_allowance: Allowance,
     /// Refused sign-ins of one account from one address.
     pub sign_in_allowance: Allowance,
     /// Wrong second factors of one account.
@@ -105,6 +107,7 @@ impl Default for ApiConfig {
             read_allowance: Allowance::per_minute(1200),
             write_allowance: Allowance::per_minute(600),
             payment_allowance: Allowance::per_minute(5),
+            coupon_allowance: Allowance::per_minute(20),
             sign_in_allowance: Allowance::per_minute(10),
             second_factor_allowance: Allowance::within(SECOND_FACTORS, QUARTER_HOUR),
             link_allowance: Allowance::within(LINKS, QUARTER_HOUR),
@@ -161,6 +164,8 @@ pub struct Limits {
     /// By account.
     pub writes: Limit,
     pub payments: Window,
+    /// By customer: nobody finds a code by trying.
+    pub coupons: Window,
     /// Passwords that did not fit, by account and address.
     pub sign_ins: Window,
     /// Second factors that did not fit, by account.
@@ -208,6 +213,7 @@ impl AppState {
             reads: Limit::new("reads", parts.config.read_allowance, Arc::clone(&clock)),
             writes: Limit::new("writes", parts.config.write_allowance, Arc::clone(&clock)),
             payments: Window::new("payments", parts.config.payment_allowance, Arc::clone(&clock)),
+            coupons: Window::new("coupons", parts.config.coupon_allowance, Arc::clone(&clock)),
             sign_ins: Window::new("sign_ins", parts.config.sign_in_allowance, Arc::clone(&clock)),
             second_factors: Window::new("second_factors", parts.config.second_factor_allowance, Arc::clone(&clock)),
             links: Window::new("links", parts.config.link_allowance, Arc::clone(&clock)),

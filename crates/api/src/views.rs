@@ -1,5 +1,6 @@
 //! How rows look to clients: the contract's names, money as texts, instants with milliseconds.
 
+pub mod coupons;
 pub mod money;
 pub mod nodes;
 pub mod people;

@@ -83,6 +83,7 @@ pub struct CouponRevision {
     pub uses_each: Option<u32>,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
+    pub status: Option<CouponStatus>,
 }
 
 /// Rules that say no.
@@ -222,10 +223,7 @@ impl Issued {
         match command {
             CouponCommand::Create { .. } => Err(CouponRefusal::AlreadyCreated),
             CouponCommand::Revise(revision) => self.revise(revision, occurred_at),
-            CouponCommand::SetStatus { status } if status == self.status => Ok(Vec::new()),
-            CouponCommand::SetStatus { status } => {
-                Ok(vec![CouponEvent::CouponStatusChanged { status, worth: self.worth, occurred_at }])
-            }
+            CouponCommand::SetStatus { status } => Ok(self.status_changed(status, occurred_at).into_iter().collect()),
             CouponCommand::Delete if self.was_used => Err(CouponRefusal::WasUsed),
             CouponCommand::Delete => {
                 Ok(vec![CouponEvent::CouponDeleted { code: self.code.clone(), worth: self.worth, occurred_at }])
@@ -249,7 +247,7 @@ impl Issued {
     }
 
     fn revise(&self, revision: CouponRevision, occurred_at: Timestamp) -> Result<Vec<CouponEvent>, CouponRefusal> {
-        let CouponRevision { name, description, uses, uses_each, from, until } = revision;
+        let CouponRevision { name, description, uses, uses_each, from, until, status } = revision;
         let (name, description) =
             (name.unwrap_or_else(|| self.name.clone()), description.unwrap_or_else(|| self.description.clone()));
         let limits = CouponLimits {
@@ -263,10 +261,17 @@ impl Issued {
         if window != self.window {
             terms::check_window(window, occurred_at)?;
         }
-        if (&name, &description, limits, window) == (&self.name, &self.description, self.limits, self.window) {
-            return Ok(Vec::new());
-        }
-        Ok(vec![CouponEvent::CouponRevised { name, description, limits, window, occurred_at }])
+        let is_same =
+            (&name, &description, limits, window) == (&self.name, &self.description, self.limits, self.window);
+        let revised =
+            (!is_same).then_some(CouponEvent::CouponRevised { name, description, limits, window, occurred_at });
+        let status_changed = status.and_then(|status| self.status_changed(status, occurred_at));
+        Ok(revised.into_iter().chain(status_changed).collect())
+    }
+
+    fn status_changed(&self, status: CouponStatus, occurred_at: Timestamp) -> Option<CouponEvent> {
+        let worth = self.worth;
+        (status != self.status).then_some(CouponEvent::CouponStatusChanged { status, worth, occurred_at })
     }
 
     fn check_usable(&self, now: Timestamp) -> Result<(), CouponRefusal> {

@@ -75,6 +75,7 @@ const FILES: &[(&str, &str)] = files![
     "subscription_resumed",
     "plan_changed",
     "plan_change_reverted",
+    "welcome_bonus",
     "verify_email",
     "reset_password"
 ];
@@ -150,6 +151,7 @@ fn values(mail: &MailTemplate) -> Value {
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match mail {
         MailTemplate::Welcome | MailTemplate::VerifyEmail | MailTemplate::ResetPassword => context! {},
+        MailTemplate::WelcomeBonus { title, amount } => context! { title => line(title), amount => amount.display() },
         MailTemplate::TopUpPaid { amount, order_id, invoice_number, .. } => {
             context! { amount => amount.display(), order_id, invoice_number }
         }
@@ -329,6 +331,7 @@ mod tests {
                 display_name: display_name(),
                 refunded: amount,
             },
+            MailTemplate::WelcomeBonus { title: display_name(), amount },
         ]
     }
 

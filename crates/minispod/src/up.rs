@@ -86,7 +86,7 @@ pub async fn up(options: Up) -> Result<(), UpError> {
         drop(lock);
         background::start(&options, &state).await
     } else {
-        foreground(&options, &state, lock).await
+        Box::pin(foreground(&options, &state, lock)).await
     }
 }
 

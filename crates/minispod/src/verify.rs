@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use minispod_domain::{
-    AdminRoster, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription, TopUp, User, Wallet,
-    consequences_of,
+    AdminRoster, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription,
+    TopUp, User, Wallet, Welcome, consequences_of,
 };
 use minispod_events::Fact;
 use minispod_kernel::{LogPosition, chain};
@@ -215,6 +215,9 @@ async fn fold_all(store: &Store, problems: &mut Vec<String>) -> Result<Folded, V
             "instance" => folds.fold::<Instance>(&ids).await?,
             "mail" => folds.fold::<Mail>(&ids).await?,
             "manual_topup" => folds.fold::<ManualTopUp>(&ids).await?,
+            "coupon" => folds.fold::<Coupon>(&ids).await?,
+            "coupon_use" => folds.fold::<CouponUses>(&ids).await?,
+            "welcome" => folds.fold::<Welcome>(&ids).await?,
             other => {
                 problems.push(format!("{} histories of {other}, which is no aggregate", ids.len()));
                 continue;

@@ -1,9 +1,11 @@
 //! A JSON object read field by field, so that every failing field is named in one answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use minispod_kernel::Timestamp;
 use serde_json::{Map, Value};
 
+use super::query::{instant_of, no_instant};
 use crate::error::{ApiError, FAULTS_MAX, FieldError, shown};
 
 /// Longest key of a client in a fault's name, in characters.
@@ -67,6 +69,17 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// An instant that may be missing; a bare date is midnight in Jakarta, or with `whole_day` the midnight after it.
+    pub fn optional_instant(&mut self, field: &'static str, whole_day: bool) -> Option<Timestamp> {
+        let text = self.optional_text(field, field)?;
+        let after_date = if whole_day { Duration::from_hours(24) } else { Duration::ZERO };
+        let instant = instant_of(text, after_date, Duration::ZERO);
+        if instant.is_none() {
+            self.fault(field, no_instant(field));
+        }
+        instant
     }
 
     /// A whole number that must be there, as a JSON number.

@@ -137,20 +137,9 @@ impl Query {
 
     fn instant(&mut self, name: &str, after_date: Duration, after_instant: Duration) -> Option<Timestamp> {
         let text = self.given(name)?;
-        let read = |at: OffsetDateTime, after: Duration| Timestamp::in_years(at, &YEARS).map(|at| at.plus(after));
-        let instant = match OffsetDateTime::parse(&text, &Iso8601::PARSING) {
-            Ok(at) => read(at, after_instant),
-            // The first day of all begins with the first instant that is accepted.
-            Err(_) => Date::parse(&text, &Iso8601::PARSING)
-                .ok()
-                .filter(|date| YEARS.contains(&date.year()))
-                .map(|date| midnight(date).plus(after_date).max(Timestamp::from_unix_millis(0))),
-        };
+        let instant = instant_of(&text, after_date, after_instant);
         if instant.is_none() {
-            self.fault(
-                name,
-                format!("{name} must be an ISO 8601 date of the years {} to {}", YEARS.start(), YEARS.end()),
-            );
+            self.fault(name, no_instant(name));
         }
         instant
     }
@@ -183,6 +172,23 @@ impl Query {
     pub(super) fn given(&self, name: &str) -> Option<String> {
         self.texts.get(name).filter(|text| !text.is_empty()).cloned()
     }
+}
+
+/// An ISO 8601 instant, or a bare date as midnight in Jakarta; so much later.
+pub(super) fn instant_of(text: &str, after_date: Duration, after_instant: Duration) -> Option<Timestamp> {
+    match OffsetDateTime::parse(text, &Iso8601::PARSING) {
+        Ok(at) => Timestamp::in_years(at, &YEARS).map(|at| at.plus(after_instant)),
+        // The first day of all begins with the first instant that is accepted.
+        Err(_) => Date::parse(text, &Iso8601::PARSING)
+            .ok()
+            .filter(|date| YEARS.contains(&date.year()))
+            .map(|date| midnight(date).plus(after_date).max(Timestamp::from_unix_millis(0))),
+    }
+}
+
+/// What is said of a text that is no instant.
+pub(super) fn no_instant(name: &str) -> String {
+    format!("{name} must be an ISO 8601 date of the years {} to {}", YEARS.start(), YEARS.end())
 }
 
 /// When a day begins in Jakarta.

@@ -6,6 +6,7 @@ pub mod admin_desk;
 pub mod admin_subscriptions;
 pub mod admin_writes;
 pub mod catalogue;
+pub mod coupons;
 pub mod missing;
 pub mod money;
 pub mod people;
@@ -34,6 +35,8 @@ pub fn all() -> Vec<Group> {
         ("Workers", "The cluster's nodes", workers::operations()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("Bank transfers", "Top-ups with a proof instead of a gateway", admin_desk::of_customers()),
+        ("Coupons", "Codes for promotional money or a cheaper first period", coupons::of_customers()),
+        ("Coupons of all", "What codes there are, and what was made of them", coupons::operations()),
         ("Billing of all", "Everybody's money", admin_billing::operations()),
         ("Refund desk", "What a person must look at, and what goes back", admin_desk::operations()),
         ("Books", "Statements and reports out of the double-entry books", reports::operations()),

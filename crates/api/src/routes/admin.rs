@@ -1,6 +1,7 @@
 //! What only administrators may ask for.
 
 pub mod billing;
+pub mod coupons;
 pub mod pods;
 pub mod subscriptions;
 pub mod users;

@@ -42,7 +42,7 @@ pub fn configure(app: &mut ServiceConfig) {
 }
 
 /// The read models that show what these routes write.
-pub(super) const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue"];
+pub(super) const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue", "coupons"];
 
 const NO_BALANCE: &str = "Insufficient balance";
 const DUPLICATE: &str = "Already subscribed to this service";

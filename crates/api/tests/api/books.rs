@@ -135,7 +135,10 @@ async fn revenue_is_what_was_booked_and_never_a_list_price_w31() {
     let statistics = world.get("/admin/billing/statistics", &admin).await;
     assert_eq!(statistics.data()["revenue"]["total"], days.data()["totals"]["net"], "both say the same");
     let file = text(&world.get("/admin/billing/revenue?by=month&format=csv", &admin).await);
-    assert_eq!(file, "period,offering,gross,refunds,net,charges,refunded\r\n2027-01,n8n,62000,31000,31000,2,1\r\n");
+    assert_eq!(
+        file,
+        "period,offering,gross,refunds,net,charges,refunded,promotional\r\n2027-01,n8n,62000,31000,31000,2,1,0\r\n"
+    );
     let bad = world.get("/admin/billing/revenue?by=week&from=2020-01-01&to=2027-01-17", &admin).await;
     assert_eq!(faults(&bad), (400, vec!["by", "from"]));
 }

@@ -13,6 +13,7 @@ mod browser;
 mod catalogue;
 mod conditional;
 mod contract;
+mod coupons;
 mod credentials;
 mod cursors;
 mod defects;

@@ -283,6 +283,13 @@ fn what_customers_have_read_of_its_worth_stays_and_the_rest_can_be_revised() {
     };
     there_is(draft()).when(uses).then(vec![revised.clone()]);
     there_is(draft()).when(revise(CouponRevision::default())).then_nothing();
+    let both = CouponRevision {
+        uses: Some(9),
+        name: Some("Halo".into()),
+        status: Some(CouponStatus::Disabled),
+        ..CouponRevision::default()
+    };
+    there_is(draft()).when(revise(both)).then(vec![revised.clone(), status(CouponStatus::Disabled)]);
     let full = vec![draft().event(), reserved("u1"), reserved("u2"), revised];
     assert!(!given::<Coupon>(full).when(reserve(redeemed("u3"))).events().is_empty());
     for (command, refusal) in [

@@ -2,11 +2,11 @@
 
 use minispod_events::{
     CancelReason, CouponAsked, CouponEvent, CouponKind, CouponPurpose, CouponStatus, CouponUse, CouponUseEvent,
-    EntryCause, WelcomeEvent,
+    EntryCause, MailTemplate, WelcomeEvent,
 };
 use minispod_kernel::Rupiah;
 
-use super::{Reaction, subscriptions::to_subscription};
+use super::{Reaction, documents::mail, subscriptions::to_subscription};
 use crate::{
     AnyCommand, CouponCommand, CouponUseCommand, OnRefusal, SubscriptionCommand, WalletCommand, WelcomeCommand,
     coupon::{
@@ -43,8 +43,8 @@ pub fn after_coupon(coupon_id: &str, event: &CouponEvent) -> Vec<Reaction> {
 
 pub fn after_use(event: &CouponUseEvent) -> Vec<Reaction> {
     match event {
-        CouponUseEvent::CouponUseTaken { coupon_id, used, worth, .. } => {
-            spend(coupon_id, used, *worth).into_iter().collect()
+        CouponUseEvent::CouponUseTaken { coupon_id, used, name, worth, .. } => {
+            spend(coupon_id, used, *worth).into_iter().chain(told_of_bonus(used, name, *worth)).collect()
         }
         CouponUseEvent::CouponUseReturned { coupon_id, used, .. } => {
             let release = CouponCommand::Release { used: used.clone(), refused: None };
@@ -113,6 +113,13 @@ fn spend(coupon_id: &str, used: &CouponUse, worth: CouponKind) -> Option<Reactio
         }
         (CouponKind::Discount { .. }, CouponPurpose::Redemption | CouponPurpose::Welcome) => None,
     }
+}
+
+/// Nobody asked for a bonus, so nobody reads of it in an answer.
+fn told_of_bonus(used: &CouponUse, name: &str, worth: CouponKind) -> Option<Reaction> {
+    let CouponKind::Welcome { amount } = worth else { return None };
+    let template = MailTemplate::WelcomeBonus { title: name.to_owned(), amount };
+    Some(mail("welcome-bonus-mail", &["welcome-bonus", &used.use_id], &used.user_id, template))
 }
 
 /// The customer could not have the use, so the sale is off.

@@ -220,6 +220,7 @@ fn a_proved_address_earns_every_bonus_once_however_often_it_is_proved() {
         bus.tell("again", crate::coupon::welcome::WELCOME, AnyCommand::Welcome(greet)).expect("greeted");
         bus.settle(order);
         assert_eq!((balance(&bus), promotional(&bus), uses(&bus)), (5_000, 5_000, 1));
+        assert_eq!(bus.count("MailQueued"), 3, "welcome, link, bonus");
     });
 }
 

@@ -18,6 +18,7 @@ pub fn operations() -> Vec<Operation> {
             ("subdomain", pattern("^[a-z0-9]{3,20}$")),
             ("customConfig", texts()),
             ("autoRenew", flag()),
+            ("couponCode", bounded(3, 50)),
         ],
         false,
     );

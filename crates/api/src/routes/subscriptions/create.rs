@@ -6,10 +6,11 @@ use minispod_domain::{
     plan::details::snapshot,
     subscription::{is_subdomain, subdomain_key},
 };
-use minispod_events::{BillingCycle, PlanSnapshot};
+use minispod_events::{BillingCycle, CouponPurpose, PlanSnapshot};
 use minispod_kernel::{Rupiah, ids::derived_id};
 use minispod_projections::{
     catalogue::{self, PlanRow},
+    coupons::CouponRow,
     subscriptions,
 };
 use minispod_runtime::Dispatched;
@@ -25,6 +26,7 @@ use crate::{
     input::{Fields, RequestBody, Unknown},
     placed::Placed,
     refusals::read_failed,
+    routes::coupons::{objection, of_code, off, read_optional_code},
     state::AppState,
     views,
 };
@@ -51,7 +53,9 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
         .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;
     let id = call.new_id(&state, "subscription", &caller.user.id);
-    if !repeat && let Err(refusal) = check_eligibility(&state, &caller, &plan, &sold).await {
+    let coupon = wish.coupon(&state, &caller, &sold, repeat).await?;
+    let price = coupon.as_ref().map_or(sold.price, |coupon| reduced(coupon, sold.price));
+    if !repeat && let Err(refusal) = check_eligibility(&state, &caller, &plan, price).await {
         // What is in the way may be what the same request did a moment ago.
         if !call.is_repeat(&state, &context).await? {
             return Err(refusal);
@@ -67,7 +71,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
             subdomain,
             overrides: wish.settings.names(),
             auto_renew: wish.auto_renew,
-            coupon_id: None,
+            coupon_id: coupon.as_ref().map(|coupon| coupon.id.clone()),
         })
     };
     let context = CommandContext { vault: wish.settings.secrets(&instance_id)?, ..context };
@@ -75,26 +79,37 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let requested = place(&state, &id, &plan.details.offering, candidates, request, &context).await?;
     let Some(requested) = requested else {
         let balance = balance_of(&state, &caller).await?;
-        return Err(Weighed { reasons: vec![DUPLICATE], balance, price: sold.price, existing: true }.into_error());
+        return Err(Weighed { reasons: vec![DUPLICATE], balance, price, existing: true }.into_error());
     };
     let (id, replayed) = (requested.aggregate_id.clone(), requested.replayed);
     let driven = state.dispatcher.drive(requested, &call.cause(caller.actor())).await?;
     let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     if let Some((_, refused)) = driven.refusals.first() {
-        return Err(refusal_of(&state, &caller, refused, sold.price, false).await);
+        return Err(refusal_of(&state, &caller, refused, price, false).await);
     }
     let placed = Placed::load(&state, &id).await?;
     if let Some(refused) = placed.refusal() {
-        return Err(refusal_of(&state, &caller, &refused, sold.price, false).await);
+        return Err(refusal_of(&state, &caller, &refused, price, false).await);
     }
     let plan = catalogue::find(state.pool(), &plan.id).await.map_err(read_failed)?.unwrap_or(plan);
     let mut view = placed.view();
     view["user"] = views::people::mini(&caller.user);
     view["service"] = views::plans::full(&plan);
+    if let Some(coupon) = &coupon {
+        view["couponApplied"] = coupon.code.clone().into();
+        view["originalAmount"] = sold.price.amount().into();
+        view["discountAmount"] = (sold.price.amount() - price.amount()).into();
+        view["finalAmount"] = price.amount().into();
+    }
     Ok(Answer::ok("Subscription created successfully", view)
         .at_version(placed.version())
         .replayed(replayed)
         .shown(shown))
+}
+
+/// What the first period costs with `coupon`.
+fn reduced(coupon: &CouponRow, price: Rupiah) -> Rupiah {
+    Rupiah::new(price.amount() - off(coupon, price).map_or(0, Rupiah::amount))
 }
 
 /// Looks at the read models, to name all reasons at once. They lag behind the log, so nobody is refused before they show
@@ -103,9 +118,9 @@ async fn check_eligibility(
     state: &AppState,
     caller: &Caller,
     plan: &PlanRow,
-    sold: &PlanSnapshot,
+    price: Rupiah,
 ) -> std::result::Result<(), ApiError> {
-    if ineligible(state, caller, plan, sold).await?.is_none() {
+    if ineligible(state, caller, plan, price).await?.is_none() {
         return Ok(());
     }
     let newest = state.store.log().newest_ins_seq().await?;
@@ -113,7 +128,7 @@ async fn check_eligibility(
         return Ok(());
     }
     let fresh = catalogue::find(state.pool(), &plan.id).await.map_err(read_failed)?;
-    let still = ineligible(state, caller, fresh.as_ref().unwrap_or(plan), sold).await?;
+    let still = ineligible(state, caller, fresh.as_ref().unwrap_or(plan), price).await?;
     still.map_or(Ok(()), |reasons| Err(reasons.into_error()))
 }
 
@@ -122,9 +137,9 @@ async fn ineligible(
     state: &AppState,
     caller: &Caller,
     plan: &PlanRow,
-    sold: &PlanSnapshot,
+    price: Rupiah,
 ) -> std::result::Result<Option<Weighed>, ApiError> {
-    let weighed = weigh(state, caller, plan, sold.price).await?;
+    let weighed = weigh(state, caller, plan, price).await?;
     Ok((!weighed.reasons.is_empty()).then_some(weighed))
 }
 
@@ -183,6 +198,7 @@ struct Wish {
     subdomain: Option<String>,
     settings: Settings,
     auto_renew: bool,
+    coupon_code: Option<String>,
 }
 
 impl Wish {
@@ -206,9 +222,37 @@ impl Wish {
         }
         let settings = Settings::read(&mut fields).unwrap_or_default();
         let auto_renew = fields.optional_flag("autoRenew", "Auto-renew").unwrap_or(true);
+        let coupon_code = read_optional_code(&mut fields);
         fields.finish(Unknown::Refused)?;
         let service_id = service_id.unwrap_or_default().to_owned();
-        Ok(Self { service_id, cycle, subdomain, settings, auto_renew })
+        Ok(Self { service_id, cycle, subdomain, settings, auto_renew, coupon_code })
+    }
+
+    /// The coupon that was asked for. A new request is told beforehand what is against it; the coupon itself decides.
+    async fn coupon(
+        &self,
+        state: &AppState,
+        caller: &Caller,
+        sold: &PlanSnapshot,
+        repeat: bool,
+    ) -> std::result::Result<Option<CouponRow>, ApiError> {
+        let Some(code) = &self.coupon_code else { return Ok(None) };
+        if !repeat {
+            state.limits.coupons.check(&caller.user.id)?;
+        }
+        let coupon = of_code(state, code).await?;
+        let purpose = CouponPurpose::Sale {
+            subscription_id: String::new(),
+            offering: sold.offering.clone(),
+            variant: sold.variant.clone(),
+            cycle: self.cycle,
+            price: sold.price,
+        };
+        let against = if repeat { None } else { objection(state, &coupon, &caller.user.id, Some(&purpose)).await? };
+        match against {
+            Some(why) => Err(ApiError::invalid_field("couponCode", &why)),
+            None => Ok(Some(coupon)),
+        }
     }
 
     /// The customer's own subdomain alone, or ours in the order we try them.

@@ -127,12 +127,13 @@ fn named(what: &str, name: &str, sum: &Sum) -> Value {
 /// A row for each period and offering with money in it.
 fn file(rows: &[RevenueRow]) -> String {
     let mut text = String::new();
-    let columns = ["period", "offering", "gross", "refunds", "net", "promotional", "charges", "refunded"];
+    let columns = ["period", "offering", "gross", "refunds", "net", "charges", "refunded", "promotional"];
     csv::push_row(&mut text, &columns.map(Cell::from));
     for row in rows {
         let net = Rupiah::new(row.gross.amount() - row.refunds.amount());
-        let money = [row.gross, row.refunds, net, row.promotional].map(Cell::from);
-        let sums = [&money[..], &[row.charges.into(), row.refunded.into()]].concat();
+        let money = [row.gross, row.refunds, net].map(Cell::from);
+        let counts = [row.charges.into(), row.refunded.into(), row.promotional.into()];
+        let sums = [&money[..], &counts].concat();
         csv::push_row(&mut text, &[&[Cell::from(&row.period), offering(row).into()][..], &sums].concat());
     }
     text

@@ -72,7 +72,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
 }
 
 /// Each item has a key of its own, derived from the client's, and no version that the client could expect.
-fn of_item(context: &CommandContext, id: &str) -> CommandContext {
+pub fn of_item(context: &CommandContext, id: &str) -> CommandContext {
     let key = match &context.key {
         CommandKey::Client { scope, key, fingerprint } => {
             CommandKey::Client { scope: scope.clone(), key: format!("{key}#{id}"), fingerprint: *fingerprint }

@@ -1,0 +1,78 @@
+//! Everybody's coupons: what codes there are, what they are worth, and what was made of them.
+
+pub mod bulk_status;
+pub mod create;
+pub mod delete;
+mod form;
+pub mod list;
+pub mod read;
+pub mod statistics;
+pub mod update;
+
+use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
+use minispod_domain::{AnyCommand, CouponCommand};
+use minispod_kernel::InsSeq;
+use minispod_projections::coupons::{self as read_model, CouponRow};
+use minispod_store::{CommandContext, CommandError};
+
+use super::People;
+use crate::{
+    call::Call,
+    caller::Caller,
+    error::ApiError,
+    input::path::existing_id,
+    refusals::{read_failed, refused},
+    state::AppState,
+};
+
+/// The read models that show a coupon.
+const SHOWN_BY: &[&str] = &["coupons"];
+
+/// Paths under `/admin/coupons`. Fixed segments stand before `{id}`.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/admin/coupons").route(get().to(list::handle)).route(post().to(create::handle)))
+        .service(resource("/admin/coupons/statistics").route(get().to(statistics::handle)))
+        .service(resource("/admin/coupons/bulk-status").route(put().to(bulk_status::handle)))
+        .service(
+            resource("/admin/coupons/{id}")
+                .route(get().to(read::handle))
+                .route(put().to(update::handle))
+                .route(delete().to(delete::handle)),
+        );
+}
+
+/// The coupon `id`, else 404.
+async fn existing(state: &AppState, id: &str) -> Result<CouponRow, ApiError> {
+    let id = existing_id(id, "Coupon")?;
+    let found = read_model::find(state.pool(), id).await.map_err(read_failed)?;
+    found.ok_or_else(|| ApiError::not_found("Coupon"))
+}
+
+/// What a command came to.
+struct Written {
+    version: i64,
+    ins_seq: InsSeq,
+    replayed: bool,
+}
+
+/// Carries a command out, and what follows at once; a list of bonuses that is full is a refusal of it.
+async fn carry_out(
+    state: &AppState,
+    caller: &Caller,
+    call: &Call,
+    context: CommandContext,
+    id: &str,
+    command: CouponCommand,
+) -> Result<Written, ApiError> {
+    let done = state.dispatcher.dispatch_as(id, AnyCommand::Coupon(command), context).await;
+    let done = done.map_err(|error| match error {
+        CommandError::ClaimTaken { .. } => ApiError::conflict("A coupon with this code exists"),
+        other => other.into(),
+    })?;
+    let (version, replayed) = (done.version, done.replayed);
+    let driven = state.dispatcher.drive(done, &call.cause(caller.actor())).await?;
+    match driven.refusals.first() {
+        Some((_, no)) => Err(refused(no)),
+        None => Ok(Written { version, ins_seq: driven.ins_seq, replayed }),
+    }
+}
