@@ -123,6 +123,14 @@ pub enum TopUpEvent {
         reason: String,
         occurred_at: Timestamp,
     },
+    /// A person has looked at it and nothing is left to do; another doubt opens it again.
+    TopUpQuarantineClosed {
+        user_id: String,
+        order_id: String,
+        reason: Sensitive<String>,
+        closed_by: String,
+        occurred_at: Timestamp,
+    },
     /// The customer will not pay this order any more; it is cancelled at the gateway. A payment that was faster counts.
     TopUpWithdrawn {
         order_id: String,
@@ -215,6 +223,7 @@ contract!(
         TopUpRefundConfirmed,
         TopUpChargedBack,
         TopUpQuarantined,
+        TopUpQuarantineClosed,
         TopUpWithdrawn,
         TopUpRefundOpened,
         TopUpRefundApproved,
@@ -226,7 +235,9 @@ contract!(
     ],
     sensitive(this) {
         match this {
-            Self::TopUpRefundOpened { user_id, reason, .. } | Self::TopUpRefundDeclined { user_id, reason, .. } => {
+            Self::TopUpRefundOpened { user_id, reason, .. }
+            | Self::TopUpRefundDeclined { user_id, reason, .. }
+            | Self::TopUpQuarantineClosed { user_id, reason, .. } => {
                 vec![SensitiveSlot { field: "reason", person: Some(user_id.clone()), value: reason }]
             }
             _ => Vec::new(),

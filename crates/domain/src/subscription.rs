@@ -70,6 +70,8 @@ struct Sold {
     ends: Option<Ends>,
     /// It ran out because the wallet did not cover it: money lets it go on.
     unpaid: bool,
+    /// Money came for it and the plan had no slot: it is tried again.
+    funded: bool,
     /// Until when its data is kept after its end.
     data_until: Option<Timestamp>,
     /// The plan of the next period.
@@ -112,7 +114,7 @@ impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-6";
+    const FINGERPRINT: &'static str = "subscription-7";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
@@ -160,6 +162,7 @@ impl Aggregate for Subscription {
                 noticed: None,
                 ends: None,
                 unpaid: false,
+                funded: false,
                 data_until: None,
                 downgrade: None,
                 changes: 0,

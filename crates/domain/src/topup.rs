@@ -202,7 +202,7 @@ impl Aggregate for TopUp {
     type Event = TopUpEvent;
     type Command = TopUpCommand;
     type Refusal = TopUpRefusal;
-    const FINGERPRINT: &'static str = "topup-5";
+    const FINGERPRINT: &'static str = "topup-6";
 
     fn decide(&self, command: TopUpCommand, at: &Moment) -> Result<Vec<TopUpEvent>, TopUpRefusal> {
         let Some(asked) = &self.asked else {
@@ -252,6 +252,7 @@ impl Aggregate for TopUp {
             | TopUpEvent::TopUpRefundConfirmed { .. }
             | TopUpEvent::TopUpChargedBack { .. }
             | TopUpEvent::TopUpQuarantined { .. }
+            | TopUpEvent::TopUpQuarantineClosed { .. }
             | TopUpEvent::TopUpWithdrawn { .. }
             | TopUpEvent::TopUpRefundOpened { .. }
             | TopUpEvent::TopUpRefundApproved { .. }
@@ -400,8 +401,12 @@ impl Asked {
                 }
             }),
             TopUpEvent::TopUpQuarantined { order_id, reason, .. } => {
-                self.change(order_id, |order| order.quarantined = Some(reason.clone()));
+                self.change(order_id, |order| {
+                    order.quarantined = Some(reason.clone());
+                    order.looked_at = false;
+                });
             }
+            TopUpEvent::TopUpQuarantineClosed { order_id, .. } => self.change(order_id, |order| order.looked_at = true),
         }
     }
 }
@@ -424,6 +429,7 @@ pub const fn is_verdict(event: &TopUpEvent) -> bool {
         | TopUpEvent::TopUpAttemptStarted { .. }
         | TopUpEvent::TopUpPaymentTokenIssued { .. }
         | TopUpEvent::TopUpNotificationRecorded { .. }
+        | TopUpEvent::TopUpQuarantineClosed { .. }
         | TopUpEvent::TopUpRefundRequested { .. }
         | TopUpEvent::TopUpWithdrawn { .. }
         | TopUpEvent::TopUpRefundOpened { .. }

@@ -287,7 +287,7 @@ mod tests {
         .collect()
     }
 
-    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 8] {
+    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 9] {
         let (subscription_id, display_name) = (|| id.to_owned(), || name.to_owned());
         let (amount, at) = (Rupiah::new(25_000), Timestamp::from_unix_millis(1_800_000_000_000));
         [

@@ -191,6 +191,20 @@ fn subscription(event: &SubscriptionEvent) -> Option<Both> {
             format!("{display_name} diperpanjang untuk periode ke-{}: {}.", period.number, amount.display()),
             format!("{display_name} was renewed for period {}: {}.", period.number, amount.display()),
         ),
+        SubscriptionEvent::SubscriptionProvisioningFailed { refund, .. } => (
+            format!("Layanan gagal disiapkan; {} dikembalikan.", refund.display()),
+            format!("The service could not be set up; {} was to be given back.", refund.display()),
+        ),
+        SubscriptionEvent::SubscriptionRefunded { amount, period, .. } => (
+            format!("Periode ke-{period} dikembalikan: {}.", amount.display()),
+            format!("Period {period} was given back: {}.", amount.display()),
+        ),
+        _ => return plan_change(event),
+    })
+}
+
+fn plan_change(event: &SubscriptionEvent) -> Option<Both> {
+    Some(match event {
         SubscriptionEvent::SubscriptionPlanChangeStarted { from, to, proration, .. } => (
             format!(
                 "Paket diganti dari {} ke {}: sisa {} dari {} hari, {} dikurangi {}.",
@@ -227,14 +241,6 @@ fn subscription(event: &SubscriptionEvent) -> Option<Both> {
         SubscriptionEvent::SubscriptionPlanChangeReverted { from, given_back, .. } => (
             format!("Pergantian dibatalkan, paket tetap {}; {} kembali.", from.display_name, given_back.display()),
             format!("The change was taken back, the plan stays {}; {} back.", from.display_name, given_back.display()),
-        ),
-        SubscriptionEvent::SubscriptionProvisioningFailed { refund, .. } => (
-            format!("Layanan gagal disiapkan; {} dikembalikan.", refund.display()),
-            format!("The service could not be set up; {} was to be given back.", refund.display()),
-        ),
-        SubscriptionEvent::SubscriptionRefunded { amount, period, .. } => (
-            format!("Periode ke-{period} dikembalikan: {}.", amount.display()),
-            format!("Period {period} was given back: {}.", amount.display()),
         ),
         _ => return None,
     })

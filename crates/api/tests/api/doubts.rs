@@ -50,6 +50,17 @@ async fn w23_a_notification_that_does_not_fit_its_order_is_shown_to_a_person_and
         assert_eq!((&first["orderId"], &first["reason"]), (&json!(order_id), &json!(reason)), "{:#}", shown.body);
         assert_eq!(first["user"]["email"], "ani@example.com");
     }
+    let listed = world.get("/admin/billing/quarantine", &admin).await.data()["topUps"].clone();
+    let first = listed[0]["id"].as_str().expect("an id").to_owned();
+    let close = format!("/admin/billing/topups/{first}/close-quarantine");
+    let why = json!({"reason": "asked the gateway, a test of theirs"});
+    assert_eq!(no(&world.post(&close, &ani, why.clone()).await), (403, "FORBIDDEN_ERROR"));
+    assert_eq!(world.post(&close, &admin, json!({})).await.fields(), ["reason"]);
+    let closed = world.post(&close, &admin, why.clone()).await;
+    assert_eq!(closed.status, 200, "{:#}", closed.body);
+    assert_eq!(no(&world.post(&close, &admin, why).await), (409, "CONFLICT_ERROR"));
+    let left = world.get("/admin/billing/quarantine", &admin).await.data()["topUps"].clone();
+    assert_eq!(left.as_array().map(Vec::len), Some(2), "{left:#}");
     assert_eq!(world.count("WalletCredited").await, 0);
     assert_eq!(world.get("/billing/balance", &ani).await.data()["balance"], "0");
     assert_eq!(no(&world.get("/admin/billing/quarantine", &ani).await), (403, "FORBIDDEN_ERROR"));

@@ -50,6 +50,7 @@ pub fn after_topup(topup_id: &str, event: &TopUpEvent) -> Vec<Reaction> {
         | TopUpEvent::TopUpRefundRequested { .. }
         | TopUpEvent::TopUpRefundConfirmed { .. }
         | TopUpEvent::TopUpQuarantined { .. }
+        | TopUpEvent::TopUpQuarantineClosed { .. }
         | TopUpEvent::TopUpWithdrawn { .. } => Vec::new(),
         TopUpEvent::TopUpRefundOpened { .. }
         | TopUpEvent::TopUpRefundApproved { .. }

@@ -43,6 +43,9 @@ impl Sold {
             (Phase::Suspended, Some(paid)) if paid.end.plus(GRACE) <= now => {
                 vec![self.expired(ExpiryCause::NotRenewed, now)]
             }
+            (Phase::Expired, _) if self.data_until.is_some_and(|until| until > now) => {
+                self.look_at_data(now).into_iter().chain(self.ask_again(now)).collect()
+            }
             (Phase::Expired | Phase::Cancelled, _) => self.look_at_data(now).into_iter().collect(),
             _ => Vec::new(),
         }

@@ -56,7 +56,7 @@ impl Sold {
         })
     }
 
-    fn restoration_started(&self, now: Timestamp) -> SubscriptionEvent {
+    pub(super) fn restoration_started(&self, now: Timestamp) -> SubscriptionEvent {
         SubscriptionEvent::SubscriptionResumeStarted {
             user_id: self.user_id.clone(),
             plan_id: self.plan.plan_id.clone(),

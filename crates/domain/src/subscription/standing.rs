@@ -11,6 +11,8 @@ use super::{GRACE, Phase, RETENTION, Sold, SubscriptionRefusal, life};
 pub const EXTENSION_DAYS: RangeInclusive<u16> = 1..=365;
 /// How long a resumption waits for the plan's word. A slot that comes later goes back.
 pub const RESUME_DEADLINE: Duration = Duration::from_mins(1);
+/// How long after a plan had no slot for what is funded it is asked again.
+pub const SLOT_RETRY: Duration = Duration::from_hours(6);
 
 impl Sold {
     pub(super) fn suspend(
@@ -142,13 +144,32 @@ impl Sold {
         released_plan_id: Option<String>,
         now: Timestamp,
     ) -> SubscriptionEvent {
+        let life_due = self.life_due(now);
+        let is_tried_again = self.auto_renew && self.lacks_slot_only(released_plan_id.as_deref());
         SubscriptionEvent::SubscriptionResumeFailed {
             user_id: self.user_id.clone(),
             code,
-            life_due: self.life_due(now),
+            life_due: life_due.map(|due| if is_tried_again { due.min(now.plus(SLOT_RETRY)) } else { due }),
             released_plan_id,
             occurred_at: now,
         }
+    }
+
+    /// It is restored out of the wallet, and not the wallet let it down now.
+    fn lacks_slot_only(&self, released_plan_id: Option<&str>) -> bool {
+        self.restoring && self.unpaid && released_plan_id.is_none()
+    }
+
+    /// What is funded asks for a slot again; who does not want that any more is left alone until the data goes.
+    pub(super) fn ask_again(&self, now: Timestamp) -> Option<SubscriptionEvent> {
+        if !self.funded {
+            return None;
+        }
+        Some(if self.auto_renew {
+            self.restoration_started(now)
+        } else {
+            self.resume_failed("subscription-auto-renew-off".to_owned(), None, now)
+        })
     }
 
     fn resume_started(&self, extension_days: u16, reason: Sensitive<String>, now: Timestamp) -> SubscriptionEvent {
@@ -197,6 +218,7 @@ impl Sold {
             SubscriptionEvent::SubscriptionExpired { cause, data_until, .. } => {
                 self.rest(Phase::Expired);
                 self.unpaid = *cause == ExpiryCause::Unpaid;
+                self.funded = false;
                 self.data_until = *data_until;
                 self.grace = None;
                 self.noticed = None;
@@ -212,9 +234,11 @@ impl Sold {
                 self.resuming = None;
                 self.restoring = false;
                 self.unpaid = false;
+                self.funded = false;
                 self.data_until = None;
             }
-            SubscriptionEvent::SubscriptionResumeFailed { .. } => {
+            SubscriptionEvent::SubscriptionResumeFailed { released_plan_id, .. } => {
+                self.funded = self.lacks_slot_only(released_plan_id.as_deref());
                 self.resuming = None;
                 self.restoring = false;
                 self.has_slot = false;

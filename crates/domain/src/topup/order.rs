@@ -29,6 +29,8 @@ pub struct Order {
     pub taken: BTreeMap<String, Taken>,
     /// Why a person must look, as last said.
     pub quarantined: Option<String>,
+    /// A person has looked at that doubt.
+    pub looked_at: bool,
 }
 
 /// One refund or chargeback.
@@ -75,6 +77,7 @@ impl Order {
             paid_at: None,
             taken: BTreeMap::new(),
             quarantined: None,
+            looked_at: false,
         }
     }
 
@@ -154,6 +157,11 @@ impl Order {
     fn is_of_another_payment(&self, status: &GatewayStatus) -> bool {
         let theirs = &status.transaction_id;
         !self.paid_by.is_empty() && !theirs.is_empty() && *theirs != self.paid_by
+    }
+
+    /// Whether a person must look at it.
+    pub fn is_in_doubt(&self) -> bool {
+        self.quarantined.is_some() && !self.looked_at
     }
 
     /// A person must look; said once per reason.

@@ -54,6 +54,11 @@ pub enum RefundCommand {
         refund_key: String,
         reason: String,
     },
+    /// Nothing is left to do about what a person had to look at.
+    CloseQuarantine {
+        by: String,
+        reason: Sensitive<String>,
+    },
     /// What a person says of a bank transfer: made, or not possible.
     RecordTransfer {
         refund_key: String,
@@ -137,6 +142,7 @@ impl Asked {
                 Phase::Confirmed => Ok(Vec::new()),
                 Phase::Opened | Phase::Reserved | Phase::Over => Err(TopUpRefusal::RefundState),
             },
+            RefundCommand::CloseQuarantine { by, reason } => self.close_quarantine(&by, &reason, occurred_at),
             RefundCommand::Fail { refund_key, reason } => self.fail(&refund_key, reason, occurred_at),
             RefundCommand::RecordTransfer { refund_key, made } => {
                 let refund = self.refund(&refund_key)?;
@@ -208,9 +214,9 @@ impl Asked {
         if method == Some(RefundMethod::WalletCredit) {
             let order = match order_id {
                 Some(order_id) => self.find(order_id)?,
-                None => self.orders.iter().find(|order| order.quarantined.is_some()).ok_or(TopUpRefusal::NotInDoubt)?,
+                None => self.orders.iter().find(|order| order.is_in_doubt()).ok_or(TopUpRefusal::NotInDoubt)?,
             };
-            if order.quarantined.is_none() {
+            if !order.is_in_doubt() {
                 return Err(TopUpRefusal::NotInDoubt);
             }
             // One order's doubt is worth the order's sum at most, however often somebody asks.
@@ -265,6 +271,24 @@ impl Asked {
         let is_next = refund.phase == Phase::Reserved || refund.method == RefundMethod::WalletCredit;
         let ready = is_next.then(|| self.ready(key, refund, occurred_at));
         Ok([approved].into_iter().chain(ready).collect())
+    }
+
+    /// Every order of it that is in doubt.
+    fn close_quarantine(
+        &self,
+        by: &str,
+        reason: &Sensitive<String>,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<TopUpEvent>, TopUpRefusal> {
+        let closed = |order: &Order| TopUpEvent::TopUpQuarantineClosed {
+            user_id: self.user_id.clone(),
+            order_id: order.order_id.clone(),
+            reason: reason.clone(),
+            closed_by: by.to_owned(),
+            occurred_at,
+        };
+        let events: Vec<_> = self.orders.iter().filter(|order| order.is_in_doubt()).map(closed).collect();
+        if events.is_empty() { Err(TopUpRefusal::NotInDoubt) } else { Ok(events) }
     }
 
     /// Only what waits for approval, and not while its money is on its way out of the wallet.

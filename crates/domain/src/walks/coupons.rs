@@ -170,11 +170,31 @@ fn who_cancels_before_it_ran_has_money_and_use_again() {
         coupon(&mut bus, LESS, 1, 1);
         give(&mut bus, ANI, REDUCED);
         bus.tell("buy", "s", with_coupon("s", ANI)).expect("asked");
-        // The wish to end it may come before the slot, before the coupon, or before the charge.
         cancel(&mut bus, "s");
         bus.settle(order);
         assert_eq!((balance(&bus), uses(&bus), used_slots(&bus, &["s"])), (REDUCED, 0, 0));
     });
+}
+
+#[test]
+fn a_wish_to_end_it_between_any_two_steps_of_the_sale_leaves_money_slot_and_use_as_they_were() {
+    let mut interrupted = Vec::new();
+    for steps in 0..10 {
+        let mut bus = shop(PRICE, 1);
+        coupon(&mut bus, LESS, 1, 1);
+        give(&mut bus, ANI, REDUCED);
+        bus.tell("buy", "s", with_coupon("s", ANI)).expect("asked");
+        bus.go_down_after(steps);
+        bus.settle(Order::InTurn);
+        bus.restart();
+        interrupted.push(bus.names("subscription", "s").len());
+        cancel(&mut bus, "s");
+        bus.settle(Order::InTurn);
+        let left = (balance(&bus), uses(&bus), used_slots(&bus, &["s"]));
+        assert_eq!(left, (REDUCED, 0, 0), "ended after {steps} steps");
+    }
+    interrupted.dedup();
+    assert_eq!(interrupted, [1, 2, 3, 5], "requested, slot held, discounted, charged and provisioned");
 }
 
 #[test]

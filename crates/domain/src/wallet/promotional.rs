@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn what_went_back_whole_is_remembered_no_more() {
+        let refund = WalletCommand::Refund { amount: Rupiah::new(50), cause: period_back(1) };
+        let mut kept = Promotional::default();
+        for event in after(holds(100, 30), vec![charge(50, period(1)), refund]) {
+            kept.apply(&event);
+        }
+        assert_eq!(kept, Promotional { left: Rupiah::new(30), spent: BTreeMap::new() });
+    }
+
+    #[test]
     fn a_new_period_begins_a_new_page() {
         let past = after(holds(100, 30), vec![charge(30, period(1)), charge(50, period(2))]);
         assert_eq!(back(past.clone(), 30, change_back(1)), 0);

@@ -163,14 +163,7 @@ fn line(entry: &Entry<'_>) -> TransactionRow {
         EntryCause::PlanChangeRefund { subscription_id, .. } => {
             service_line(blank, TransactionType::Refund, "Refund of a change of plan", subscription_id)
         }
-        EntryCause::Coupon { use_id, .. } => TransactionRow {
-            kind: TransactionType::Promotion,
-            description: "Promotional credit".to_owned(),
-            reference_id: use_id.clone(),
-            reference_type: "COUPON".to_owned(),
-            payment_method: Some("COUPON".to_owned()),
-            ..blank
-        },
+        EntryCause::Coupon { use_id, .. } => coupon_line(blank, use_id),
         EntryCause::Adjustment { key, reason } => TransactionRow {
             description: reason.clone(),
             reference_id: key.clone(),
@@ -196,6 +189,17 @@ fn topup_line(
         reference_type: "TOP_UP_TRANSACTION".to_owned(),
         payment_gateway: if by_hand { MANUAL } else { GATEWAY }.to_owned(),
         topup_id: Some(topup_id.to_owned()),
+        ..blank
+    }
+}
+
+fn coupon_line(blank: TransactionRow, use_id: &str) -> TransactionRow {
+    TransactionRow {
+        kind: TransactionType::Promotion,
+        description: "Promotional credit".to_owned(),
+        reference_id: use_id.to_owned(),
+        reference_type: "COUPON".to_owned(),
+        payment_method: Some("COUPON".to_owned()),
         ..blank
     }
 }

@@ -81,6 +81,7 @@ impl Books {
                 topup.taken_back = topup.taken_back.checked_sub(*amount).unwrap_or(topup.taken_back);
             }
             TopUpEvent::TopUpQuarantined { reason, .. } => topup.quarantine = Some(reason.clone()),
+            TopUpEvent::TopUpQuarantineClosed { .. } => topup.quarantine = None,
             _ => {}
         }
     }

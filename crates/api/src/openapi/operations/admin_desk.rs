@@ -33,6 +33,10 @@ pub fn operations() -> Vec<Operation> {
             .takes(refund_form)
             .creates()
             .gives(refund()),
+        post("/admin/billing/topups/{id}/close-quarantine", "A person has looked, and nothing is left to do")
+            .admin()
+            .takes(form(&[reason()], &[], true))
+            .gives(of("TopUp")),
         get("/admin/billing/refunds", "Refunds, newest first")
             .admin()
             .walked()

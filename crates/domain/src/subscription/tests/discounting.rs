@@ -134,13 +134,27 @@ fn the_next_period_costs_what_the_plan_does() {
         _ => None,
     });
     assert_eq!(amounts.collect::<Vec<_>>(), [25_000]);
+    assert_eq!(old_price_of_a_change(renewed), 25_000, "what is counted from is what was paid last");
+}
+
+fn to_a_dearer_plan() -> SubscriptionCommand {
+    let to = PlanSnapshot { plan_id: "dear".into(), ..snapshot(50_000) };
+    SubscriptionCommand::ChangePlan { to, by_administrator: false, reason: None }
+}
+
+/// What a change of plan counts as the price of the current period.
+fn old_price_of_a_change(past: Vec<SubscriptionEvent>) -> i64 {
+    let events = given::<Subscription>(past).when(to_a_dearer_plan()).events();
+    let [SubscriptionEvent::SubscriptionPlanChangeStarted { proration, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    proration.old_price.amount()
 }
 
 #[test]
 fn another_plan_counts_what_was_paid_of_the_period_and_not_what_it_lists_at() {
-    let dearer = PlanSnapshot { plan_id: "dear".into(), ..snapshot(50_000) };
-    let change = SubscriptionCommand::ChangePlan { to: dearer, by_administrator: false, reason: None };
-    let events = given::<Subscription>(active_for_half()).when(change).events();
+    assert_eq!(old_price_of_a_change(active_for_half()), 12_500);
+    let events = given::<Subscription>(active_for_half()).when(to_a_dearer_plan()).events();
     let [SubscriptionEvent::SubscriptionPlanChangeStarted { proration, direction, .. }] = events.as_slice() else {
         panic!("{events:?}")
     };

@@ -130,6 +130,56 @@ fn a_refused_charge_of_what_expired_gives_the_slot_back_and_it_may_be_tried_agai
 }
 
 #[test]
+fn what_money_came_for_asks_for_a_slot_again_until_it_has_one_or_nobody_wants_it() {
+    let now = end().plus(GRACE + HOUR);
+    let sold_out = || SubscriptionCommand::FailResume { code: "plan-sold-out".into() };
+    let refused = follow(follow(unpaid(), now, SubscriptionCommand::RenewFunded), now, sold_out());
+    let later = now.plus(super::super::standing::SLOT_RETRY);
+    let Some(SubscriptionEvent::SubscriptionResumeFailed { life_due, .. }) = refused.last() else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(*life_due, Some(later));
+    let asks = given::<Subscription>(refused.clone()).at(later).when(SubscriptionCommand::PassMilestone).events();
+    assert!(matches!(asks.as_slice(), [SubscriptionEvent::SubscriptionResumeStarted { renews: true, .. }]), "{asks:?}");
+    // A notice of the data's end and the question go together.
+    let week = ends_of_data(&refused).0;
+    let both = given::<Subscription>(refused.clone()).at(week).when(SubscriptionCommand::PassMilestone).events();
+    assert!(matches!(
+        both.as_slice(),
+        [SubscriptionEvent::SubscriptionDataEndApproaching { .. }, SubscriptionEvent::SubscriptionResumeStarted { .. }]
+    ));
+    // Nobody wants it any more: it is asked no more, and its data still ends on its day.
+    let off = SubscriptionCommand::Configure { auto_renew: Some(false), overrides: None };
+    let unwanted = follow(follow(refused, now, off), later, SubscriptionCommand::PassMilestone);
+    let Some(SubscriptionEvent::SubscriptionResumeFailed { life_due: Some(due), .. }) = unwanted.last() else {
+        panic!("{unwanted:?}")
+    };
+    assert_eq!(*due, ends_of_data(&unwanted).0);
+    given::<Subscription>(unwanted).at(later.plus(HOUR)).when(SubscriptionCommand::PassMilestone).then_nothing();
+}
+
+#[test]
+fn what_the_wallet_let_down_again_waits_for_money_and_not_for_a_slot() {
+    let now = end().plus(GRACE + HOUR);
+    let tried = follow(follow(unpaid(), now, SubscriptionCommand::RenewFunded), now, confirm_slot());
+    let failed = follow(tried, now, fail(2));
+    let Some(SubscriptionEvent::SubscriptionResumeFailed { life_due, .. }) = failed.last() else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(*life_due, Some(ends_of_data(&failed).0));
+}
+
+/// When the first notice of the data's end is due, and that end.
+fn ends_of_data(past: &[SubscriptionEvent]) -> (Timestamp, Timestamp) {
+    let until = past.iter().find_map(|event| match event {
+        SubscriptionEvent::SubscriptionExpired { data_until, .. } => *data_until,
+        _ => None,
+    });
+    let until = until.expect("it has expired");
+    (Timestamp::from_unix_millis(until.unix_millis() - 7 * 24 * 60 * 60 * 1_000), until)
+}
+
+#[test]
 fn an_end_while_it_pays_gives_the_new_slot_back() {
     let now = end().plus(GRACE + HOUR);
     let pays = follow(follow(unpaid(), now, SubscriptionCommand::StartRenewal), now, confirm_slot());

@@ -212,6 +212,33 @@ fn money_that_never_fitted_its_order_is_credited_by_hand() {
 }
 
 #[test]
+fn a_doubt_that_somebody_has_looked_at_is_closed_until_there_is_another() {
+    let doubt = |reason: &str| TopUpEvent::TopUpQuarantined {
+        order_id: ORDER.into(),
+        reason: reason.into(),
+        occurred_at: noon(),
+    };
+    let close = || desk(RefundCommand::CloseQuarantine { by: "adi".into(), reason: reason() });
+    let closed = TopUpEvent::TopUpQuarantineClosed {
+        user_id: "ani".into(),
+        order_id: ORDER.into(),
+        reason: reason(),
+        closed_by: "adi".into(),
+        occurred_at: noon(),
+    };
+    let again = |reason: &str| TopUpCommand::Quarantine { order_id: ORDER.into(), reason: reason.into() };
+    paid("gopay").when(close()).then_refused(TopUpRefusal::NotInDoubt);
+    after("gopay", vec![doubt("paid again")]).when(close()).then(vec![closed.clone()]);
+    let past = vec![doubt("paid again"), closed.clone()];
+    after("gopay", past.clone()).when(close()).then_refused(TopUpRefusal::NotInDoubt);
+    after("gopay", past.clone()).when(again("paid again")).then_nothing();
+    let by_hand = open(PART, Some(RefundMethod::WalletCredit));
+    after("gopay", past.clone()).when(by_hand).then_refused(TopUpRefusal::NotInDoubt);
+    after("gopay", past.clone()).when(again("another")).then(vec![doubt("another")]);
+    after("gopay", [past, vec![doubt("another")]].concat()).when(close()).then(vec![closed]);
+}
+
+#[test]
 fn there_is_no_refund_that_nobody_opened() {
     for command in [
         RefundCommand::Approve { refund_key: KEY.into(), by: "budi".into() },

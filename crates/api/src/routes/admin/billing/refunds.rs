@@ -1,6 +1,7 @@
 //! The refund desk: money of paid top-ups back to customers, by one administrator or two.
 
 pub mod approve;
+pub mod close_quarantine;
 pub mod list;
 pub mod open;
 pub mod read;
@@ -32,6 +33,7 @@ pub const REASON_MIN: usize = 5;
 /// Paths under `/admin/billing` that are the desk's.
 pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/admin/billing/topups/{id}/refund").route(post().to(open::handle)))
+        .service(resource("/admin/billing/topups/{id}/close-quarantine").route(post().to(close_quarantine::handle)))
         .service(resource("/admin/billing/refunds").route(get().to(list::handle)))
         .service(resource("/admin/billing/refunds/{refundKey}").route(get().to(read::handle)))
         .service(resource("/admin/billing/refunds/{refundKey}/approve").route(post().to(approve::handle)))
