@@ -67,6 +67,20 @@ pub enum InstanceEvent {
         detail: String,
         occurred_at: Timestamp,
     },
+    /// Its data shall go and it begins anew with an empty volume; settings and credentials stay.
+    InstanceResetRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    /// The data is gone; the start that follows finds an empty volume.
+    InstanceReset {
+        subscription_id: String,
+        user_id: String,
+        display_name: String,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
     InstanceStopRequested {
         spec: InstanceSpec,
         generation: u32,
@@ -153,6 +167,8 @@ contract!(
         InstanceStopped,
         InstanceStartRequested,
         InstanceRestartRequested,
+        InstanceResetRequested,
+        InstanceReset,
         InstanceFailed,
         InstanceDeletionRequested,
         InstanceDeleted,

@@ -88,6 +88,16 @@ pub enum MailTemplate {
         display_name: String,
         refunded: Rupiah,
     },
+    /// Money is there to go on, and the plan has no slot: it is tried again by itself.
+    LacksSlot {
+        subscription_id: String,
+        display_name: String,
+    },
+    /// Its data was wiped on its owner's or an administrator's word.
+    InstanceReset {
+        subscription_id: String,
+        display_name: String,
+    },
     /// A bonus for a new customer is in the wallet; `title` is its coupon's name.
     WelcomeBonus {
         title: String,
@@ -117,6 +127,8 @@ impl MailTemplate {
             Self::SubscriptionResumed { .. } => "subscription_resumed",
             Self::PlanChanged { .. } => "plan_changed",
             Self::PlanChangeReverted { .. } => "plan_change_reverted",
+            Self::LacksSlot { .. } => "lacks_slot",
+            Self::InstanceReset { .. } => "instance_reset",
             Self::WelcomeBonus { .. } => "welcome_bonus",
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",

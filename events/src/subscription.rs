@@ -289,6 +289,9 @@ pub enum SubscriptionEvent {
         /// A slot of this plan was held already and is to be given back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         released_plan_id: Option<String>,
+        /// What it is called, the first time that money is there for it and only a slot is missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lacks_slot: Option<String>,
         occurred_at: Timestamp,
     },
     /// `days` without payment; `period` has its new end. No reason: that of the resuming it came with.

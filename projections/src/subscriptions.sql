@@ -70,6 +70,8 @@ CREATE TABLE instances (
   last_status_sync  timestamptz,
   ready_at          timestamptz,
   restart_count     integer NOT NULL,
+  reset_count       integer NOT NULL,
+  last_reset_at     timestamptz,
   created_at        timestamptz NOT NULL,
   updated_at        timestamptz NOT NULL
 );

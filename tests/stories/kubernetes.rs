@@ -101,6 +101,49 @@ async fn a_sold_instance_lives_and_ends_on_a_real_api_server() {
     assert!(owners.is_empty(), "a volume is never owned by a workload");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_begins_anew_over_a_volume_of_its_own_and_with_the_same_secrets() {
+    if !require("pg") || !require("nats") || !require("k8s") {
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = ControlPlane::shared().await;
+    let client = cluster.client().await;
+    let kubeconfig = Some(cluster.kubeconfig().to_path_buf());
+    let world = World::start(WorldOptions { kubeconfig, ..WorldOptions::default() }).await;
+    let sql = world.sql().await;
+    let (customer, user) = world.door().register("Ani Resets").await;
+    world.fund(&customer, 100_000).await;
+    let (plan, _) = world.plan("n8n").await;
+    let path = format!("/subscriptions/{}", world.subscribe(&customer, &plan).await);
+    world.settle(&sql, READY).await;
+    let namespace = format!("customer-{}", user["id"].as_str().expect("a user id"));
+    let volume = async || {
+        let claims = kept::<PersistentVolumeClaim>(&client, &namespace).await;
+        assert!(claims.len() <= 1, "one volume at a time: {claims:?}");
+        claims.into_values().next()
+    };
+    let secrets = async || -> Vec<_> {
+        let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+        let secrets = api.list(&ListParams::default()).await.expect("secrets are listed").items;
+        secrets.into_iter().map(|secret| (secret.metadata.name, secret.data)).collect()
+    };
+    let (before, secret) = (volume().await.expect("a volume"), secrets().await);
+    let reset = customer.post(&format!("{path}/reset-pod"), json!({})).await;
+    assert_eq!(reset.status, 200, "{:#}", reset.body);
+    world.settle(&sql, READY).await;
+    wait_until(READY, || async {
+        let shown = customer.get(&path).await;
+        let instance = &shown.data()["serviceInstance"];
+        instance["status"] == "RUNNING" && instance["resetCount"] == 1
+    })
+    .await;
+    let after = volume().await.expect("a volume");
+    assert_ne!(after.uid, before.uid, "the data is another volume's");
+    assert_eq!(secrets().await, secret, "credentials stay for life");
+    assert_eq!(customer.get(&path).await.data()["status"], "ACTIVE");
+}
+
 /// The provisioner carries out its request once more, as after a crash: nothing in the cluster moves, and what was
 /// removed meanwhile comes back.
 async fn second_apply(world: &World, client: &Client, namespace: &str) {

@@ -45,6 +45,8 @@ enum Phase {
     Failed,
     Stopping,
     Stopped,
+    /// Its data goes; then it starts.
+    Resetting,
     Deleting {
         purge: bool,
     },
@@ -90,6 +92,8 @@ pub enum InstanceCommand {
     },
     Start,
     Restart,
+    /// Wipes its data and starts it anew; settings and credentials stay.
+    Reset,
     /// Deploys again, over the volume that was kept, what was deleted.
     Redeploy,
     /// Nobody is paying: stop it, and let nothing start it.
@@ -144,7 +148,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-4";
+    const FINGERPRINT: &'static str = "instance-5";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -159,12 +163,15 @@ impl Aggregate for Instance {
         match command {
             InstanceCommand::Provision { spec, .. } if spec == asked.spec => Ok(Vec::new()),
             InstanceCommand::Provision { .. } => Err(InstanceRefusal::AlreadyProvisioned),
-            InstanceCommand::Start | InstanceCommand::Restart | InstanceCommand::Redeploy if asked.locked => {
+            InstanceCommand::Start | InstanceCommand::Restart | InstanceCommand::Reset | InstanceCommand::Redeploy
+                if asked.locked =>
+            {
                 Err(InstanceRefusal::Locked)
             }
             InstanceCommand::Stop => asked.stop(occurred_at),
             InstanceCommand::Start => asked.start(occurred_at),
             InstanceCommand::Restart => asked.restart(occurred_at),
+            InstanceCommand::Reset => asked.reset(occurred_at),
             InstanceCommand::Redeploy => asked.redeploy(occurred_at),
             InstanceCommand::Lock => asked.lock(occurred_at),
             InstanceCommand::Unlock => asked.unlock(occurred_at),
@@ -228,7 +235,7 @@ impl Asked {
     fn start(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         match self.phase {
             _ if self.is_gone() => Err(InstanceRefusal::Deleted),
-            Phase::Starting | Phase::Ready | Phase::Unhealthy => Ok(Vec::new()),
+            Phase::Starting | Phase::Resetting | Phase::Ready | Phase::Unhealthy => Ok(Vec::new()),
             _ => {
                 let (spec, generation) = (self.spec.clone(), self.next());
                 Ok(vec![InstanceEvent::InstanceStartRequested { spec, generation, occurred_at }])
@@ -241,12 +248,41 @@ impl Asked {
         match self.phase {
             _ if self.is_gone() => Err(InstanceRefusal::Deleted),
             Phase::Stopping | Phase::Stopped => Err(InstanceRefusal::WrongState),
-            Phase::Starting => Ok(Vec::new()),
+            Phase::Starting | Phase::Resetting => Ok(Vec::new()),
             _ => {
                 let (spec, generation) = (self.spec.clone(), self.next());
                 Ok(vec![InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }])
             }
         }
+    }
+
+    /// Not before it was ready once: there is nothing to wipe, and its first start has a deadline.
+    fn reset(&self, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        match self.phase {
+            _ if self.is_gone() => Err(InstanceRefusal::Deleted),
+            Phase::Resetting => Ok(Vec::new()),
+            Phase::Starting | Phase::Stopping => Err(InstanceRefusal::WrongState),
+            _ if self.resizing.is_some() => Err(InstanceRefusal::WrongState),
+            _ => {
+                let (spec, generation) = (self.spec.clone(), self.next());
+                Ok(vec![InstanceEvent::InstanceResetRequested { spec, generation, occurred_at }])
+            }
+        }
+    }
+
+    /// The data is gone: it starts with an empty volume.
+    fn wiped(&self, occurred_at: Timestamp) -> Vec<InstanceEvent> {
+        let (spec, generation) = (self.spec.clone(), self.next());
+        vec![
+            InstanceEvent::InstanceReset {
+                subscription_id: spec.subscription_id.clone(),
+                user_id: spec.user_id.clone(),
+                display_name: spec.display_name.clone(),
+                generation: self.generation,
+                occurred_at,
+            },
+            InstanceEvent::InstanceStartRequested { spec, generation, occurred_at },
+        ]
     }
 
     /// Only what is gone, and only while there is its volume: what still goes is waited for, and without its data it
@@ -291,7 +327,7 @@ impl Asked {
         let reconfigured = InstanceEvent::InstanceReconfigured { spec: changed, generation, occurred_at };
         match self.phase {
             _ if self.is_gone() => Err(InstanceRefusal::Deleted),
-            Phase::Stopping | Phase::Stopped => Ok(vec![reconfigured]),
+            Phase::Stopping | Phase::Stopped | Phase::Resetting => Ok(vec![reconfigured]),
             _ => {
                 let generation = self.next();
                 Ok(vec![reconfigured, InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }])
@@ -341,6 +377,7 @@ impl Asked {
             (Report::RecordStopped { generation }, Phase::Stopping) => {
                 Ok(vec![InstanceEvent::InstanceStopped { generation, occurred_at }])
             }
+            (Report::RecordDeleted { volume_purged: true, .. }, Phase::Resetting) => Ok(self.wiped(occurred_at)),
             (Report::RecordDeleted { generation, volume_purged }, Phase::Deleting { .. }) => {
                 Ok(vec![InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at }])
             }
@@ -373,6 +410,8 @@ impl Asked {
                 self.resizing = Some(*change);
                 self.ask(*generation, Phase::Starting);
             }
+            InstanceEvent::InstanceResetRequested { generation, .. } => self.ask(*generation, Phase::Resetting),
+            InstanceEvent::InstanceReset { .. } => self.volume = None,
             InstanceEvent::InstanceResized { .. } | InstanceEvent::InstanceResizeFailed { .. } => self.resizing = None,
             InstanceEvent::InstanceDeletionRequested { generation, purge_volume, .. } => {
                 self.ask(*generation, Phase::Deleting { purge: *purge_volume });

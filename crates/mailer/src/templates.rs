@@ -75,6 +75,8 @@ const FILES: &[(&str, &str)] = files![
     "subscription_resumed",
     "plan_changed",
     "plan_change_reverted",
+    "lacks_slot",
+    "instance_reset",
     "welcome_bonus",
     "verify_email",
     "reset_password"
@@ -166,7 +168,9 @@ fn values(mail: &MailTemplate) -> Value {
         }
         MailTemplate::SubscriptionCancelled { subscription_id, display_name }
         | MailTemplate::SubscriptionSuspended { subscription_id, display_name }
-        | MailTemplate::SubscriptionResumed { subscription_id, display_name } => {
+        | MailTemplate::SubscriptionResumed { subscription_id, display_name }
+        | MailTemplate::LacksSlot { subscription_id, display_name }
+        | MailTemplate::InstanceReset { subscription_id, display_name } => {
             context! { subscription_id, display_name => line(display_name) }
         }
         MailTemplate::SubscriptionExpiring { .. }
@@ -287,7 +291,7 @@ mod tests {
         .collect()
     }
 
-    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 9] {
+    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 11] {
         let (subscription_id, display_name) = (|| id.to_owned(), || name.to_owned());
         let (amount, at) = (Rupiah::new(25_000), Timestamp::from_unix_millis(1_800_000_000_000));
         [
@@ -331,6 +335,8 @@ mod tests {
                 display_name: display_name(),
                 refunded: amount,
             },
+            MailTemplate::LacksSlot { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::InstanceReset { subscription_id: subscription_id(), display_name: display_name() },
             MailTemplate::WelcomeBonus { title: display_name(), amount },
         ]
     }

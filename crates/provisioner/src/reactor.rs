@@ -219,6 +219,9 @@ impl ProvisionerReactor {
     /// Towards nothing: workload first, volumes only when asked, and reported when they are really gone.
     async fn delete(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
         let observed = self.cluster.observe(target).await?;
+        if task.resets && observed.generation() > task.generation {
+            return Ok(Performed::default());
+        }
         if observed.is_gone() && (!task.purge || observed.volumes.is_empty()) {
             return Ok(reports.deleted(task.purge));
         }

@@ -242,6 +242,13 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         InstanceEvent::InstanceResizeRequested { spec, generation, .. } => {
             ask(row, spec, *generation, InstanceStatus::Restarting);
         }
+        InstanceEvent::InstanceResetRequested { spec, generation, .. } => {
+            ask(row, spec, *generation, InstanceStatus::Resetting);
+        }
+        InstanceEvent::InstanceReset { .. } => {
+            row.reset_count += 1;
+            row.last_reset_at = Some(at);
+        }
         InstanceEvent::InstanceStopRequested { spec, generation, .. }
         | InstanceEvent::InstanceDeletionRequested { spec, generation, .. } => {
             let status = row.status;
@@ -280,6 +287,7 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceFailed { .. }
             | InstanceEvent::InstanceStopped { .. }
             | InstanceEvent::InstanceDeleted { .. }
+            | InstanceEvent::InstanceReset { .. }
     )
 }
 
@@ -364,6 +372,8 @@ fn provisioned(id: &str, spec: &InstanceSpec, generation: u32, at: Timestamp) ->
         last_status_sync: None,
         ready_at: None,
         restart_count: 0,
+        reset_count: 0,
+        last_reset_at: None,
         created_at: at,
         updated_at: at,
     }

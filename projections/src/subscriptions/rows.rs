@@ -145,6 +145,9 @@ pub struct InstanceRow {
     pub last_status_sync: Option<Timestamp>,
     pub ready_at: Option<Timestamp>,
     pub restart_count: u32,
+    /// How often its data was wiped, and when last.
+    pub reset_count: u32,
+    pub last_reset_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -181,6 +184,8 @@ impl Row for InstanceRow {
         "last_status_sync",
         "ready_at",
         "restart_count",
+        "reset_count",
+        "last_reset_at",
         "created_at",
         "updated_at",
     ];

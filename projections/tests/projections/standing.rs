@@ -59,6 +59,7 @@ async fn a_status_follows_suspension_resumption_and_expiry() {
         code: "plan-sold-out".to_owned(),
         life_due: None,
         released_plan_id: None,
+        lacks_slot: None,
         occurred_at,
     })
     .await;

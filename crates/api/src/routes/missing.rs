@@ -28,9 +28,7 @@ const fn missing(method: &'static str, path: &'static str, action: Option<Action
 
 /// The table. Who builds a route takes its line away here; the README's list and the document follow.
 pub const MISSING: &[Missing] = &[
-    missing("POST", "/subscriptions/{id}/reset-pod", None, "Resetting an instance with its data"),
     missing("GET", "/subscriptions/{id}/usage", None, "The history of what an instance used"),
-    missing("POST", "/admin/pods/{id}/reset", Some(Action::ManageInstances), "Resetting an instance with its data"),
     missing("GET", "/workers", Some(Action::ReadNodes), "The list of nodes that joined by themselves"),
     missing("POST", "/workers/register", Some(Action::ManageNodes), "Joining a node by itself"),
     missing("PUT", "/workers/{name}/heartbeat", Some(Action::ManageNodes), "A node's own sign of life"),

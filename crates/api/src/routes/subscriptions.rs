@@ -6,6 +6,7 @@ pub mod eligibility;
 pub mod list;
 pub mod read;
 pub mod renew;
+pub mod reset;
 pub mod restart;
 mod settings;
 pub mod stats;
@@ -38,6 +39,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .route(delete().to(cancel::handle)),
         )
         .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)))
+        .service(resource("/subscriptions/{id}/reset-pod").route(post().to(reset::handle)))
         .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
 }
 

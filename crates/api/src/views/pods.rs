@@ -171,6 +171,24 @@ pub fn restart_details(before: &InstanceRow, after: &InstanceRow, at: Timestamp)
     })
 }
 
+/// What a reset began with, what stays, and how far it is. Nothing secret: of the settings the names.
+pub fn reset(before: &InstanceRow, after: &InstanceRow, at: Timestamp) -> Value {
+    json!({
+        "id": after.id,
+        "podName": name(after),
+        "namespace": after.namespace,
+        "status": after.status.as_str(),
+        "message": "The data is being wiped; the service starts anew with the same settings and credentials",
+        "resetAt": at.to_contract(),
+        "resetCount": after.reset_count,
+        "backupConfig": {
+            "originalStatus": before.status.as_str(),
+            "settings": before.overrides,
+            "resetTimestamp": at.to_contract(),
+        },
+    })
+}
+
 /// How a developer on this machine reaches it; a simulated cluster has nothing to reach.
 fn local_access(row: &InstanceRow) -> Value {
     let (Some(name), Some(namespace)) = (&row.pod_name, &row.namespace) else { return Value::Null };
@@ -227,6 +245,8 @@ mod tests {
             last_status_sync: None,
             ready_at: None,
             restart_count: 2,
+            reset_count: 0,
+            last_reset_at: None,
             created_at: at,
             updated_at: at,
         }

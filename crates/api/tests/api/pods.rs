@@ -236,14 +236,51 @@ async fn what_is_stopped_stays_stopped_until_it_is_started_w64() {
     let started = act("start").await;
     assert_eq!((started.status.as_u16(), &started.data()["status"]["status"]), (200, &json!("PENDING")));
     assert_eq!(world.events("instance", &pod.instance).await.last().expect("events").0, "InstanceStartRequested");
-    let reset = act("reset").await;
-    assert_eq!((reset.status.as_u16(), &reset.body["code"]), (501, &json!("NOT_IMPLEMENTED")));
+    let early = act("reset").await;
+    assert_eq!((early.status.as_u16(), &early.body["code"]), (409, &json!("CONFLICT_ERROR")), "it is just starting");
     let bad = act("explode").await;
     assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["action"]));
     assert_eq!(
         world.post(&format!("/admin/pods/{NOBODY}/action"), &admin, json!({"action": "stop"})).await.status,
         404
     );
+}
+
+#[actix_web::test]
+async fn a_reset_wipes_the_data_once_and_begins_anew_w49() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let (budi, _) = world.register("budi@example.com").await;
+    let path = format!("/subscriptions/{}/reset-pod", pod.subscription);
+    assert_eq!(world.post(&path, &budi, json!({})).await.status, 404, "somebody else's");
+    let login = world.sign_in("ani@example.com").await;
+    let ani = login.access.as_str();
+    let again = || request("POST", &path, Some(ani), None).insert_header(("idempotency-key", "reset-1"));
+    let (first, second) = (world.send(again()).await, world.send(again()).await);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200), "{:#}", first.body);
+    assert_eq!(
+        (&first.data()["status"], &first.data()["backupConfig"]["originalStatus"]),
+        (&json!("RESETTING"), &json!("RUNNING")),
+        "{:#}",
+        first.body
+    );
+    report(&world, &pod, InstanceCommand::RecordDeleted { generation: 2, volume_purged: true }).await;
+    world.settle_reactions().await;
+    let names: Vec<String> = world.events("instance", &pod.instance).await.into_iter().map(|event| event.0).collect();
+    assert_eq!(names[names.len() - 3..], ["InstanceResetRequested", "InstanceReset", "InstanceStartRequested"]);
+    assert_eq!(world.mails("instance_reset").await, 1);
+    let shown = world.get(&format!("/subscriptions/{}", pod.subscription), ani).await;
+    let instance = &shown.data()["serviceInstance"];
+    assert_eq!((&instance["resetCount"], &instance["status"]), (&json!(1), &json!("PENDING")), "{instance:#}");
+    assert!(instance["lastResetAt"].is_string());
+    // An administrator's way; it is starting, so there is nothing to wipe yet.
+    let by_admin = world.post(&format!("/admin/pods/{}/reset", pod.instance), &admin, json!({})).await;
+    assert_eq!((by_admin.status.as_u16(), &by_admin.body["code"]), (409, &json!("CONFLICT_ERROR")));
 }
 
 #[actix_web::test]

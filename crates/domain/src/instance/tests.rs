@@ -66,6 +66,52 @@ fn a_restart_never_starts_what_was_stopped() {
 }
 
 #[test]
+fn a_reset_wipes_the_data_and_starts_anew_with_the_same_settings() {
+    let requested =
+        |generation| InstanceEvent::InstanceResetRequested { spec: spec("s"), generation, occurred_at: noon() };
+    let wiped = |generation, volume_purged| InstanceCommand::RecordDeleted { generation, volume_purged };
+    let running = vec![provisioned(), ready(1)];
+    given::<Instance>(running.clone()).when(InstanceCommand::Reset).then(vec![requested(2)]);
+    let resetting = [running, vec![requested(2)]].concat();
+    for again in [InstanceCommand::Reset, InstanceCommand::Start, InstanceCommand::Restart] {
+        given::<Instance>(resetting.clone()).when(again).then_nothing();
+    }
+    given::<Instance>(resetting.clone()).when(wiped(1, true)).then_refused(InstanceRefusal::Stale);
+    given::<Instance>(resetting.clone()).when(wiped(2, false)).then_refused(InstanceRefusal::WrongState);
+    let events = given::<Instance>(resetting.clone()).when(wiped(2, true)).events();
+    let [
+        InstanceEvent::InstanceReset { generation: 2, .. },
+        InstanceEvent::InstanceStartRequested { spec: same, generation: 3, .. },
+    ] = events.as_slice()
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*same, spec("s"));
+    // What is changed meanwhile is what it starts with.
+    let overrides = vec!["LOG_LEVEL".to_owned()];
+    let changed = given::<Instance>(resetting.clone())
+        .when(InstanceCommand::Reconfigure { overrides: overrides.clone() })
+        .events();
+    let later = given::<Instance>([resetting, changed].concat()).when(wiped(2, true)).events();
+    assert!(matches!(&later[1], InstanceEvent::InstanceStartRequested { spec, .. } if spec.overrides == overrides));
+}
+
+#[test]
+fn a_reset_is_for_what_was_ready_once_and_is_there_and_paid_for() {
+    given::<Instance>(vec![provisioned()]).when(InstanceCommand::Reset).then_refused(InstanceRefusal::WrongState);
+    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)])
+        .when(InstanceCommand::Reset)
+        .then_refused(InstanceRefusal::WrongState);
+    let stopped = InstanceEvent::InstanceStopped { generation: 2, occurred_at: noon() };
+    let rests = vec![provisioned(), ready(1), stop_requested(2), stopped];
+    assert_eq!(given::<Instance>(rests.clone()).when(InstanceCommand::Reset).events().len(), 1);
+    given::<Instance>([rests, vec![locked()]].concat())
+        .when(InstanceCommand::Reset)
+        .then_refused(InstanceRefusal::Locked);
+    given_nothing::<Instance>().when(InstanceCommand::Reset).then_refused(InstanceRefusal::NotFound);
+}
+
+#[test]
 fn w11_a_locked_instance_is_stopped_and_nothing_starts_it() {
     let running = vec![provisioned(), ready(1)];
     given::<Instance>(running.clone()).when(InstanceCommand::Lock).then(vec![stop_requested(2), locked()]);

@@ -108,6 +108,21 @@ pub fn after_resumption(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
     ]
 }
 
+/// It does not run again, yet.
+pub fn after_failed_resumption(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> {
+    let SubscriptionEvent::SubscriptionResumeFailed { user_id, released_plan_id, lacks_slot, occurred_at, .. } = event
+    else {
+        return Vec::new();
+    };
+    let release = released_plan_id.iter().map(|plan_id| to::release_slot(id, plan_id));
+    let told = lacks_slot.iter().map(|display_name| {
+        let (subscription_id, display_name) = (id.to_owned(), display_name.clone());
+        let told = MailTemplate::LacksSlot { subscription_id, display_name };
+        mail("lacks-slot-mail", &["lacks-slot", id, &occurred_at.unix_millis().to_string()], user_id, told)
+    });
+    release.chain(told).collect()
+}
+
 /// Never in-line, so that waiting and not waiting any more follow the order of the log.
 fn await_funds(id: &str, user_id: &str, amount: Rupiah) -> Reaction {
     let command = WalletCommand::AwaitFunds { subscription_id: id.to_owned(), amount };

@@ -55,9 +55,7 @@ pub fn after_subscription(id: &str, event: &SubscriptionEvent) -> Vec<Reaction> 
         }
         SubscriptionEvent::SubscriptionResumeStarted { plan_id, .. } => vec![regain_slot(id, plan_id)],
         SubscriptionEvent::SubscriptionResumed { .. } => lifetimes::after_resumption(id, event),
-        SubscriptionEvent::SubscriptionResumeFailed { released_plan_id, .. } => {
-            released_plan_id.iter().map(|plan_id| release_slot(id, plan_id)).collect()
-        }
+        SubscriptionEvent::SubscriptionResumeFailed { .. } => lifetimes::after_failed_resumption(id, event),
         SubscriptionEvent::SubscriptionExtended { user_id, .. } => vec![lifetimes::stop_awaiting(id, user_id)],
         SubscriptionEvent::SubscriptionEndApproaching { .. }
         | SubscriptionEvent::SubscriptionGraceStarted { .. }
@@ -155,7 +153,14 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         InstanceEvent::InstanceResized { .. } | InstanceEvent::InstanceResizeFailed { .. } => {
             plan_changes::after_resize(event)
         }
+        InstanceEvent::InstanceReset { subscription_id, user_id, display_name, generation, .. } => {
+            let (id, display_name) = (subscription_id.clone(), display_name.clone());
+            let told = MailTemplate::InstanceReset { subscription_id: id, display_name };
+            let cause = ["instance-reset", instance_id, &generation.to_string()];
+            vec![mail("instance-reset-mail", &cause, user_id, told)]
+        }
         InstanceEvent::InstanceProvisionRequested { .. }
+        | InstanceEvent::InstanceResetRequested { .. }
         | InstanceEvent::InstanceResizeRequested { .. }
         | InstanceEvent::InstanceObjectsApplied { .. }
         | InstanceEvent::InstanceUnhealthy { .. }

@@ -126,6 +126,7 @@ const POLICIES: &[&str] = &[
     "SubscriptionPurged -> wallet stop-awaiting",
     "SubscriptionPurged -> instance delete-instance",
     "InstanceReady -> subscription activate or back",
+    "InstanceReset -> mail instance-reset-mail",
     "InstanceFailed -> subscription fail-provisioning",
     "InstanceResized -> subscription confirm-resize",
     "InstanceResizeFailed -> subscription fail-plan-change",

@@ -151,6 +151,7 @@ impl Sold {
             code,
             life_due: life_due.map(|due| if is_tried_again { due.min(now.plus(SLOT_RETRY)) } else { due }),
             released_plan_id,
+            lacks_slot: (is_tried_again && !self.funded).then(|| self.plan.display_name.clone()),
             occurred_at: now,
         }
     }

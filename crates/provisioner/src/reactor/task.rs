@@ -23,6 +23,9 @@ pub struct Task {
     pub first: bool,
     /// Deleting takes the data too.
     pub purge: bool,
+    /// It goes only to begin anew, so what has begun anew since is left alone.
+    #[serde(default)]
+    pub resets: bool,
 }
 
 /// What shall be.
@@ -59,6 +62,7 @@ impl Task {
             deadline: None,
             first: false,
             purge: false,
+            resets: false,
         };
         Some(match event {
             InstanceEvent::InstanceProvisionRequested { spec, generation, deadline, occurred_at } => {
@@ -75,7 +79,11 @@ impl Task {
             InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, occurred_at } => {
                 Self { purge: *purge_volume, ..asked(Want::Deleted, spec, *generation, *occurred_at) }
             }
+            InstanceEvent::InstanceResetRequested { spec, generation, occurred_at } => {
+                Self { purge: true, resets: true, ..asked(Want::Deleted, spec, *generation, *occurred_at) }
+            }
             InstanceEvent::InstanceObjectsApplied { .. }
+            | InstanceEvent::InstanceReset { .. }
             | InstanceEvent::InstanceReady { .. }
             | InstanceEvent::InstanceUnhealthy { .. }
             | InstanceEvent::InstanceStopped { .. }

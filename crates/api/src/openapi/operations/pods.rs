@@ -14,7 +14,6 @@ use crate::{
 };
 
 pub fn operations() -> Vec<Operation> {
-    let owner = || nullable(of("UserMini"));
     let mut operations = of_the_cluster();
     operations.extend([
         get("/admin/pods", "All instances, newest first; deleted ones only when asked for")
@@ -58,6 +57,7 @@ pub fn operations() -> Vec<Operation> {
                 ("service", nullable(of("Service"))),
                 ("restartDetails", any()),
             ])),
+        resetting(),
         delete("/admin/pods/{id}", "Deletes the workload and keeps the volume; the action `start` brings it back")
             .admin()
             .may_take(form(&[], &[], false))
@@ -69,7 +69,7 @@ pub fn operations() -> Vec<Operation> {
                 ("owner", owner()),
                 ("service", nullable(of("Service"))),
             ])),
-        post("/admin/pods/{id}/action", "Restarts, stops, starts or deletes one instance")
+        post("/admin/pods/{id}/action", "Restarts, stops, starts, deletes or resets one instance")
             .admin()
             .takes(form(&[("action", words(&ACTIONS))], &[], false))
             .gives(object(&[
@@ -167,4 +167,32 @@ fn pod() -> Value {
         ("localAccess", nullable(any())),
     ]);
     all(&[of("Instance"), more])
+}
+
+fn owner() -> Value {
+    nullable(of("UserMini"))
+}
+
+fn resetting() -> Operation {
+    post("/admin/pods/{id}/reset", "Wipes the data and starts anew; settings and credentials stay")
+        .admin()
+        .may_take(form(&[], &[], false))
+        .gives(all(&[
+            reset(),
+            object(&[("adminInfo", object(&[("owner", owner()), ("service", nullable(of("Service")))]))]),
+        ]))
+}
+
+/// What a reset began with and how far it is.
+pub fn reset() -> Value {
+    object(&[
+        ("id", id()),
+        ("podName", text()),
+        ("namespace", nullable(text())),
+        ("status", statuses()),
+        ("message", text()),
+        ("resetAt", date()),
+        ("resetCount", int()),
+        ("backupConfig", object(&[("originalStatus", statuses()), ("settings", texts()), ("resetTimestamp", date())])),
+    ])
 }

@@ -45,6 +45,15 @@ pub fn operations() -> Vec<Operation> {
         post("/subscriptions/{id}/restart-pod", "Restarts the service; its data stays")
             .may_take(any())
             .gives(restarted),
+        post("/subscriptions/{id}/reset-pod", "Wipes the service's data and starts it anew; its settings stay")
+            .may_take(any())
+            .gives(all(&[
+                super::pods::reset(),
+                object(&[(
+                    "subscription",
+                    object(&[("id", id()), ("status", text()), ("service", nullable(of("Service")))]),
+                )]),
+            ])),
         delete("/subscriptions/{id}", "Cancels now, or with the period when immediate is false; the data is kept")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))
             .gives(of("Subscription")),

@@ -7,6 +7,7 @@ pub mod list;
 pub mod logs;
 pub mod orphaned;
 pub mod read;
+pub mod reset;
 pub mod restart;
 pub mod stats;
 
@@ -38,6 +39,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/pods/{id}").route(get().to(read::handle)).route(delete().to(delete::handle)))
         .service(resource("/admin/pods/{id}/logs").route(get().to(logs::handle)))
         .service(resource("/admin/pods/{id}/restart").route(post().to(restart::handle)))
+        .service(resource("/admin/pods/{id}/reset").route(post().to(reset::handle)))
         .service(resource("/admin/pods/{id}/action").route(post().to(action::handle)));
 }
 
@@ -101,6 +103,8 @@ enum Wish {
     Restart,
     Stop,
     Start,
+    /// Its data goes, and it starts anew.
+    Reset,
     /// The workload goes, the volume stays: starting it again brings the same data back.
     Delete,
 }
@@ -110,10 +114,10 @@ impl Wish {
     /// nobody pays for is not started.
     fn forbidden(self, subscription: SubscriptionStatus) -> Option<&'static str> {
         match self {
-            Self::Stop | Self::Delete if subscription == SubscriptionStatus::PendingDeployment => {
+            Self::Stop | Self::Delete | Self::Reset if subscription == SubscriptionStatus::PendingDeployment => {
                 Some("The service is still being deployed; cancel its subscription to end it")
             }
-            Self::Start | Self::Restart if subscription != SubscriptionStatus::Active => {
+            Self::Start | Self::Restart | Self::Reset if subscription != SubscriptionStatus::Active => {
                 Some("The subscription is not active, so its service is not started")
             }
             _ => None,
@@ -124,6 +128,7 @@ impl Wish {
         match self {
             Self::Restart => InstanceCommand::Restart,
             Self::Stop => InstanceCommand::Stop,
+            Self::Reset => InstanceCommand::Reset,
             Self::Start if status == InstanceStatus::Deleted => InstanceCommand::Redeploy,
             Self::Start => InstanceCommand::Start,
             Self::Delete => InstanceCommand::Delete { purge_volume: false },
@@ -168,7 +173,7 @@ async fn ask(
 }
 
 /// The instance `id` and its version.
-async fn from_log(state: &AppState, id: &str) -> Result<(InstanceRow, i64), ApiError> {
+pub async fn from_log(state: &AppState, id: &str) -> Result<(InstanceRow, i64), ApiError> {
     let (mut row, mut version) = (None, 0);
     for recorded in state.store.log().history("instance", id).await? {
         version += 1;
@@ -196,6 +201,7 @@ mod tests {
         ];
         assert_eq!(forbidden(Wish::Start), unpaid);
         assert_eq!(forbidden(Wish::Restart), unpaid);
+        assert_eq!(forbidden(Wish::Reset), unpaid);
         for wish in [Wish::Stop, Wish::Delete] {
             assert_eq!(forbidden(wish), [SubscriptionStatus::PendingDeployment]);
         }

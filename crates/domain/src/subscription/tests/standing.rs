@@ -268,6 +268,7 @@ fn resume_failed() -> SubscriptionEvent {
         code: "plan-sold-out".into(),
         life_due: Some(first_period().end.plus(GRACE)),
         released_plan_id: None,
+        lacks_slot: None,
         occurred_at: noon(),
     }
 }

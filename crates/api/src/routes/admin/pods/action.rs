@@ -1,4 +1,4 @@
-//! `POST /admin/pods/:id/action`: restart, stop, start or delete by name.
+//! `POST /admin/pods/:id/action`: restart, stop, start, delete or reset by name.
 
 use actix_web::web;
 use minispod_auth::Action;
@@ -11,7 +11,6 @@ use crate::{
     caller::Caller,
     error::ApiError,
     input::{Fields, RequestBody, Unknown},
-    routes::missing,
     state::AppState,
     views,
 };
@@ -34,7 +33,7 @@ pub async fn handle(
         "stop" => (Wish::Stop, "The pod is being stopped"),
         "start" => (Wish::Start, "The pod is being started"),
         "delete" => (Wish::Delete, "The workload is being deleted; its volume is kept"),
-        _ => return Err(missing::refusal("Resetting an instance with its data")),
+        _ => (Wish::Reset, "The data is being wiped; the pod starts anew with the same settings"),
     };
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let asked = ask(&state, &caller, &call, &id, wish, context).await?;
