@@ -113,6 +113,9 @@ pub enum UserEvent {
     },
     /// Who reads the mails of the current address has shown it.
     UserEmailVerified {
+        /// Another address of this person was proved before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
         occurred_at: Timestamp,
     },
     /// A mailed link may set a new password until then.

@@ -268,6 +268,9 @@ pub enum SubscriptionEvent {
         /// The next period is paid for before it runs.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         renews: bool,
+        /// The wallet said that the money is there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        funded: bool,
         occurred_at: Timestamp,
     },
     SubscriptionResumed {

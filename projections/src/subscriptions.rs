@@ -27,7 +27,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        4
+        5
     }
 
     fn schema(&self) -> &'static str {

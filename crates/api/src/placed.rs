@@ -1,7 +1,7 @@
 //! A subscription as its first steps left it, read from the log: the answer to a request must not lag behind it.
 
 use minispod_events::{CancelReason, Event, Fact, Period, SubscriptionEvent};
-use minispod_kernel::{RefusalKind, Timestamp};
+use minispod_kernel::{RefusalKind, Rupiah, Timestamp};
 use minispod_projections::subscriptions::{SubscriptionStatus, SubscriptionView};
 use minispod_store::Refused;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ pub struct Placed {
     /// Names of the settings that the customer changed.
     overrides: Vec<String>,
     now: Standing,
+    /// List price and price of the first period.
+    discounted: Option<(Rupiah, Rupiah)>,
     ended: Option<CancelReason>,
     /// Failed renewals: the version each failed at, and why.
     failed_renewals: Vec<(i64, String)>,
@@ -127,6 +129,7 @@ impl Placed {
                     period: None,
                     auto_renew: *auto_renew,
                 },
+                discounted: None,
                 ended: None,
                 failed_renewals: Vec::new(),
                 renewals: Vec::new(),
@@ -142,6 +145,9 @@ impl Placed {
                 placed.charged = true;
                 placed.start = period.start;
                 placed.end = period.end;
+            }
+            SubscriptionEvent::SubscriptionDiscounted { list_price, price, .. } => {
+                placed.discounted = Some((*list_price, *price));
             }
             SubscriptionEvent::SubscriptionSettingsChanged { overrides, .. } => placed.overrides.clone_from(overrides),
             SubscriptionEvent::SubscriptionResumeStarted { renews: true, .. } => {
@@ -189,6 +195,11 @@ impl Placed {
     /// Names of the settings that the customer changed.
     pub fn overrides(&self) -> &[String] {
         &self.overrides
+    }
+
+    /// What the first period lists at and what it cost, when a coupon made it cheaper.
+    pub const fn discounted(&self) -> Option<(Rupiah, Rupiah)> {
+        self.discounted
     }
 
     /// Events so far.

@@ -72,6 +72,10 @@ struct Sold {
     unpaid: bool,
     /// Money came for it and the plan had no slot: it is tried again.
     funded: bool,
+    /// The resumption that waits was asked for by the wallet, which has the money.
+    asked_by_wallet: bool,
+    /// Until when the period runs that was sold for less, although the next one is paid already.
+    discounted_until: Option<Timestamp>,
     /// Until when its data is kept after its end.
     data_until: Option<Timestamp>,
     /// The plan of the next period.
@@ -114,7 +118,7 @@ impl Aggregate for Subscription {
     type Event = SubscriptionEvent;
     type Command = SubscriptionCommand;
     type Refusal = SubscriptionRefusal;
-    const FINGERPRINT: &'static str = "subscription-7";
+    const FINGERPRINT: &'static str = "subscription-8";
 
     fn decide(&self, command: SubscriptionCommand, at: &Moment) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         match (&self.sold, command) {
@@ -163,6 +167,8 @@ impl Aggregate for Subscription {
                 ends: None,
                 unpaid: false,
                 funded: false,
+                asked_by_wallet: false,
+                discounted_until: None,
                 data_until: None,
                 downgrade: None,
                 changes: 0,

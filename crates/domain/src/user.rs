@@ -175,7 +175,7 @@ impl Aggregate for User {
     type Event = UserEvent;
     type Command = UserCommand;
     type Refusal = UserRefusal;
-    const FINGERPRINT: &'static str = "user-3";
+    const FINGERPRINT: &'static str = "user-4";
 
     fn decide(&self, command: UserCommand, at: &Moment) -> Result<Vec<UserEvent>, UserRefusal> {
         let occurred_at = at.now;
@@ -318,7 +318,7 @@ fn open(command: UserCommand, occurred_at: Timestamp) -> Result<Vec<UserEvent>, 
             Ok(vec![
                 UserEvent::UserRegistered { name, email, email_claim, role, method, occurred_at },
                 UserEvent::UserGoogleLinked { subject_claim, occurred_at },
-                UserEvent::UserEmailVerified { occurred_at },
+                UserEvent::UserEmailVerified { again: false, occurred_at },
             ])
         }
         UserCommand::Create { role: Role::Administrator, active: false, .. } => Err(UserRefusal::InactiveAdministrator),

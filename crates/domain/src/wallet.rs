@@ -112,7 +112,7 @@ impl Aggregate for Wallet {
     type Event = WalletEvent;
     type Command = WalletCommand;
     type Refusal = WalletRefusal;
-    const FINGERPRINT: &'static str = "wallet-4";
+    const FINGERPRINT: &'static str = "wallet-5";
 
     fn decide(&self, command: WalletCommand, at: &Moment) -> Result<Vec<WalletEvent>, WalletRefusal> {
         match command {

@@ -150,10 +150,13 @@ impl Receipts {
 
     /// Whether a command under `key` has ended before: its repeat will be answered from the receipt, whatever it says.
     pub async fn knows(&self, key: &CommandKey) -> Result<bool, StoreError> {
+        let CommandKey::Client { fingerprint, .. } = key else { return Ok(false) };
         let Some((scope, key)) = address(key)? else { return Ok(false) };
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM ops.receipts WHERE scope = $1 AND key = $2)")
+        let sql = "SELECT EXISTS (SELECT FROM ops.receipts WHERE scope = $1 AND key = $2 AND fingerprint = $3)";
+        sqlx::query_scalar(sql)
             .bind(scope)
             .bind(key)
+            .bind(fingerprint.as_slice())
             .fetch_one(&self.pool)
             .await
             .map_err(StoreError::database("look for a receipt"))

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minispod_events::{
-    CouponEvent, CouponKind, CouponPurpose, CouponStatus, CouponUseEvent, Event, Fact, SubscriptionEvent,
-};
+use minispod_events::{CouponEvent, CouponKind, CouponPurpose, CouponUseEvent, Event, Fact, SubscriptionEvent};
 use sqlx::PgConnection;
 
 use super::rows::{CouponRow, UseRow, kind_of};
@@ -49,27 +47,8 @@ pub(super) async fn apply(tx: &mut PgConnection, facts: &[Fact]) -> Result<(), P
 }
 
 fn enter(rows: &mut Rows<CouponRow>, id: &str, event: &CouponEvent) {
-    if let CouponEvent::CouponCreated { code, name, description, worth, scope, limits, window, occurred_at } = event {
-        rows.put(CouponRow {
-            id: id.to_owned(),
-            code: code.clone(),
-            name: name.clone(),
-            description: description.clone(),
-            kind: kind_of(*worth),
-            worth: *worth,
-            offering: scope.offering.clone(),
-            variant: scope.variant.clone(),
-            uses: limits.uses,
-            uses_each: limits.uses_each,
-            used: 0,
-            was_used: false,
-            status: CouponStatus::Active,
-            valid_from: window.from,
-            valid_until: window.until,
-            is_deleted: false,
-            created_at: *occurred_at,
-            updated_at: *occurred_at,
-        });
+    if let Some(created) = CouponRow::created(id, event) {
+        rows.put(created);
         return;
     }
     let Some(row) = rows.edit(id) else { return };

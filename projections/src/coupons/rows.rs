@@ -1,6 +1,6 @@
 //! The rows of coupons and of their uses.
 
-use minispod_events::{CouponKind, CouponScope, CouponStatus, CouponWindow, Discount};
+use minispod_events::{CouponEvent, CouponKind, CouponScope, CouponStatus, CouponWindow, Discount};
 use minispod_kernel::{Rupiah, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,34 @@ pub struct CouponRow {
 }
 
 impl CouponRow {
+    /// A coupon as it was made; `None` of any other event.
+    pub fn created(id: &str, event: &CouponEvent) -> Option<Self> {
+        let CouponEvent::CouponCreated { code, name, description, worth, scope, limits, window, occurred_at } = event
+        else {
+            return None;
+        };
+        Some(Self {
+            id: id.to_owned(),
+            code: code.clone(),
+            name: name.clone(),
+            description: description.clone(),
+            kind: kind_of(*worth),
+            worth: *worth,
+            offering: scope.offering.clone(),
+            variant: scope.variant.clone(),
+            uses: limits.uses,
+            uses_each: limits.uses_each,
+            used: 0,
+            was_used: false,
+            status: CouponStatus::Active,
+            valid_from: window.from,
+            valid_until: window.until,
+            is_deleted: false,
+            created_at: *occurred_at,
+            updated_at: *occurred_at,
+        })
+    }
+
     /// When it can be used.
     pub const fn window(&self) -> CouponWindow {
         CouponWindow { from: self.valid_from, until: self.valid_until }

@@ -37,6 +37,7 @@ fn resume_started(occurred_at: Timestamp) -> SubscriptionEvent {
         plan_id: PLAN.to_owned(),
         extension_days: 0,
         reason: Sensitive::Forgotten,
+        funded: false,
         renews: false,
         occurred_at,
     }

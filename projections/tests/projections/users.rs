@@ -77,7 +77,7 @@ async fn an_address_is_verified_until_it_is_another_and_a_second_factor_is_on_un
     }
     let mut log = Log::default();
     log.registered()
-        .user(|occurred_at| UserEvent::UserEmailVerified { occurred_at })
+        .user(|occurred_at| UserEvent::UserEmailVerified { again: false, occurred_at })
         .user(|occurred_at| UserEvent::UserTwoFactorEnabled { step: 1, occurred_at })
         .user(|occurred_at| UserEvent::UserOneTimeCodeAccepted { step: 2, occurred_at });
     let look = async |log: &Log| {

@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
 
     /// An instant that may be missing; a bare date is midnight in Jakarta, or with `whole_day` the midnight after it.
     pub fn optional_instant(&mut self, field: &'static str, whole_day: bool) -> Option<Timestamp> {
-        let text = self.optional_text(field, field)?;
+        let text = self.optional_text(field, field).filter(|text| !text.is_empty())?;
         let after_date = if whole_day { Duration::from_hours(24) } else { Duration::ZERO };
         let instant = instant_of(text, after_date, Duration::ZERO);
         if instant.is_none() {

@@ -296,7 +296,7 @@ fn transaction() -> Value {
     object(&[
         ("id", id()),
         ("date", date()),
-        ("type", words(&["TOPUP", "SERVICE_PURCHASE", "REFUND", "ADJUSTMENT"])),
+        ("type", words(&["TOPUP", "SERVICE_PURCHASE", "REFUND", "ADJUSTMENT", "PROMOTION"])),
         ("description", text()),
         ("amount", money()),
         ("currency", text()),

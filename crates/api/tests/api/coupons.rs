@@ -11,6 +11,7 @@ use minispod_testkit::require;
 use serde_json::{Value, json};
 
 use crate::{
+    market::NOBODY,
     stage::{PAID, PRICE, no},
     world::{Answered, World, open},
 };
@@ -252,10 +253,10 @@ async fn a_coupon_is_listed_changed_disabled_and_deleted_by_administrators_only(
     let fixed = world.put(&format!("/admin/coupons/{first}"), &admin, form).await;
     assert_eq!(fault(&fixed), (400, vec!["code", "creditAmount"]), "{:#}", fixed.body);
 
-    let both = json!({"couponIds": [first, "cnobody", second], "status": "ACTIVE"});
+    let both = json!({"couponIds": [first, NOBODY, second], "status": "ACTIVE"});
     let bulk = world.put("/admin/coupons/bulk-status", &admin, both).await;
     assert_eq!(bulk.data()["updatedCount"], 2, "{:#}", bulk.body);
-    assert_eq!(bulk.data()["errors"][0]["couponId"], "cnobody");
+    assert_eq!(bulk.data()["errors"][0]["couponId"], NOBODY);
     assert_eq!(world.redeem(&ani, "FIRST").await.status, 200);
     let used = world.call("DELETE", &format!("/admin/coupons/{first}"), Some(&admin), None).await;
     assert_eq!(why(&used), (400, "A coupon that was used stays; disable it instead".to_owned()));
@@ -345,4 +346,12 @@ async fn nobody_finds_a_code_by_trying() {
         seen.push(world.post(path, &ani, body).await.status.as_u16());
     }
     assert_eq!(seen, [200, 400, 200, 429, 429]);
+    // Nor with the key of another request of theirs.
+    let keyed = |path: &str, body: Value| {
+        crate::world::request("POST", path, Some(&ani), Some(&body)).insert_header(("idempotency-key", "another"))
+    };
+    let topup = world.send(keyed("/billing/topup", json!({"amount": 50_000}))).await;
+    assert_eq!(topup.status, 201, "{:#}", topup.body);
+    let tried = world.send(keyed("/wallet/redeem-coupon", json!({"couponCode": "TRY-9"}))).await;
+    assert_eq!(tried.status, 429, "{:#}", tried.body);
 }

@@ -22,13 +22,14 @@ pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
             vec![mail("reset-password-mail", &cause, user_id, MailTemplate::ResetPassword)]
         }
         // A bare registration costs nobody anything, so it earns nothing yet.
-        UserEvent::UserEmailVerified { .. } => vec![coupons::greet(user_id)],
+        UserEvent::UserEmailVerified { again: false, .. } => vec![coupons::greet(user_id)],
         UserEvent::UserRoleChanged { role, .. } => enrol(user_id, *role).into_iter().collect(),
         UserEvent::UserPasswordChanged { .. }
         | UserEvent::UserProfileChanged { .. }
         | UserEvent::UserDeactivated { .. }
         | UserEvent::UserReactivated { .. }
         | UserEvent::UserForgotten { .. }
+        | UserEvent::UserEmailVerified { again: true, .. }
         | UserEvent::UserPasswordReset { .. }
         | UserEvent::UserGoogleLinked { .. }
         | UserEvent::UserGoogleUnlinked { .. }

@@ -129,12 +129,13 @@ fn not_discounted(used: &CouponUse, code: &str) -> Option<Reaction> {
     Some(to_subscription("reject-undiscounted", subscription_id, SubscriptionCommand::Reject { reason }).inline())
 }
 
-/// A welcome bonus is among those that new customers get while it is active.
+/// A welcome bonus is among those that new customers get while it is active. Never in-line, so that the list follows the
+/// order of the log and not whoever is quicker.
 fn bonus(coupon_id: &str, worth: CouponKind, active: bool) -> Option<Reaction> {
     let coupon_id = coupon_id.to_owned();
     let command = if active { WelcomeCommand::Add { coupon_id } } else { WelcomeCommand::Remove { coupon_id } };
     matches!(worth, CouponKind::Welcome { .. })
-        .then(|| Reaction::new("list-bonus", WELCOME, AnyCommand::Welcome(command)).inline())
+        .then(|| Reaction::new("list-bonus", WELCOME, AnyCommand::Welcome(command)))
 }
 
 fn to_coupon(policy: &'static str, coupon_id: &str, command: CouponCommand) -> Reaction {

@@ -57,6 +57,10 @@ impl Sold {
         now: Timestamp,
     ) -> Result<Vec<SubscriptionEvent>, SubscriptionRefusal> {
         let paid = self.check_other_plan(&to, now)?;
+        // One price is counted with, and here two would be due: the reduced one until then, the full one after it.
+        if self.discounted_until.is_some_and(|until| now < until) {
+            return Err(SubscriptionRefusal::DiscountedPeriod);
+        }
         if Direction::of(self.plan.price, to.price) == Direction::Downgrade && !by_administrator {
             return Err(SubscriptionRefusal::CheaperPlan);
         }

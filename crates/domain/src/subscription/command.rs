@@ -150,6 +150,8 @@ pub enum SubscriptionRefusal {
     SamePlan,
     #[error("a subscription can only move to another plan of the same service")]
     OtherOffering,
+    #[error("the plan can be changed when the period with the discount is over")]
+    DiscountedPeriod,
     #[error("a cheaper plan begins with the next period")]
     CheaperPlan,
     #[error("this plan is not cheaper; move to it now")]
@@ -171,6 +173,7 @@ refusals!(SubscriptionRefusal {
     PlanChangeUnderWay => Conflict, "subscription-plan-change-under-way";
     SamePlan => Conflict, "subscription-same-plan";
     OtherOffering => Conflict, "subscription-other-offering";
+    DiscountedPeriod => Conflict, "subscription-discounted-period";
     CheaperPlan => Conflict, "subscription-cheaper-plan";
     NotCheaper => Conflict, "subscription-not-cheaper";
     Uncountable => Invalid, "subscription-uncountable";

@@ -13,7 +13,7 @@ impl Sold {
             Phase::Active => self.start_renewal(now),
             Phase::Expired if self.resuming.is_some() && !self.restoring => Err(SubscriptionRefusal::WrongState),
             Phase::Expired if self.resuming.is_some() => Ok(Vec::new()),
-            Phase::Expired => Ok(vec![self.restoration_started(now)]),
+            Phase::Expired => Ok(vec![self.restoration_started(false, now)]),
             _ => Err(SubscriptionRefusal::WrongState),
         }
     }
@@ -25,7 +25,7 @@ impl Sold {
         }
         match self.phase {
             Phase::Active if self.grace.is_some() => self.renewal_started(now).into_iter().collect(),
-            Phase::Expired if self.unpaid => vec![self.restoration_started(now)],
+            Phase::Expired if self.unpaid => vec![self.restoration_started(true, now)],
             _ => Vec::new(),
         }
     }
@@ -56,13 +56,14 @@ impl Sold {
         })
     }
 
-    pub(super) fn restoration_started(&self, now: Timestamp) -> SubscriptionEvent {
+    pub(super) fn restoration_started(&self, funded: bool, now: Timestamp) -> SubscriptionEvent {
         SubscriptionEvent::SubscriptionResumeStarted {
             user_id: self.user_id.clone(),
             plan_id: self.plan.plan_id.clone(),
             extension_days: 0,
             reason: Sensitive::Open("renewal".to_owned()),
             renews: true,
+            funded,
             occurred_at: now,
         }
     }
@@ -129,6 +130,9 @@ impl Sold {
             SubscriptionEvent::SubscriptionRenewed { period, .. } => {
                 if self.paid.is_none_or(|paid| paid.end != period.start) {
                     self.anchor_day = period.start.jakarta_date().day();
+                }
+                if self.discount.is_positive() {
+                    self.discounted_until = self.paid.map(|paid| paid.end);
                 }
                 self.paid = Some(*period);
                 self.renewing = None;

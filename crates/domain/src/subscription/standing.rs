@@ -158,7 +158,7 @@ impl Sold {
 
     /// It is restored out of the wallet, and not the wallet let it down now.
     fn lacks_slot_only(&self, released_plan_id: Option<&str>) -> bool {
-        self.restoring && self.unpaid && released_plan_id.is_none()
+        self.restoring && self.asked_by_wallet && self.unpaid && released_plan_id.is_none()
     }
 
     /// What is funded asks for a slot again; who does not want that any more is left alone until the data goes.
@@ -167,7 +167,7 @@ impl Sold {
             return None;
         }
         Some(if self.auto_renew {
-            self.restoration_started(now)
+            self.restoration_started(true, now)
         } else {
             self.resume_failed("subscription-auto-renew-off".to_owned(), None, now)
         })
@@ -180,6 +180,7 @@ impl Sold {
             extension_days,
             reason,
             renews: false,
+            funded: false,
             occurred_at: now,
         }
     }
@@ -225,9 +226,10 @@ impl Sold {
                 self.noticed = None;
                 self.ends = None;
             }
-            SubscriptionEvent::SubscriptionResumeStarted { extension_days, renews, .. } => {
+            SubscriptionEvent::SubscriptionResumeStarted { extension_days, renews, funded, .. } => {
                 self.resuming = Some(*extension_days);
                 self.restoring = *renews;
+                self.asked_by_wallet = *funded;
             }
             SubscriptionEvent::SubscriptionResumed { .. } => {
                 self.phase = Phase::Active;

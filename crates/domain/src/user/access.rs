@@ -26,6 +26,8 @@ pub const RECOVERY_CODES: u8 = 10;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Access {
     email_verified: bool,
+    /// Some address was proved before, perhaps another.
+    was_verified: bool,
     /// Until when a mailed link may set a new password.
     reset_until: Option<Timestamp>,
     two_factor: Option<TwoFactor>,
@@ -99,7 +101,7 @@ impl Access {
             AccessCommand::RequestEmailVerification => {
                 Ok(vec![UserEvent::UserEmailVerificationRequested { occurred_at }])
             }
-            AccessCommand::VerifyEmail => Ok(vec![UserEvent::UserEmailVerified { occurred_at }]),
+            AccessCommand::VerifyEmail => Ok(vec![self.verified(occurred_at)]),
             AccessCommand::RequestPasswordReset => {
                 let expires_at = occurred_at.plus(RESET_LIFE);
                 Ok(vec![UserEvent::UserPasswordResetRequested { expires_at, occurred_at }])
@@ -123,12 +125,16 @@ impl Access {
         }
     }
 
+    const fn verified(&self, occurred_at: Timestamp) -> UserEvent {
+        UserEvent::UserEmailVerified { again: self.was_verified, occurred_at }
+    }
+
     /// Who reads the address's mail has confirmed it.
     fn reset(&self, occurred_at: Timestamp) -> Result<Vec<UserEvent>, UserRefusal> {
         if self.reset_until.is_none_or(|end| end <= occurred_at) {
             return Err(UserRefusal::NoReset);
         }
-        let verified = (!self.email_verified).then_some(UserEvent::UserEmailVerified { occurred_at });
+        let verified = (!self.email_verified).then(|| self.verified(occurred_at));
         Ok([UserEvent::UserPasswordReset { occurred_at }].into_iter().chain(verified).collect())
     }
 
@@ -168,7 +174,10 @@ impl Access {
 
     pub(super) fn apply(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::UserEmailVerified { .. } => self.email_verified = true,
+            UserEvent::UserEmailVerified { .. } => {
+                self.email_verified = true;
+                self.was_verified = true;
+            }
             UserEvent::UserProfileChanged { email_claim: Some(_), .. } => {
                 self.email_verified = false;
                 // The link went to the former address.
@@ -220,7 +229,7 @@ mod tests {
     }
 
     fn verified() -> UserEvent {
-        UserEvent::UserEmailVerified { occurred_at: noon() }
+        UserEvent::UserEmailVerified { again: false, occurred_at: noon() }
     }
 
     fn moved() -> UserEvent {
@@ -236,7 +245,8 @@ mod tests {
         given::<User>(past(Vec::new())).when(verify.clone()).then(vec![verified()]);
         given::<User>(past(vec![verified()])).when(verify.clone()).then_nothing();
         given::<User>(past(vec![verified()])).when(ask_for_it).then_nothing();
-        given::<User>(past(vec![verified(), moved()])).when(verify).then(vec![verified()]);
+        let again = UserEvent::UserEmailVerified { again: true, occurred_at: noon() };
+        given::<User>(past(vec![verified(), moved()])).when(verify).then(vec![again]);
     }
 
     fn reset_requested() -> UserEvent {

@@ -235,7 +235,7 @@ fn a_proved_address_earns_every_bonus_once_however_often_it_is_proved() {
         assert_eq!(bus.count("WelcomeCouponOffered"), 0, "a bare registration earns nothing");
         bus.ask("verify", ANI, verified()).expect("proved");
         bus.settle(order);
-        // What an address that changes and is proved again comes to.
+        // However often it is greeted.
         let greet = crate::WelcomeCommand::Greet { user_id: ANI.into() };
         bus.tell("again", crate::coupon::welcome::WELCOME, AnyCommand::Welcome(greet)).expect("greeted");
         bus.settle(order);

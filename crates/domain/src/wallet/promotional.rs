@@ -6,19 +6,29 @@ use minispod_events::{EntryCause, WalletEvent};
 use minispod_kernel::Rupiah;
 use serde::{Deserialize, Serialize};
 
-/// What is left of it, and where it went. A subscription keeps one line for each charge of its latest period that
-/// promotional money paid a part of, so this never grows beyond the promotional money there was.
+/// What is left of it, and where it went. A subscription that promotional money had a part in keeps a line for each charge
+/// of its last two periods (the next one may be paid while the one before it runs), so this never grows beyond that.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Promotional {
     left: Rupiah,
     spent: BTreeMap<String, Vec<Spent>>,
 }
 
+/// What is left of one charge: all of it, and the promotional part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Spent {
     /// `EntryCause::key` of the charge.
     charge: String,
+    period: u32,
     amount: Rupiah,
+    promotional: Rupiah,
+}
+
+/// What goes back of one line.
+struct Back {
+    line: usize,
+    amount: Rupiah,
+    promotional: Rupiah,
 }
 
 impl Promotional {
@@ -40,24 +50,21 @@ impl Promotional {
 
     /// How much of `amount`, which `cause` gives back, was promotional.
     pub(super) fn part_of_refund(&self, amount: Rupiah, cause: &EntryCause) -> Rupiah {
-        let parts = self.taken_back(amount, cause);
-        Rupiah::new(parts.iter().map(|(_, part)| part.amount()).sum())
+        Rupiah::new(self.taken_back(amount, cause).iter().map(|back| back.promotional.amount()).sum())
     }
 
-    /// Of which lines, and how much of each: of the charge itself, or, when the plan became cheaper, of the latest.
-    fn taken_back(&self, amount: Rupiah, cause: &EntryCause) -> Vec<(usize, Rupiah)> {
+    /// Of the charge itself, or, when the plan became cheaper, of the latest charges; of each the promotional part first.
+    fn taken_back(&self, amount: Rupiah, cause: &EntryCause) -> Vec<Back> {
         let Some((subscription, charge)) = refunded(cause) else { return Vec::new() };
         let lines = self.spent.get(subscription).map(Vec::as_slice).unwrap_or_default();
         let is_own = |line: &Spent| line.charge == charge;
-        let has_own = lines.iter().any(is_own) || matches!(cause, EntryCause::SubscriptionPeriodRefund { .. });
+        let only_own = lines.iter().any(is_own) || matches!(cause, EntryCause::SubscriptionPeriodRefund { .. });
         let mut left = amount;
         let mut parts = Vec::new();
-        for (index, line) in lines.iter().enumerate().rev().filter(|(_, line)| !has_own || is_own(line)) {
-            let part = line.amount.min(left);
-            if part.is_positive() {
-                parts.push((index, part));
-                left = Rupiah::new(left.amount().saturating_sub(part.amount()));
-            }
+        for (index, line) in lines.iter().enumerate().rev().filter(|(_, line)| !only_own || is_own(line)) {
+            let amount = line.amount.min(left);
+            left = less(left, amount);
+            parts.push(Back { line: index, amount, promotional: line.promotional.min(amount) });
         }
         parts
     }
@@ -68,13 +75,13 @@ impl Promotional {
             WalletEvent::WalletCredited { promotional, .. } | WalletEvent::WalletAdjusted { promotional, .. } => {
                 self.gain(*promotional);
             }
-            WalletEvent::WalletDebited { promotional, cause, .. } => {
+            WalletEvent::WalletDebited { amount, promotional, cause, .. } => {
                 self.gain(Rupiah::new(promotional.amount().saturating_neg()));
-                self.note(cause, *promotional);
+                self.note(cause, *amount, *promotional);
             }
-            WalletEvent::WalletRefunded { promotional, cause, .. } => {
+            WalletEvent::WalletRefunded { amount, promotional, cause, .. } => {
                 self.gain(*promotional);
-                self.strike(*promotional, cause);
+                self.strike(*amount, cause);
             }
             WalletEvent::WalletOpened { .. }
             | WalletEvent::WalletReversed { .. }
@@ -88,32 +95,45 @@ impl Promotional {
         self.left = Rupiah::new(self.left.amount().saturating_add(amount.amount()));
     }
 
-    /// A new period begins a new page: what its customer can still get back is of it.
-    fn note(&mut self, cause: &EntryCause, amount: Rupiah) {
+    /// A new period ends what was kept of the one before the last.
+    fn note(&mut self, cause: &EntryCause, amount: Rupiah, promotional: Rupiah) {
         let (EntryCause::SubscriptionPeriod { subscription_id, .. } | EntryCause::PlanChange { subscription_id, .. }) =
             cause
         else {
             return;
         };
-        if matches!(cause, EntryCause::SubscriptionPeriod { .. }) {
-            self.spent.remove(subscription_id);
-        }
-        if amount.is_positive() {
-            self.spent.entry(subscription_id.clone()).or_default().push(Spent { charge: cause.key(), amount });
-        }
+        let lines = self.spent.entry(subscription_id.clone()).or_default();
+        let period = match cause {
+            EntryCause::SubscriptionPeriod { period, .. } => *period,
+            _ => lines.iter().map(|line| line.period).max().unwrap_or_default(),
+        };
+        lines.retain(|line| line.period.saturating_add(1) >= period);
+        lines.push(Spent { charge: cause.key(), period, amount, promotional });
+        self.tidy(subscription_id);
     }
 
     fn strike(&mut self, amount: Rupiah, cause: &EntryCause) {
         let parts = self.taken_back(amount, cause);
-        let Some(lines) = refunded(cause).and_then(|(subscription, _)| self.spent.get_mut(subscription)) else {
-            return;
-        };
-        for (index, part) in parts {
-            lines[index].amount = Rupiah::new(lines[index].amount.amount().saturating_sub(part.amount()));
+        let Some((subscription, _)) = refunded(cause) else { return };
+        let lines = self.spent.entry(subscription.to_owned()).or_default();
+        for Back { line, amount, promotional } in parts {
+            lines[line].amount = less(lines[line].amount, amount);
+            lines[line].promotional = less(lines[line].promotional, promotional);
         }
         lines.retain(|line| line.amount.is_positive());
-        self.spent.retain(|_, lines| !lines.is_empty());
+        self.tidy(subscription);
     }
+
+    /// What no promotional money is in any more is not kept.
+    fn tidy(&mut self, subscription: &str) {
+        if self.spent.get(subscription).is_some_and(|lines| lines.iter().all(|line| line.promotional.is_zero())) {
+            self.spent.remove(subscription);
+        }
+    }
+}
+
+fn less(amount: Rupiah, by: Rupiah) -> Rupiah {
+    Rupiah::new(amount.amount().saturating_sub(by.amount()))
 }
 
 /// The subscription and the charge that a refund is of.
@@ -267,15 +287,31 @@ mod tests {
     }
 
     #[test]
-    fn of_a_cheaper_plan_the_latest_promotional_money_goes_back_first_and_no_more_than_there_was() {
+    fn of_a_cheaper_plan_the_latest_charges_go_back_first_and_of_each_what_was_given() {
         let past = after(holds(100, 30), vec![charge(20, period(1)), charge(40, change(1))]);
         // The change's own charge was taken back: ten of it were promotional.
         assert_eq!(back(past.clone(), 40, change_back(1)), 10);
-        // A later change had no charge of its own: it gives back of what the period cost.
-        assert_eq!(back(past.clone(), 25, change_back(2)), 25);
-        assert_eq!(back(past.clone(), 55, change_back(2)), 30);
+        // A later change had no charge of its own: it gives back of the change's forty, then of the period's twenty.
+        assert_eq!(back(past.clone(), 25, change_back(2)), 10);
+        assert_eq!(back(past.clone(), 55, change_back(2)), 25);
         let one = WalletCommand::Refund { amount: Rupiah::new(25), cause: change_back(2) };
-        assert_eq!(back(after(past, vec![one]), 30, change_back(3)), 5);
+        assert_eq!(back(after(past, vec![one]), 30, change_back(3)), 15);
+    }
+
+    #[test]
+    fn a_change_that_was_paid_with_paid_money_gives_paid_money_back() {
+        let past = after(holds(100, 30), vec![charge(30, period(1)), charge(40, change(1))]);
+        assert_eq!(back(past, 40, change_back(1)), 0);
+    }
+
+    #[test]
+    fn a_period_that_is_paid_ahead_does_not_turn_what_was_given_into_what_was_paid() {
+        let past = after(holds(100, 30), vec![charge(30, period(1)), charge(50, period(2))]);
+        assert_eq!(back(past.clone(), 50, change_back(1)), 0);
+        assert_eq!(back(past.clone(), 80, change_back(1)), 30);
+        // Two periods later it is nobody's any more.
+        let later = after(past, vec![charge(20, period(3))]);
+        assert_eq!(back(later, 60, change_back(1)), 0);
     }
 
     #[test]

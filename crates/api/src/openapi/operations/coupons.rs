@@ -3,6 +3,7 @@
 use minispod_domain::coupon::{
     AMOUNT_LEAST, AMOUNT_MOST, CODE_LENGTH, DESCRIPTION_MAX, NAME_MAX, USES_EACH_MOST, USES_MOST,
 };
+use minispod_kernel::Rupiah;
 use minispod_projections::coupons::{CouponKindWord, CouponStanding};
 use serde_json::{Value, json};
 
@@ -34,8 +35,8 @@ fn code() -> Value {
 
 /// What customers do.
 pub fn of_customers() -> Vec<Operation> {
-    let amount = ("subscriptionAmount", json!({ "type": "integer", "minimum": 0 }));
-    let asked = form(&[("couponCode", code())], &[("serviceId", id()), amount], true);
+    let amount = ("subscriptionAmount", nullable(range(0, Rupiah::MAX_MAGNITUDE)));
+    let asked = form(&[("couponCode", code())], &[("serviceId", nullable(bounded(1, 64))), amount], true);
     let usage = object(&[("used", int()), ("maxUses", int()), ("userUsed", int()), ("maxPerUser", int())]);
     let known = all(&[
         brief(),
@@ -57,10 +58,12 @@ pub fn of_customers() -> Vec<Operation> {
         post("/wallet/validate-coupon", "What a code is worth now; nothing is used")
             .takes(asked)
             .about(KINDS)
-            .gives(object(&[("validation", validation)])),
+            .gives(object(&[("validation", validation)]))
+            .refuses(&[404]),
         post("/wallet/redeem-coupon", "A code's money into the wallet")
             .takes(form(&[("couponCode", code())], &[], true))
-            .gives(object(&[("redemption", redemption)])),
+            .gives(object(&[("redemption", redemption)]))
+            .refuses(&[404]),
         get("/wallet/coupon-history", "Coupons that the caller used, newest first")
             .walked()
             .query("type", kinds())
@@ -71,12 +74,11 @@ pub fn of_customers() -> Vec<Operation> {
 /// What administrators do.
 pub fn operations() -> Vec<Operation> {
     let optional = [
-        ("name", bounded(1, NAME_MAX)),
-        ("description", bounded(0, DESCRIPTION_MAX)),
-        ("maxUses", range(1, i64::from(USES_MOST))),
-        ("maxUsesPerUser", range(1, i64::from(USES_EACH_MOST))),
-        ("validFrom", text()),
-        ("validUntil", text()),
+        ("description", nullable(bounded(0, DESCRIPTION_MAX))),
+        ("maxUses", nullable(range(1, i64::from(USES_MOST)))),
+        ("maxUsesPerUser", nullable(range(1, i64::from(USES_EACH_MOST)))),
+        ("validFrom", nullable(text())),
+        ("validUntil", nullable(text())),
     ];
     let worth = [
         ("creditAmount", nullable(range(AMOUNT_LEAST.amount(), AMOUNT_MOST.amount()))),
@@ -85,9 +87,17 @@ pub fn operations() -> Vec<Operation> {
         ("serviceName", nullable(text())),
         ("variant", nullable(text())),
     ];
-    let new =
-        form(&[("code", code()), optional[0].clone(), ("type", kinds())], &[&optional[1..], &worth].concat(), true);
-    let fixed = [("code", text()), ("type", kinds()), ("status", standings())];
+    let new = form(
+        &[("code", code()), ("name", bounded(1, NAME_MAX)), ("type", kinds())],
+        &[&optional[..], &worth, &[("status", nullable(words(&["ACTIVE"])))]].concat(),
+        true,
+    );
+    let fixed = [
+        ("name", nullable(bounded(1, NAME_MAX))),
+        ("code", nullable(text())),
+        ("type", nullable(kinds())),
+        ("status", nullable(standings())),
+    ];
     let change = form(&[], &[&optional[..], &worth, &fixed].concat(), true);
     let ids = json!({ "type": "array", "items": id(), "minItems": 1, "maxItems": IDS_MAX });
     let bulk = form(&[("couponIds", ids), ("status", words(&["ACTIVE", "DISABLED", "EXPIRED"]))], &[], true);
@@ -100,8 +110,8 @@ pub fn operations() -> Vec<Operation> {
             .walked()
             .query("status", standings())
             .query("type", kinds())
-            .query("serviceName", text())
-            .query("search", text())
+            .query("serviceName", bounded(1, 100))
+            .query("search", bounded(1, 100))
             .gives(object(&[("coupons", list(full())), ("pagination", pages())])),
         get("/admin/coupons/statistics", "How coupons stand and what they gave")
             .admin()

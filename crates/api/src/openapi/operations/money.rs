@@ -108,7 +108,7 @@ fn analytics() -> Value {
 
 /// Kinds of lines of the history.
 pub fn kinds() -> Value {
-    words(&["TOPUP", "SERVICE_PURCHASE", "REFUND", "ADJUSTMENT"])
+    words(&["TOPUP", "SERVICE_PURCHASE", "REFUND", "ADJUSTMENT", "PROMOTION"])
 }
 
 /// Standings of lines of the history.

@@ -78,8 +78,7 @@ pub fn operations() -> Vec<Operation> {
                 ("owner", owner()),
                 ("result", object(&[("action", text()), ("message", text()), ("timestamp", date())])),
                 ("status", real_time()),
-            ]))
-            .refuses(&[501]),
+            ])),
     ]);
     operations
 }
@@ -193,6 +192,9 @@ pub fn reset() -> Value {
         ("message", text()),
         ("resetAt", date()),
         ("resetCount", int()),
-        ("backupConfig", object(&[("originalStatus", statuses()), ("settings", texts()), ("resetTimestamp", date())])),
+        (
+            "backupConfig",
+            object(&[("originalStatus", statuses()), ("settings", list(text())), ("resetTimestamp", date())]),
+        ),
     ])
 }

@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use minispod_domain::{AnyCommand, CouponCommand};
-use minispod_events::{CouponKind, CouponPurpose, CouponUse, EntryCause};
+use minispod_events::{CouponKind, CouponPurpose, CouponUse, EntryCause, Event, WalletEvent};
 use minispod_kernel::Rupiah;
 use minispod_projections::billing::{self, TransactionRow};
 use serde_json::json;
@@ -42,8 +42,14 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     }
     let shown = call.shown(&state, SHOWN_BY, driven.ins_seq).await;
     let wallet = billing::wallet(state.pool(), &caller.user.id).await.map_err(read_failed)?;
-    let (balance, promotional) =
+    let (shown_balance, promotional) =
         wallet.map_or((Rupiah::ZERO, Rupiah::ZERO), |wallet| (wallet.balance, wallet.promotional));
+    // The log knows it before the read model does.
+    let credited = driven.events.iter().find_map(|(_, event)| match event {
+        Event::Wallet(WalletEvent::WalletCredited { balance, .. }) => Some(*balance),
+        _ => None,
+    });
+    let balance = credited.unwrap_or(shown_balance);
     let amount = match coupon.worth {
         CouponKind::Credit { amount } | CouponKind::Welcome { amount } => amount,
         CouponKind::Discount { .. } => Rupiah::ZERO,

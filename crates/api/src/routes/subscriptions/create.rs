@@ -53,7 +53,13 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
         .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;
     let id = call.new_id(&state, "subscription", &caller.user.id);
-    let coupon = wish.coupon(&state, &caller, &sold, repeat).await?;
+    let coupon = match wish.coupon(&state, &caller, &sold, repeat).await {
+        // What is against it may be what the same request did a moment ago.
+        Err(_) if !repeat && call.is_repeat(&state, &context).await? => {
+            wish.coupon(&state, &caller, &sold, true).await?
+        }
+        other => other?,
+    };
     let price = coupon.as_ref().map_or(sold.price, |coupon| reduced(coupon, sold.price));
     if !repeat && let Err(refusal) = check_eligibility(&state, &caller, &plan, price).await {
         // What is in the way may be what the same request did a moment ago.
@@ -96,15 +102,20 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     view["user"] = views::people::mini(&caller.user);
     view["service"] = views::plans::full(&plan);
     if let Some(coupon) = &coupon {
-        view["couponApplied"] = coupon.code.clone().into();
-        view["originalAmount"] = sold.price.amount().into();
-        view["discountAmount"] = (sold.price.amount() - price.amount()).into();
-        view["finalAmount"] = price.amount().into();
+        tell_discount(&mut view, coupon, placed.discounted().unwrap_or((sold.price, price)));
     }
     Ok(Answer::ok("Subscription created successfully", view)
         .at_version(placed.version())
         .replayed(replayed)
         .shown(shown))
+}
+
+/// What the first period lists at and what it costs.
+fn tell_discount(view: &mut Value, coupon: &CouponRow, (list_price, price): (Rupiah, Rupiah)) {
+    view["couponApplied"] = coupon.code.clone().into();
+    view["originalAmount"] = list_price.amount().into();
+    view["discountAmount"] = (list_price.amount() - price.amount()).into();
+    view["finalAmount"] = price.amount().into();
 }
 
 /// What the first period costs with `coupon`.

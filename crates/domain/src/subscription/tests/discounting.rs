@@ -125,16 +125,21 @@ fn a_use_goes_back_only_when_it_was_taken_and_nothing_ran() {
 
 #[test]
 fn the_next_period_costs_what_the_plan_does() {
-    let renewed = after(
-        active_for_half(),
-        vec![SubscriptionCommand::StartRenewal, SubscriptionCommand::ConfirmRenewal { period: 2 }],
-    );
+    let renewed = renewed_ahead();
     let amounts = renewed.iter().filter_map(|event| match event {
         SubscriptionEvent::SubscriptionRenewed { amount, .. } => Some(amount.amount()),
         _ => None,
     });
     assert_eq!(amounts.collect::<Vec<_>>(), [25_000]);
-    assert_eq!(old_price_of_a_change(renewed), 25_000, "what is counted from is what was paid last");
+    // While both run, one price would count what was never paid; then the full one counts.
+    given::<Subscription>(renewed.clone()).when(to_a_dearer_plan()).then_refused(SubscriptionRefusal::DiscountedPeriod);
+    let over = noon().plus_months(1, noon().jakarta_date().day());
+    assert_eq!(old_price_of_a_change(renewed, over), 25_000);
+}
+
+fn renewed_ahead() -> Vec<SubscriptionEvent> {
+    let commands = vec![SubscriptionCommand::StartRenewal, SubscriptionCommand::ConfirmRenewal { period: 2 }];
+    after(active_for_half(), commands)
 }
 
 fn to_a_dearer_plan() -> SubscriptionCommand {
@@ -143,8 +148,8 @@ fn to_a_dearer_plan() -> SubscriptionCommand {
 }
 
 /// What a change of plan counts as the price of the current period.
-fn old_price_of_a_change(past: Vec<SubscriptionEvent>) -> i64 {
-    let events = given::<Subscription>(past).when(to_a_dearer_plan()).events();
+fn old_price_of_a_change(past: Vec<SubscriptionEvent>, now: Timestamp) -> i64 {
+    let events = given::<Subscription>(past).at(now).when(to_a_dearer_plan()).events();
     let [SubscriptionEvent::SubscriptionPlanChangeStarted { proration, .. }] = events.as_slice() else {
         panic!("{events:?}")
     };
@@ -153,7 +158,7 @@ fn old_price_of_a_change(past: Vec<SubscriptionEvent>) -> i64 {
 
 #[test]
 fn another_plan_counts_what_was_paid_of_the_period_and_not_what_it_lists_at() {
-    assert_eq!(old_price_of_a_change(active_for_half()), 12_500);
+    assert_eq!(old_price_of_a_change(active_for_half(), noon()), 12_500);
     let events = given::<Subscription>(active_for_half()).when(to_a_dearer_plan()).events();
     let [SubscriptionEvent::SubscriptionPlanChangeStarted { proration, direction, .. }] = events.as_slice() else {
         panic!("{events:?}")

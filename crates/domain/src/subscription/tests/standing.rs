@@ -243,6 +243,7 @@ fn resume_started(extension_days: u16) -> SubscriptionEvent {
         plan_id: "p".into(),
         extension_days,
         reason: because(),
+        funded: false,
         renews: false,
         occurred_at: noon(),
     }

@@ -44,6 +44,9 @@ pub fn create(body: &Value, now: Timestamp) -> Result<CouponCommand, ApiError> {
         until: fields.optional_instant("validUntil", true),
     };
     check_window(&mut fields, window, now);
+    if fields.optional_text("status", "Status").is_some_and(|status| status != "ACTIVE") {
+        fields.fault("status", "A new coupon is ACTIVE; disable it afterwards");
+    }
     fields.finish(Unknown::Refused)?;
     let Some(worth) = worth else { return Err(ApiError::invalid_field("type", "Type is not valid")) };
     let limits = CouponLimits { uses, uses_each };
@@ -71,9 +74,11 @@ pub fn revision(body: &Value, row: &CouponRow, now: Timestamp) -> Result<CouponR
         check_window(&mut fields, window, now);
     }
     let status = fields.optional_text("status", "Status").map(str::to_owned);
-    // The client sends back the standing that it was shown.
+    // The client sends back the standing that it was shown; what is used up is so by its uses alone.
     let standing = row.standing(now).as_str();
-    let status = status.filter(|status| status != standing).and_then(|status| read_status(&mut fields, &status));
+    let status = status
+        .filter(|status| status != standing && status != "USED_UP")
+        .and_then(|status| read_status(&mut fields, &status));
     refuse_fixed(&mut fields, row);
     fields.finish(Unknown::Refused)?;
     Ok(CouponRevision { name, description, uses, uses_each, from, until, status })
