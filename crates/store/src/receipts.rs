@@ -4,7 +4,7 @@ use minispod_kernel::{InsSeq, LogPosition, RefusalKind, Timestamp};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Row};
 
-use crate::{CommandKey, Refused, StoreError};
+use crate::{CommandError, CommandKey, Refused, StoreError};
 
 /// Longest key or scope.
 pub const KEY_MAX: usize = 400;
@@ -148,18 +148,23 @@ impl Receipts {
         Self { pool }
     }
 
-    /// Whether a command under `key` has ended before: its repeat will be answered from the receipt, whatever it says.
-    pub async fn knows(&self, key: &CommandKey) -> Result<bool, StoreError> {
+    /// Whether the same request under `key` has ended before: its repeat will be answered from the receipt. The key of
+    /// another request is refused here already, as the command would be.
+    pub async fn knows(&self, key: &CommandKey) -> Result<bool, CommandError> {
         let CommandKey::Client { fingerprint, .. } = key else { return Ok(false) };
         let Some((scope, key)) = address(key)? else { return Ok(false) };
-        let sql = "SELECT EXISTS (SELECT FROM ops.receipts WHERE scope = $1 AND key = $2 AND fingerprint = $3)";
-        sqlx::query_scalar(sql)
-            .bind(scope)
-            .bind(key)
-            .bind(fingerprint.as_slice())
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::database("look for a receipt"))
+        let known: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT fingerprint FROM ops.receipts WHERE scope = $1 AND key = $2")
+                .bind(scope)
+                .bind(key)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(StoreError::database("look for a receipt"))?;
+        match known {
+            None => Ok(false),
+            Some(of) if of.as_deref() == Some(fingerprint.as_slice()) => Ok(true),
+            Some(_) => Err(CommandError::KeyReused),
+        }
     }
 
     /// Removes clients' receipts from before `cutoff`, at most `limit` (and [`PURGE_MAX`]); returns how many went.
