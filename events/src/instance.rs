@@ -35,6 +35,19 @@ pub struct InstanceSpec {
     pub subdomain: String,
 }
 
+/// One object of an instance that is not as it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DriftFinding {
+    /// Kind and place: `Deployment customer-x/n8n-y`.
+    pub object: String,
+    /// It is not there at all.
+    pub missing: bool,
+    /// Who holds the fields, by the names that the cluster knows; empty when it does not say.
+    pub managers: Vec<String>,
+    /// Paths of the fields that differ; values are not kept, as they may be secret.
+    pub fields: Vec<String>,
+}
+
 /// Facts about one instance; the aggregate id is the instance id. `generation` only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
@@ -79,6 +92,51 @@ pub enum InstanceEvent {
         user_id: String,
         display_name: String,
         generation: u32,
+        occurred_at: Timestamp,
+    },
+    /// Its owner is told at the first attempt; the restart follows at `due` unless it is well before.
+    InstanceHealingPlanned {
+        subscription_id: String,
+        user_id: String,
+        display_name: String,
+        generation: u32,
+        /// Counts from 1 since it was last well for long.
+        attempt: u32,
+        due: Timestamp,
+        occurred_at: Timestamp,
+    },
+    /// Restarting does not help: somebody must look.
+    InstanceHealingGivenUp {
+        subscription_id: String,
+        user_id: String,
+        display_name: String,
+        generation: u32,
+        attempts: u32,
+        occurred_at: Timestamp,
+    },
+    /// The cluster has something else than was applied; it is put right.
+    InstanceDriftDetected {
+        spec: InstanceSpec,
+        generation: u32,
+        /// It is to run; otherwise it is to rest.
+        runs: bool,
+        findings: Vec<DriftFinding>,
+        occurred_at: Timestamp,
+    },
+    InstanceDriftRepaired {
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    /// It could not be put right, and is not tried again until something else differs.
+    InstanceDriftStands {
+        generation: u32,
+        detail: String,
+        occurred_at: Timestamp,
+    },
+    /// Something keeps its objects from going; `detail` names the object and the reason.
+    InstanceRemovalHindered {
+        generation: u32,
+        detail: String,
         occurred_at: Timestamp,
     },
     InstanceStopRequested {
@@ -163,6 +221,12 @@ contract!(
         InstanceObjectsApplied,
         InstanceReady,
         InstanceUnhealthy,
+        InstanceHealingPlanned,
+        InstanceHealingGivenUp,
+        InstanceDriftDetected,
+        InstanceDriftRepaired,
+        InstanceDriftStands,
+        InstanceRemovalHindered,
         InstanceStopRequested,
         InstanceStopped,
         InstanceStartRequested,

@@ -20,7 +20,7 @@ pub use coupon::{
 };
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
-pub use instance::{InstanceEvent, InstanceSpec};
+pub use instance::{DriftFinding, InstanceEvent, InstanceSpec};
 pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine, IssuedTerms, SellerSnapshot, TaxSnapshot};
 pub use mail::{MailEvent, MailTemplate};
 pub use manual_topup::{ManualTopUpEvent, Proof};

@@ -93,6 +93,17 @@ pub enum MailTemplate {
         subscription_id: String,
         display_name: String,
     },
+    /// It does not run as it should and is restarted by itself.
+    InstanceUnhealthy {
+        subscription_id: String,
+        display_name: String,
+    },
+    /// Restarting did not help.
+    InstanceNotHealing {
+        subscription_id: String,
+        display_name: String,
+        attempts: u32,
+    },
     /// Its data was wiped on its owner's or an administrator's word.
     InstanceReset {
         subscription_id: String,
@@ -128,6 +139,8 @@ impl MailTemplate {
             Self::PlanChanged { .. } => "plan_changed",
             Self::PlanChangeReverted { .. } => "plan_change_reverted",
             Self::LacksSlot { .. } => "lacks_slot",
+            Self::InstanceUnhealthy { .. } => "instance_unhealthy",
+            Self::InstanceNotHealing { .. } => "instance_not_healing",
             Self::InstanceReset { .. } => "instance_reset",
             Self::WelcomeBonus { .. } => "welcome_bonus",
             Self::VerifyEmail => "verify_email",

@@ -9,9 +9,10 @@ use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub use questions::{
-    InstanceFilter, InstanceView, SubscriptionCounts, SubscriptionDetail, SubscriptionFilter, SubscriptionSort,
-    SubscriptionView, count_by_plan, count_by_user, count_since, counts, counts_of_user, detail, find, find_many,
-    instance, instance_counts, instances, known_instances, live_of, page, users_with_subscriptions,
+    AppliedInstance, InstanceFilter, InstanceView, SubscriptionCounts, SubscriptionDetail, SubscriptionFilter,
+    SubscriptionSort, SubscriptionView, applied_instances, count_by_plan, count_by_user, count_since, counts,
+    counts_of_user, detail, find, find_many, instance, instance_counts, instances, known_instances, live_of, page,
+    users_with_subscriptions,
 };
 pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 
@@ -27,7 +28,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        5
+        6
     }
 
     fn schema(&self) -> &'static str {

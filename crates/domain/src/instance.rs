@@ -1,12 +1,15 @@
 //! An instance in the cluster: what was asked for and what was seen.
 
-use minispod_events::{InstanceEvent, InstanceSpec, PlanSnapshot};
-use minispod_kernel::{Aggregate, Moment, Timestamp};
+use minispod_events::{DriftFinding, InstanceEvent, InstanceSpec, PlanSnapshot};
+use minispod_kernel::{Aggregate, Consequence, Moment, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod keeping;
 mod resizing;
+
+pub use keeping::{Kept, MOST_ATTEMPTS};
 
 /// Name, under [`vault_owner`], of the JSON object with the values of the variables that the customer set.
 pub const OVERRIDES: &str = "customer-overrides";
@@ -34,6 +37,9 @@ struct Asked {
     resizing: Option<u32>,
     /// The size of the volume it was last ready with: it grows from there.
     volume: Option<String>,
+    /// The generation of a reset whose data still goes, whatever was asked for since.
+    wiping: Option<u32>,
+    care: keeping::Care,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +122,25 @@ pub enum InstanceCommand {
         generation: u32,
         volume_purged: bool,
     },
+    /// It was ill when its restart was planned: is it still?
+    Heal {
+        generation: u32,
+    },
+    /// The cluster has something else than was applied.
+    RecordDrift {
+        generation: u32,
+        findings: Vec<DriftFinding>,
+    },
+    /// It is as it was applied again, or `fault` says why it cannot be.
+    RecordDriftOver {
+        generation: u32,
+        fault: Option<String>,
+    },
+    /// Its objects do not go.
+    RecordHindered {
+        generation: u32,
+        detail: String,
+    },
 }
 
 /// Rules that say no.
@@ -148,7 +173,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-5";
+    const FINGERPRINT: &'static str = "instance-6";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -178,7 +203,14 @@ impl Aggregate for Instance {
             InstanceCommand::Reconfigure { overrides } => asked.reconfigure(overrides, occurred_at),
             InstanceCommand::Resize { change, plan } => Ok(asked.resize(&plan, change, occurred_at)),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
+            InstanceCommand::RecordDeleted { generation, volume_purged: true } if asked.wiping == Some(generation) => {
+                Ok(asked.wiped(generation, occurred_at))
+            }
             InstanceCommand::RecordApplied { generation, .. }
+            | InstanceCommand::Heal { generation }
+            | InstanceCommand::RecordDrift { generation, .. }
+            | InstanceCommand::RecordDriftOver { generation, .. }
+            | InstanceCommand::RecordHindered { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
             | InstanceCommand::RecordUnhealthy { generation, .. }
             | InstanceCommand::RecordFailed { generation, .. }
@@ -203,11 +235,17 @@ impl Aggregate for Instance {
                 locked: false,
                 resizing: None,
                 volume: None,
+                wiping: None,
+                care: keeping::Care::default(),
             });
         }
         if let Some(asked) = &mut self.asked {
             asked.apply(event);
         }
+    }
+
+    fn consequences(id: &str, event: &InstanceEvent) -> Vec<Consequence> {
+        keeping::consequences(id, event)
     }
 }
 
@@ -262,7 +300,7 @@ impl Asked {
             _ if self.is_gone() => Err(InstanceRefusal::Deleted),
             Phase::Resetting => Ok(Vec::new()),
             Phase::Starting | Phase::Stopping => Err(InstanceRefusal::WrongState),
-            _ if self.resizing.is_some() => Err(InstanceRefusal::WrongState),
+            _ if self.resizing.is_some() || self.wiping.is_some() => Err(InstanceRefusal::WrongState),
             _ => {
                 let (spec, generation) = (self.spec.clone(), self.next());
                 Ok(vec![InstanceEvent::InstanceResetRequested { spec, generation, occurred_at }])
@@ -270,19 +308,22 @@ impl Asked {
         }
     }
 
-    /// The data is gone: it starts with an empty volume.
-    fn wiped(&self, occurred_at: Timestamp) -> Vec<InstanceEvent> {
-        let (spec, generation) = (self.spec.clone(), self.next());
-        vec![
-            InstanceEvent::InstanceReset {
-                subscription_id: spec.subscription_id.clone(),
-                user_id: spec.user_id.clone(),
-                display_name: spec.display_name.clone(),
-                generation: self.generation,
-                occurred_at,
-            },
-            InstanceEvent::InstanceStartRequested { spec, generation, occurred_at },
-        ]
+    /// The data is gone: it starts with an empty volume. Whoever asked for something else meanwhile gets that.
+    fn wiped(&self, generation: u32, occurred_at: Timestamp) -> Vec<InstanceEvent> {
+        let spec = self.spec.clone();
+        let reset = InstanceEvent::InstanceReset {
+            subscription_id: spec.subscription_id.clone(),
+            user_id: spec.user_id.clone(),
+            display_name: spec.display_name.clone(),
+            generation,
+            occurred_at,
+        };
+        let start = (self.phase == Phase::Resetting).then(|| InstanceEvent::InstanceStartRequested {
+            spec,
+            generation: self.next(),
+            occurred_at,
+        });
+        [reset].into_iter().chain(start).collect()
     }
 
     /// Only what is gone, and only while there is its volume: what still goes is waited for, and without its data it
@@ -367,17 +408,27 @@ impl Asked {
                 Ok([ready].into_iter().chain(resized).collect())
             }
             (Report::RecordUnhealthy { generation, detail }, Phase::Ready) => {
-                Ok(vec![InstanceEvent::InstanceUnhealthy { generation, detail, occurred_at }])
+                let ill = InstanceEvent::InstanceUnhealthy { generation, detail, occurred_at };
+                Ok([ill].into_iter().chain(self.plan_healing(occurred_at)).collect())
             }
             (Report::RecordFailed { generation, detail }, Phase::Starting | Phase::Ready | Phase::Unhealthy) => {
                 let not_resized = self.resize_failed(generation, &detail, occurred_at);
+                // Whoever changes its plan takes that back, and then it starts anew.
+                let healing = if not_resized.is_none() { self.plan_healing(occurred_at) } else { None };
                 let failed = InstanceEvent::InstanceFailed { subscription_id, generation, detail, occurred_at };
-                Ok([failed].into_iter().chain(not_resized).collect())
+                Ok([failed].into_iter().chain(not_resized).chain(healing).collect())
+            }
+            (Report::Heal { .. }, phase) => Ok(self.heal(phase, occurred_at)),
+            (Report::RecordDrift { generation, findings }, phase) => {
+                self.drift(phase, generation, findings, occurred_at)
+            }
+            (Report::RecordDriftOver { generation, fault }, _) => Ok(self.drift_over(generation, fault, occurred_at)),
+            (Report::RecordHindered { generation, detail }, Phase::Deleting { .. } | Phase::Resetting) => {
+                Ok(self.hindered(generation, detail, occurred_at))
             }
             (Report::RecordStopped { generation }, Phase::Stopping) => {
                 Ok(vec![InstanceEvent::InstanceStopped { generation, occurred_at }])
             }
-            (Report::RecordDeleted { volume_purged: true, .. }, Phase::Resetting) => Ok(self.wiped(occurred_at)),
             (Report::RecordDeleted { generation, volume_purged }, Phase::Deleting { .. }) => {
                 Ok(vec![InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at }])
             }
@@ -386,8 +437,15 @@ impl Asked {
     }
 
     fn apply(&mut self, event: &InstanceEvent) {
+        self.care.apply(event);
         match event {
-            InstanceEvent::InstanceProvisionRequested { .. } => {}
+            InstanceEvent::InstanceProvisionRequested { .. }
+            | InstanceEvent::InstanceHealingPlanned { .. }
+            | InstanceEvent::InstanceHealingGivenUp { .. }
+            | InstanceEvent::InstanceDriftDetected { .. }
+            | InstanceEvent::InstanceDriftRepaired { .. }
+            | InstanceEvent::InstanceDriftStands { .. }
+            | InstanceEvent::InstanceRemovalHindered { .. } => {}
             InstanceEvent::InstanceLocked { .. } => self.locked = true,
             InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
             InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),
@@ -400,6 +458,7 @@ impl Asked {
             InstanceEvent::InstanceFailed { .. } => self.phase = Phase::Failed,
             InstanceEvent::InstanceStopped { .. } => self.phase = Phase::Stopped,
             InstanceEvent::InstanceDeleted { volume_purged, .. } => {
+                self.wiping = None;
                 self.phase = Phase::Deleted { purged: *volume_purged };
             }
             InstanceEvent::InstanceStopRequested { generation, .. } => self.ask(*generation, Phase::Stopping),
@@ -410,8 +469,14 @@ impl Asked {
                 self.resizing = Some(*change);
                 self.ask(*generation, Phase::Starting);
             }
-            InstanceEvent::InstanceResetRequested { generation, .. } => self.ask(*generation, Phase::Resetting),
-            InstanceEvent::InstanceReset { .. } => self.volume = None,
+            InstanceEvent::InstanceResetRequested { generation, .. } => {
+                self.wiping = Some(*generation);
+                self.ask(*generation, Phase::Resetting);
+            }
+            InstanceEvent::InstanceReset { .. } => {
+                self.wiping = None;
+                self.volume = None;
+            }
             InstanceEvent::InstanceResized { .. } | InstanceEvent::InstanceResizeFailed { .. } => self.resizing = None,
             InstanceEvent::InstanceDeletionRequested { generation, purge_volume, .. } => {
                 self.ask(*generation, Phase::Deleting { purge: *purge_volume });

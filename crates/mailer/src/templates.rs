@@ -76,7 +76,9 @@ const FILES: &[(&str, &str)] = files![
     "plan_changed",
     "plan_change_reverted",
     "lacks_slot",
+    "instance_not_healing",
     "instance_reset",
+    "instance_unhealthy",
     "welcome_bonus",
     "verify_email",
     "reset_password"
@@ -170,8 +172,12 @@ fn values(mail: &MailTemplate) -> Value {
         | MailTemplate::SubscriptionSuspended { subscription_id, display_name }
         | MailTemplate::SubscriptionResumed { subscription_id, display_name }
         | MailTemplate::LacksSlot { subscription_id, display_name }
+        | MailTemplate::InstanceUnhealthy { subscription_id, display_name }
         | MailTemplate::InstanceReset { subscription_id, display_name } => {
             context! { subscription_id, display_name => line(display_name) }
+        }
+        MailTemplate::InstanceNotHealing { subscription_id, display_name, attempts } => {
+            context! { subscription_id, display_name => line(display_name), attempts }
         }
         MailTemplate::SubscriptionExpiring { .. }
         | MailTemplate::RenewalFailed { .. }
@@ -291,7 +297,7 @@ mod tests {
         .collect()
     }
 
-    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 11] {
+    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 13] {
         let (subscription_id, display_name) = (|| id.to_owned(), || name.to_owned());
         let (amount, at) = (Rupiah::new(25_000), Timestamp::from_unix_millis(1_800_000_000_000));
         [
@@ -336,6 +342,12 @@ mod tests {
                 refunded: amount,
             },
             MailTemplate::LacksSlot { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::InstanceUnhealthy { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::InstanceNotHealing {
+                subscription_id: subscription_id(),
+                display_name: display_name(),
+                attempts: 5,
+            },
             MailTemplate::InstanceReset { subscription_id: subscription_id(), display_name: display_name() },
             MailTemplate::WelcomeBonus { title: display_name(), amount },
         ]

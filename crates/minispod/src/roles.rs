@@ -9,7 +9,7 @@ use minispod_billing::PaymentPages;
 use minispod_domain::ports::fleet::Fleet;
 use minispod_kernel::{Clock, IdSource, Rupiah, SystemClock, SystemIds};
 use minispod_messaging::{ConnectError, Nats, NatsConfig, TopologyError, topology};
-use minispod_provisioner::catalog;
+use minispod_provisioner::catalog::Catalog;
 use minispod_runtime::{
     Dispatcher, PolicyReactor, ReactorOptions, Visibility,
     hints::{Hints, NatsHints, SilentHints},
@@ -213,7 +213,7 @@ pub fn overlay(config: &Config) -> Result<topology::Overlay, RoleError> {
 /// Publishes the catalogue to start with.
 pub async fn seed_catalogue(parts: &Parts) -> Result<usize, SeedError> {
     seed::catalogue(&parts.dispatcher, |name| {
-        catalog::find(name).map(|offering| OfferingFacts {
+        Catalog::built_in().find(name).map(|offering| OfferingFacts {
             image: offering.image.clone(),
             port: offering.port,
             mount_path: Some(offering.volume.mount.clone()),
@@ -347,12 +347,19 @@ async fn start(
         }
         Role::Provisioner => {
             let cluster = wiring::cluster(&parts.config, simulated).await?;
-            let reactor = wiring::provisioner(&parts.config, &parts.store, cluster.clone());
+            let reactor = wiring::provisioner(&parts.config, &parts.store, cluster.clone())?;
             let dispatcher = parts.dispatcher_with(&nats);
-            let watch = watching::over(cluster, store.clock().clone(), dispatcher.clone());
+            let health = watching::health(cluster.clone(), store.clock().clone(), dispatcher.clone());
+            let options = wiring::plan_options(&parts.config)?;
+            let drift = watching::drift(cluster, &parts.store, options, dispatcher.clone());
+            let until = stop.clone();
             running.tasks.spawn(async move {
-                watch.run(stop).await;
+                health.run(until).await;
                 ("health watch", Ok(()))
+            });
+            running.tasks.spawn(async move {
+                drift.run(stop).await;
+                ("drift watch", Ok(()))
             });
             react(running, parts, Arc::new(reactor), dispatcher, nats);
         }
@@ -443,7 +450,7 @@ fn api_state(
         notifications: Arc::new(wiring::notifications(config)),
         documents: wiring::documents(config, &parts.store),
         proofs: wiring::proofs(config, &parts.store),
-        overrides: Arc::new(wiring::CatalogOverrides),
+        overrides: Arc::new(wiring::CatalogOverrides(wiring::catalog(&parts.config)?)),
         google: wiring::google(config, &parts.clock)?,
         fleet,
         probes: vec![Arc::new(wiring::NatsProbe(nats))],

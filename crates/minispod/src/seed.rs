@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn the_catalogue_to_start_with_reads_and_has_one_default_per_offering() {
         let catalogue: Catalogue = toml::from_str(CATALOGUE).expect("reads");
-        for offering in ["n8n", "ghost", "wordpress", "postgresql"] {
+        for offering in ["n8n", "ghost", "wordpress", "postgresql", "redis", "vaultwarden"] {
             let defaults = catalogue.plan.iter().filter(|plan| plan.offering == offering && plan.default).count();
             assert_eq!(defaults, 1, "{offering}");
         }

@@ -1,13 +1,19 @@
-//! The health watch over running instances, reporting through the command bus.
+//! The watches over the cluster, for health and for drift, reporting through the command bus.
 
 use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
-use minispod_domain::CommandRequest;
+use minispod_domain::{CommandRequest, Instance, instance::Kept};
 use minispod_kernel::{Actor, Clock};
-use minispod_provisioner::{Cluster, HealthWatch, ReportSink, WatchSettings};
+use minispod_projections::subscriptions;
+use minispod_provisioner::{
+    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, PlanOptions, ReportSink, WatchSettings,
+    cluster::{Cause as Trouble, Target},
+};
 use minispod_runtime::{Cause, Dispatcher};
-use minispod_store::CommandError;
+use minispod_store::{CommandError, Store};
+
+use crate::wiring;
 
 /// Reports as commands of the provisioner.
 struct Bus(Dispatcher);
@@ -29,7 +35,39 @@ impl ReportSink for Bus {
     }
 }
 
-/// A watch over `cluster`.
-pub fn over(cluster: Arc<dyn Cluster>, clock: Arc<dyn Clock>, dispatcher: Dispatcher) -> HealthWatch {
+/// What is to be: the list out of the read model, each instance out of the log.
+struct Facts(Store);
+
+#[async_trait]
+impl Desired for Facts {
+    async fn page(&self, after: Option<&str>, most: u32) -> Result<Vec<Listed>, Trouble> {
+        let rows = subscriptions::applied_instances(self.0.pool(), after, i64::from(most)).await?;
+        rows.into_iter()
+            .map(|row| {
+                let target = Target { namespace: row.namespace, instance_id: row.id };
+                Ok(Listed { target, generation: u32::try_from(row.generation)? })
+            })
+            .collect()
+    }
+
+    async fn kept(&self, instance_id: &str) -> Result<Option<Kept>, Trouble> {
+        Ok(self.0.event_store().state::<Instance>(instance_id).await?.kept())
+    }
+}
+
+/// The watch for health.
+pub fn health(cluster: Arc<dyn Cluster>, clock: Arc<dyn Clock>, dispatcher: Dispatcher) -> HealthWatch {
     HealthWatch::new(cluster, clock, Arc::new(Bus(dispatcher)), WatchSettings::default())
+}
+
+/// The watch for drift.
+pub fn drift(cluster: Arc<dyn Cluster>, store: &Store, options: PlanOptions, dispatcher: Dispatcher) -> DriftWatch {
+    DriftWatch::new(
+        cluster,
+        Arc::new(Facts(store.clone())),
+        wiring::secrets(store),
+        store.ids().clone(),
+        Arc::new(Bus(dispatcher)),
+        KeepingSettings::new(options),
+    )
 }

@@ -17,7 +17,9 @@ use minispod_events::{Event, Fact, TopUpEvent};
 use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
-use minispod_provisioner::{Cluster, KubeCluster, KubeConnection, ProvisionerReactor, ReactorSettings, catalog};
+use minispod_provisioner::{
+    Cluster, KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog::Catalog,
+};
 use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
 use minispod_standins::cluster::SimulatedCluster;
 use minispod_store::Store;
@@ -197,17 +199,33 @@ async fn kubernetes(config: &Config) -> Result<KubeCluster, RoleError> {
 }
 
 /// The provisioner reactor.
-pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> ProvisionerReactor {
-    let settings = ReactorSettings::new(config.cluster.plan_options());
-    ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings)
+pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> Result<ProvisionerReactor, RoleError> {
+    let settings = ReactorSettings::new(plan_options(config)?);
+    Ok(ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings))
+}
+
+/// The offerings of this build, and those of the operator's folder where there is one.
+pub fn catalog(config: &Config) -> Result<Arc<Catalog>, RoleError> {
+    let folder = &config.cluster.catalog_folder;
+    if folder.is_empty() {
+        return Ok(Catalog::built_in());
+    }
+    Catalog::with_folder(folder.as_ref())
+        .map_err(|source| RoleError::Part { what: "the folder of offerings", source: Box::new(source) })
+}
+
+/// What every plan of objects follows.
+pub fn plan_options(config: &Config) -> Result<PlanOptions, RoleError> {
+    let catalog = catalog(config)?;
+    Ok(PlanOptions { catalog, ..config.cluster.plan_options() })
 }
 
 /// Environment overrides, as the offerings allow them.
-pub struct CatalogOverrides;
+pub struct CatalogOverrides(pub Arc<Catalog>);
 
 impl AllowedOverrides for CatalogOverrides {
     fn of(&self, offering: &str) -> Vec<String> {
-        catalog::find(offering).map(|offering| offering.overrides.clone()).unwrap_or_default()
+        self.0.find(offering).map(|offering| offering.overrides.clone()).unwrap_or_default()
     }
 }
 

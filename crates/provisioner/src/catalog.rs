@@ -1,7 +1,16 @@
 //! The offerings this build knows: how each program wants to be run, read from `catalog/<offering>/`.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+mod checks;
 
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::{self, Read},
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+
+use minijinja::{Environment, UndefinedBehavior};
 use serde::Deserialize;
 
 struct Folder {
@@ -15,17 +24,40 @@ include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
 /// The offering that serves plans whose own name has no folder.
 pub const GENERIC: &str = "generic";
 
-/// Why the catalogue cannot be read. Only a build with a broken folder can show it.
+/// Most offerings of a folder, and most bytes of one file.
+const MOST_OFFERINGS: usize = 500;
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// Why an offering is not taken into the catalogue.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalogue's folder {folder} is not valid")]
-pub struct CatalogError {
-    pub folder: &'static str,
-    #[source]
-    source: Box<toml::de::Error>,
+pub enum CatalogError {
+    #[error("{path} cannot be read")]
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the offering {folder}: offering.toml is not valid")]
+    Definition {
+        folder: String,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("the offering {folder}: manifests.yaml is not a template")]
+    Template {
+        folder: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    /// Every rule that is broken, one sentence each.
+    #[error("the offering {folder}: {}", .faults.join("; "))]
+    Rules { folder: String, faults: Vec<String> },
+    #[error("{path} has more than {MOST_OFFERINGS} offerings")]
+    TooMany { path: String },
 }
 
 /// One program.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offering {
     pub name: String,
@@ -60,7 +92,7 @@ pub struct Offering {
     #[serde(default)]
     pub companion: Option<Companion>,
     #[serde(skip)]
-    pub(crate) manifests: &'static str,
+    pub(crate) manifests: String,
 }
 
 /// How the world reaches it.
@@ -158,7 +190,7 @@ impl Alphabet {
 }
 
 /// A database that belongs to the program.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Companion {
     pub image: String,
@@ -198,53 +230,150 @@ impl Offering {
     }
 }
 
-static OFFERINGS: LazyLock<Result<BTreeMap<String, Offering>, CatalogError>> = LazyLock::new(|| {
-    FOLDERS
-        .iter()
-        .map(|folder| {
-            let mut offering: Offering = toml::from_str(folder.definition)
-                .map_err(|source| CatalogError { folder: folder.name, source: Box::new(source) })?;
-            offering.manifests = folder.manifests;
-            Ok((folder.name.to_owned(), offering))
-        })
-        .collect()
+/// The offerings that an installation knows, with their templates.
+#[derive(Clone)]
+pub struct Catalog {
+    offerings: BTreeMap<String, Offering>,
+    templates: Environment<'static>,
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.offerings.keys()).finish()
+    }
+}
+
+/// By the offerings' words.
+impl PartialEq for Catalog {
+    fn eq(&self, other: &Self) -> bool {
+        self.offerings == other.offerings
+    }
+}
+
+/// The folders of this build and what is wrong with them, which a test forbids.
+static BUILT_IN: LazyLock<(Arc<Catalog>, Vec<CatalogError>)> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    let mut faults = Vec::new();
+    for (name, text) in PIECES {
+        if let Err(source) = templates.add_template(name, text) {
+            faults.push(CatalogError::Template { folder: (*name).to_owned(), source });
+        }
+    }
+    let mut catalog = Catalog { offerings: BTreeMap::new(), templates };
+    for folder in FOLDERS {
+        faults.extend(catalog.add(folder.name, folder.definition, folder.manifests.to_owned()).err());
+    }
+    (Arc::new(catalog), faults)
 });
 
-/// All offerings by name.
-pub fn all() -> Result<&'static BTreeMap<String, Offering>, &'static CatalogError> {
-    OFFERINGS.as_ref()
+impl Catalog {
+    /// The folders of this build.
+    pub fn built_in() -> Arc<Self> {
+        BUILT_IN.0.clone()
+    }
+
+    /// Those of this build, and those in `path`: one folder per offering with `offering.toml` and `manifests.yaml`. One of
+    /// the same name takes the place of ours. Every offering is checked; nothing is taken when one is not valid.
+    pub fn with_folder(path: &Path) -> Result<Arc<Self>, CatalogError> {
+        let unreadable = |path: &Path, source| CatalogError::Read { path: path.display().to_string(), source };
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut folders: Vec<_> = entries.map_err(|source| unreadable(path, source))?;
+        folders.retain(|entry| entry.path().is_dir());
+        if folders.len() > MOST_OFFERINGS {
+            return Err(CatalogError::TooMany { path: path.display().to_string() });
+        }
+        folders.sort_by_key(fs::DirEntry::file_name);
+        let mut catalog = (*Self::built_in()).clone();
+        for folder in folders {
+            let read = |file: &str| {
+                let file = folder.path().join(file);
+                read_bounded(&file).map_err(|source| unreadable(&file, source))
+            };
+            let name = folder.file_name().to_string_lossy().into_owned();
+            catalog.add(&name, &read("offering.toml")?, read("manifests.yaml")?)?;
+            checks::check(&catalog, &name)?;
+        }
+        Ok(Arc::new(catalog))
+    }
+
+    fn add(&mut self, folder: &str, definition: &str, manifests: String) -> Result<(), CatalogError> {
+        let mut offering: Offering = toml::from_str(definition)
+            .map_err(|source| CatalogError::Definition { folder: folder.to_owned(), source: Box::new(source) })?;
+        self.templates
+            .add_template_owned(template_of(folder), manifests.clone())
+            .map_err(|source| CatalogError::Template { folder: folder.to_owned(), source })?;
+        offering.manifests = manifests;
+        self.offerings.insert(folder.to_owned(), offering);
+        Ok(())
+    }
+
+    /// The offering of this very name.
+    pub fn find(&self, name: &str) -> Option<&Offering> {
+        self.offerings.get(name)
+    }
+
+    /// The offering of this name, or the generic one for programs without a folder.
+    pub fn find_or_generic(&self, name: &str) -> Option<&Offering> {
+        self.find(name).or_else(|| self.find(GENERIC))
+    }
+
+    /// The names of all offerings that have a folder of their own.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.offerings.keys().filter(|name| *name != GENERIC)
+    }
+
+    pub(crate) fn templates(&self) -> &Environment<'static> {
+        &self.templates
+    }
 }
 
-/// The offering of this very name.
+/// The template of an offering.
+pub(crate) fn template_of(name: &str) -> String {
+    format!("{name}/manifests.yaml")
+}
+
+/// The offering of this build and of this very name.
 pub fn find(name: &str) -> Option<&'static Offering> {
-    all().ok()?.get(name)
+    BUILT_IN.0.find(name)
 }
 
-/// The offering of this name, or the generic one for programs without a folder.
-pub fn find_or_generic(name: &str) -> Option<&'static Offering> {
-    find(name).or_else(|| find(GENERIC))
+/// The names of the offerings of this build that have a folder of their own.
+pub fn names() -> Vec<String> {
+    BUILT_IN.0.names().cloned().collect()
 }
 
-/// Templates that all offerings share, by file name.
-pub(crate) fn pieces() -> &'static [(&'static str, &'static str)] {
-    PIECES
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other(format!("longer than {MOST_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all() -> impl Iterator<Item = &'static Offering> {
+        BUILT_IN.0.offerings.values()
+    }
+
     #[test]
-    fn every_folder_is_a_valid_offering_under_its_own_name() {
-        let offerings = all().expect("the catalogue is valid");
-        for name in ["n8n", "ghost", "wordpress", "postgresql", GENERIC] {
-            assert_eq!(offerings[name].name, name);
+    fn every_folder_is_a_valid_offering_under_its_own_name_and_keeps_the_rules() {
+        assert!(BUILT_IN.1.is_empty(), "{:?}", BUILT_IN.1);
+        for name in ["n8n", "ghost", "wordpress", "postgresql", "redis", "vaultwarden", GENERIC] {
+            assert_eq!(find(name).expect("known").name, name);
+        }
+        for name in names() {
+            checks::check(&BUILT_IN.0, &name).expect("it keeps the rules");
         }
     }
 
     #[test]
     fn every_known_image_is_pinned_by_a_version() {
-        for offering in all().expect("valid").values().filter(|offering| offering.name != GENERIC) {
+        for offering in all().filter(|offering| offering.name != GENERIC) {
             assert_ne!(offering.version(), "latest", "{}", offering.name);
             let companion = offering.companion.iter().map(|companion| companion.image.as_str());
             for image in companion {
@@ -255,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_customer_may_override_nothing_that_is_managed() {
-        for offering in all().expect("valid").values() {
+        for offering in all() {
             for key in &offering.overrides {
                 assert!(!offering.manages(key), "{} lets customers set {key}", offering.name);
             }

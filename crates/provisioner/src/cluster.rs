@@ -1,6 +1,6 @@
 //! The port to a cluster: apply, observe, scale, delete, watch; and its failures in words.
 
-use std::{error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use async_trait::async_trait;
 use minispod_kernel::Timestamp;
@@ -21,8 +21,18 @@ pub trait Cluster: Send + Sync {
     /// Sets the number of copies of all the instance's workloads. Fine when there are none.
     async fn scale(&self, target: &Target, replicas: u32) -> Result<(), ClusterError>;
 
-    /// Asks for everything of the instance to go; its volumes only with `purge`. Fine when it is gone already.
-    async fn delete(&self, target: &Target, purge: bool) -> Result<(), ClusterError>;
+    /// Asks for what `removal` names to go, as far as it was written for generation `upto` or an earlier one: what has
+    /// begun anew since is never touched. Fine when it is gone already.
+    async fn delete(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError>;
+
+    /// What of the instance was asked to go and does not.
+    async fn leftovers(&self, target: &Target) -> Result<Vec<Leftover>, ClusterError>;
+
+    /// Which of the objects are not as an apply would make them. Changes nothing.
+    async fn compare(&self, objects: &[Value]) -> Result<Vec<Drift>, ClusterError>;
+
+    /// One number per instance that changes whenever somebody writes one of its objects or its customer's.
+    async fn inventory(&self) -> Result<Inventory, ClusterError>;
 
     /// All instances there are, and a mark to wait from.
     async fn survey(&self) -> Result<Survey, ClusterError>;
@@ -38,6 +48,55 @@ pub struct Target {
     pub instance_id: String,
 }
 
+/// How much of an instance goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Everything but its volumes.
+    Program,
+    /// Everything.
+    Everything,
+    /// Its workloads and volumes; addresses, certificates and secrets stay for what begins anew.
+    Data,
+}
+
+/// An object that was asked to go and is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// `Service customer-x/n8n-y`.
+    pub object: String,
+    /// What must take its name off the object first.
+    pub finalizers: Vec<String>,
+    /// When it was asked to go.
+    pub since: Option<Timestamp>,
+}
+
+/// See [`Cluster::inventory`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inventory {
+    instances: BTreeMap<Target, u64>,
+    namespaces: BTreeMap<String, u64>,
+}
+
+impl Inventory {
+    /// Adds one object's number; the order does not matter.
+    pub fn add(&mut self, namespace: &str, instance_id: Option<&str>, number: u64) {
+        let sum = match instance_id {
+            Some(id) => {
+                let target = Target { namespace: namespace.to_owned(), instance_id: id.to_owned() };
+                self.instances.entry(target).or_default()
+            }
+            None => self.namespaces.entry(namespace.to_owned()).or_default(),
+        };
+        *sum = sum.wrapping_add(number);
+    }
+
+    /// The instance's number; that of its namespace alone when nothing of it is there.
+    pub fn of(&self, target: &Target) -> u64 {
+        let own = self.instances.get(target).copied().unwrap_or_default();
+        own.wrapping_mul(31).wrapping_add(self.namespaces.get(&target.namespace).copied().unwrap_or_default())
+    }
+}
+
 /// What an apply did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -47,11 +106,14 @@ pub struct Applied {
     pub repaired: Vec<Drift>,
 }
 
-/// Fields of one of our objects that another manager had taken.
+/// One of our objects that is not as it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
     /// `Deployment customer-x/n8n-y`.
     pub object: String,
+    /// It is not there.
+    pub missing: bool,
+    /// Who took the fields; empty when the cluster does not say.
     pub managers: Vec<String>,
     pub fields: Vec<String>,
 }
@@ -74,6 +136,8 @@ pub struct Workload {
     pub component: String,
     /// The instance's generation that wrote it; 0 when unknown.
     pub generation: u32,
+    /// Log position of the event that asked for it; 0 when unknown.
+    pub position: i64,
     /// The address the instance answers at; empty when unknown.
     pub address: String,
     /// Components that the program needs beside it; empty on all other workloads.
@@ -129,9 +193,14 @@ impl Observed {
         self.workloads.iter().map(|workload| workload.generation).max().unwrap_or(0)
     }
 
+    /// Whether neither workload nor pod is left.
+    pub fn rests(&self) -> bool {
+        self.workloads.is_empty() && self.pods.is_empty()
+    }
+
     /// Whether nothing is left but volumes.
     pub fn is_gone(&self) -> bool {
-        self.workloads.is_empty() && self.pods.is_empty() && self.others == 0
+        self.rests() && self.others == 0
     }
 }
 
@@ -148,6 +217,9 @@ pub enum ClusterError {
         #[source]
         source: Option<Cause>,
     },
+    /// The namespace is on its way out, and `reason` is what holds it: passes once it is gone.
+    #[error("{what}: its namespace is being deleted: {reason}")]
+    Ending { what: String, reason: String },
     /// Our own identity may not do this: an operator must grant it.
     #[error("{what}: the provisioner may not do this: {reason}")]
     NotPermitted { what: String, reason: String },
@@ -168,13 +240,14 @@ pub enum ClusterError {
 impl ClusterError {
     /// Whether trying again may help without anybody changing the request.
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NotPermitted { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Ending { .. } | Self::NotPermitted { .. })
     }
 
     /// For metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::Ending { .. } => "ending",
             Self::NotPermitted { .. } => "not_permitted",
             Self::Forbidden { .. } => "forbidden",
             Self::Invalid { .. } => "invalid",

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     catalog,
-    cluster::{Cluster, ClusterError, Observed, Target},
+    cluster::{Cluster, ClusterError, Observed, Removal, Target},
     credentials::Credentials,
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
@@ -54,6 +54,8 @@ impl Walk<'_> {
         self.takes_and_keeps(&spec, &target).await?;
         self.tells_of_changes(&target).await?;
         self.starts_anew(&spec, &target).await?;
+        self.sees_drift(&spec, &target).await?;
+        self.resets(&spec, &target).await?;
         self.ends(&target).await?;
         self.refuses_nonsense().await
     }
@@ -93,7 +95,7 @@ impl Walk<'_> {
         let observed = kept(promise, self.cluster.observe(target)).await?;
         ensure(promise, observed.is_gone(), || format!("{observed:?}"))?;
         kept(promise, self.cluster.scale(target, 0)).await?;
-        kept(promise, self.cluster.delete(target, true)).await
+        kept(promise, self.cluster.delete(target, Removal::Everything, 1)).await
     }
 
     async fn takes_and_keeps(&self, spec: &InstanceSpec, target: &Target) -> Result<(), Broken> {
@@ -125,13 +127,50 @@ impl Walk<'_> {
         self.ready(promise, target, 2).await
     }
 
+    async fn sees_drift(&self, spec: &InstanceSpec, target: &Target) -> Result<(), Broken> {
+        let promise = "what is as it was applied does not differ, and its number stays";
+        let plan = self.plan(spec, 2)?;
+        // Controllers write their own marks on objects for a moment after they were made.
+        let same = async || -> Result<bool, Broken> {
+            let before = kept(promise, self.cluster.inventory()).await?.of(target);
+            let drift = kept(promise, self.cluster.compare(&plan.objects)).await?;
+            ensure(promise, drift.is_empty(), || format!("{drift:?}"))?;
+            Ok(before != 0 && before == kept(promise, self.cluster.inventory()).await?.of(target))
+        };
+        let mut tries = 0;
+        while !same().await? {
+            tries += 1;
+            ensure(promise, tries < 50, || "another number each time".to_owned())?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        let promise = "what an apply would change differs";
+        let drift = kept(promise, self.cluster.compare(&self.plan(spec, 3)?.objects)).await?;
+        ensure(promise, !drift.is_empty(), || "nothing differs".to_owned())
+    }
+
+    async fn resets(&self, spec: &InstanceSpec, target: &Target) -> Result<(), Broken> {
+        let promise = "what began anew is not touched by a removal of what was before";
+        kept(promise, self.cluster.delete(target, Removal::Data, 1)).await?;
+        let observed = kept(promise, self.cluster.observe(target)).await?;
+        ensure(promise, !observed.workloads.is_empty() && observed.volumes.len() == 1, || format!("{observed:?}"))?;
+        let promise = "a reset takes workloads and volumes, and leaves the rest";
+        kept(promise, self.cluster.delete(target, Removal::Data, 2)).await?;
+        self.until(promise, target, |seen| seen.rests() && seen.volumes.is_empty() && seen.others > 0).await?;
+        let promise = "what was reset starts over an empty volume";
+        kept(promise, self.cluster.apply(&self.plan(spec, 3)?.objects)).await?;
+        self.ready(promise, target, 3).await
+    }
+
     async fn ends(&self, target: &Target) -> Result<(), Broken> {
         let promise = "deleting keeps the volume";
-        kept(promise, self.cluster.delete(target, false)).await?;
+        kept(promise, self.cluster.delete(target, Removal::Program, 3)).await?;
         self.until(promise, target, |seen| seen.is_gone() && seen.volumes.len() == 1).await?;
         let promise = "purging takes it";
-        kept(promise, self.cluster.delete(target, true)).await?;
-        self.until(promise, target, |seen| seen.is_gone() && seen.volumes.is_empty()).await
+        kept(promise, self.cluster.delete(target, Removal::Everything, 3)).await?;
+        self.until(promise, target, |seen| seen.is_gone() && seen.volumes.is_empty()).await?;
+        let promise = "nothing is left over";
+        let left = kept(promise, self.cluster.leftovers(target)).await?;
+        ensure(promise, left.is_empty(), || format!("{left:?}"))
     }
 
     async fn refuses_nonsense(&self) -> Result<(), Broken> {

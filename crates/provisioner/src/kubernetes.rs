@@ -1,11 +1,13 @@
 //! A real cluster through the Kubernetes API.
 
 mod apply;
+mod compare;
 mod drain;
 mod failures;
 mod fleet;
 mod look;
 mod nodes;
+mod removal;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
@@ -18,7 +20,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, WatchParams},
+    api::{ListParams, Patch, PatchParams, WatchParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
 };
@@ -28,7 +30,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Applied, Cluster, ClusterError, Observed, Survey, Target},
+    cluster::{Applied, Cluster, ClusterError, Drift, Inventory, Leftover, Observed, Removal, Survey, Target},
     names,
 };
 
@@ -157,20 +159,6 @@ impl KubeCluster {
         Ok(list.items)
     }
 
-    async fn remove<K>(&self, target: &Target) -> Result<(), ClusterError>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
-        K::DynamicType: Default,
-    {
-        let api = self.api::<K>(&target.namespace);
-        let params = ListParams::default().labels(&of_instance(target));
-        let delete = DeleteParams::background();
-        self.call(&format!("delete {}", target.instance_id), || async {
-            api.delete_collection(&delete, &params).await.map(|_| ())
-        })
-        .await
-    }
-
     /// How many of the objects that are neither workload, pod nor volume are left.
     async fn others(&self, target: &Target) -> Result<usize, ClusterError> {
         Ok(self.list::<Ingress>(target).await?.len()
@@ -251,16 +239,24 @@ impl Cluster for KubeCluster {
         Ok(())
     }
 
-    async fn delete(&self, target: &Target, purge: bool) -> Result<(), ClusterError> {
-        self.remove::<Ingress>(target).await?;
-        self.remove::<Service>(target).await?;
-        self.remove::<Deployment>(target).await?;
-        self.remove::<Secret>(target).await?;
-        self.remove::<NetworkPolicy>(target).await?;
-        if purge {
-            self.remove::<PersistentVolumeClaim>(target).await?;
+    async fn delete(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {
+        self.remove_all(target, removal, upto).await
+    }
+
+    async fn leftovers(&self, target: &Target) -> Result<Vec<Leftover>, ClusterError> {
+        self.all_leftovers(target).await
+    }
+
+    async fn compare(&self, objects: &[Value]) -> Result<Vec<Drift>, ClusterError> {
+        let mut drift = Vec::new();
+        for object in objects {
+            drift.extend(self.compare_one(object).await?);
         }
-        Ok(())
+        Ok(drift)
+    }
+
+    async fn inventory(&self) -> Result<Inventory, ClusterError> {
+        self.count_all().await
     }
 
     async fn survey(&self) -> Result<Survey, ClusterError> {

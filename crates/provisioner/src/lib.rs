@@ -7,11 +7,14 @@ pub mod catalog;
 pub mod cluster;
 pub mod contract;
 pub mod credentials;
+pub mod keeping;
 pub mod kubernetes;
 pub mod log_lines;
 pub mod names;
+mod numbers;
 pub mod options;
 pub mod plan;
+mod planning;
 pub mod progress;
 #[cfg(test)]
 mod properties;
@@ -20,6 +23,7 @@ pub mod reactor;
 pub mod watch;
 
 pub use cluster::{Cluster, ClusterError};
+pub use keeping::{Desired, DriftWatch, KeepingSettings, Listed};
 pub use kubernetes::{KubeCluster, KubeConnection};
 pub use minispod_domain::ports::fleet;
 pub use options::{PlanOptions, Tls};

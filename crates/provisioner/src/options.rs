@@ -1,8 +1,10 @@
 //! What the operator decides once for all instances: names, doors, networks and bounds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
+
+use crate::catalog::Catalog;
 
 /// How instances' addresses are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Tls {
 /// The same for every instance of an installation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
+    /// The offerings that this installation knows.
+    pub catalog: Arc<Catalog>,
     /// Before the customer's id in the namespace's name.
     pub namespace_prefix: String,
     /// Hosts are `<subdomain>.<offering>.<this>`.
@@ -53,6 +57,7 @@ impl PlanOptions {
     /// The usual values. `tls_issuer` absent: plain HTTP.
     pub fn new(namespace_prefix: &str, cluster_domain: &str, ingress_class: &str, tls_issuer: Option<&str>) -> Self {
         Self {
+            catalog: Catalog::built_in(),
             namespace_prefix: namespace_prefix.to_owned(),
             cluster_domain: cluster_domain.to_owned(),
             service_domain: "cluster.local".to_owned(),

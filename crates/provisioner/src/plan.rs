@@ -11,7 +11,7 @@ use minispod_events::InstanceSpec;
 use serde_json::Value;
 
 use crate::{
-    catalog::{self, Offering, Protocol},
+    catalog::{Offering, Protocol, template_of},
     credentials::Credentials,
     names,
     options::{PlanOptions, Tls},
@@ -46,11 +46,6 @@ pub struct Wish {
 /// Why a specification cannot become objects. Never passes by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    #[error("the catalogue of offerings is broken")]
-    Catalog {
-        #[source]
-        source: &'static catalog::CatalogError,
-    },
     #[error("nothing is known about {0}")]
     UnknownOffering(String),
     #[error("{what} is not usable: {value:?}")]
@@ -80,16 +75,13 @@ pub enum PlanError {
 }
 
 /// The offering that runs this specification.
-pub fn offering_of(spec: &InstanceSpec) -> Result<&'static Offering, PlanError> {
-    if let Err(source) = catalog::all() {
-        return Err(PlanError::Catalog { source });
-    }
-    catalog::find_or_generic(&spec.offering).ok_or_else(|| PlanError::UnknownOffering(spec.offering.clone()))
+pub fn offering_of<'a>(spec: &InstanceSpec, options: &'a PlanOptions) -> Result<&'a Offering, PlanError> {
+    options.catalog.find_or_generic(&spec.offering).ok_or_else(|| PlanError::UnknownOffering(spec.offering.clone()))
 }
 
 /// The namespace this specification lives in.
 pub fn namespace_of(spec: &InstanceSpec, options: &PlanOptions) -> Result<String, PlanError> {
-    Ok(names::namespace(options, &spec.user_id, offering_of(spec)?.security))
+    Ok(names::namespace(options, &spec.user_id, offering_of(spec, options)?.security))
 }
 
 /// Every object of the instance and of its customer's namespace.
@@ -100,7 +92,7 @@ pub fn plan(
     credentials: &Credentials,
 ) -> Result<Plan, PlanError> {
     check(spec)?;
-    let offering = offering_of(spec)?;
+    let offering = offering_of(spec, options)?;
     let places = Places::of(spec, offering, options)?;
     let context = context::build(spec, wish, options, offering, &places, credentials)?;
     let customer = names::customer_labels(&spec.user_id);
@@ -110,12 +102,13 @@ pub fn plan(
         (names::POSITION.to_owned(), wish.position.to_string()),
         (names::ADDRESS.to_owned(), places.external_url.clone()),
     ]);
-    let mut objects = render::objects("customer.yaml", &context)?;
+    let mut objects = render::objects(&options.catalog, "customer.yaml", &context)?;
     for object in &mut objects {
         render::stamp(object, &places.namespace, &customer, &BTreeMap::new());
     }
     let of_program = program_annotations(&annotations, offering);
-    let own = [render::objects("instance.yaml", &context)?, render::objects(&render::manifests(offering), &context)?];
+    let of_instance = render::objects(&options.catalog, "instance.yaml", &context)?;
+    let own = [of_instance, render::objects(&options.catalog, &template_of(&offering.name), &context)?];
     for mut object in own.into_iter().flatten() {
         let is_program = object["kind"] == "Deployment" && object["metadata"]["name"] == places.workload.as_str();
         let annotations = if is_program { &of_program } else { &annotations };

@@ -4,6 +4,7 @@ mod task;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    error::Error as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,15 +16,16 @@ use minispod_domain::{
     ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets},
 };
 use minispod_events::Fact;
-use minispod_kernel::{Clock, IdSource};
+use minispod_kernel::{Clock, IdSource, Timestamp};
 
 pub use task::{Task, Want};
 
 use crate::{
-    cluster::{Cluster, ClusterError, Observed, Target},
-    credentials,
+    cluster::{Cluster, ClusterError, Leftover, Observed, Removal, Target},
+    numbers,
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
+    planning::{self, PlanningError},
     progress::{self, Patience, Progress},
 };
 
@@ -37,6 +39,12 @@ const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
+/// Objects that have not gone this long after they were asked to are named.
+const HINDERED: Duration = Duration::from_secs(45);
+/// Longer than any offering's grace.
+const SLOW_STOP: Duration = Duration::from_mins(3);
+/// Hindrances named at once.
+const MOST_NAMED: usize = 5;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -131,6 +139,7 @@ impl ProvisionerReactor {
         };
         let target = Target { namespace, instance_id: task.instance_id.clone() };
         let done = match task.want {
+            Want::Running if task.repairs => return self.repair(task, reports, &target).await,
             Want::Running => return self.run(task, reports, &target).await,
             Want::Stopped => self.stop(task, reports, &target).await,
             Want::Deleted => self.delete(task, reports, &target).await,
@@ -143,8 +152,10 @@ impl ProvisionerReactor {
     async fn run(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
         match self.try_run(task, reports, target).await {
             Ok(performed) => Ok(performed),
-            Err(RunError::Vault(source)) => Err(EffectError::transient("read the instance's credentials", source)),
-            Err(RunError::Plan(error)) => unplannable(task, reports, error),
+            Err(RunError::Planning(PlanningError::Vault(source))) => {
+                Err(EffectError::transient("read the instance's credentials", source))
+            }
+            Err(RunError::Planning(PlanningError::Plan(error))) => unplannable(task, reports, error),
             Err(RunError::Cluster(error)) if !error.passes() => Ok(reports.failed(&error.to_string())),
             Err(RunError::Cluster(error)) if task.first && self.is_late(task) => {
                 // A customer who paid is not left waiting for the cluster to come back.
@@ -187,20 +198,34 @@ impl ProvisionerReactor {
         }
     }
 
+    /// What was found to differ is applied again, over whoever took it.
+    async fn repair(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
+        match self.try_repair(task, target).await {
+            Ok(done) => Ok(done.then(|| reports.drift_over(None)).unwrap_or_default()),
+            Err(RunError::Planning(PlanningError::Vault(source))) => {
+                Err(EffectError::transient("read the instance's credentials", source))
+            }
+            Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
+            Err(error) => {
+                let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
+                Ok(reports.drift_over(Some(cause.to_string())))
+            }
+        }
+    }
+
+    /// `false` when something newer is there already.
+    async fn try_repair(&self, task: &Task, target: &Target) -> Result<bool, RunError> {
+        if self.cluster.observe(target).await?.generation() > task.generation {
+            return Ok(false);
+        }
+        self.cluster.apply(&self.plan(task).await?.objects).await?;
+        Ok(true)
+    }
+
     async fn plan(&self, task: &Task) -> Result<Plan, RunError> {
-        let offering = plan::offering_of(&task.spec)?;
-        let credentials = credentials::find_or_generate(
-            self.secrets.as_ref(),
-            self.ids.as_ref(),
-            &task.instance_id,
-            &offering.secrets,
-        )
-        .await?;
-        let overrides =
-            credentials::find_overrides(self.secrets.as_ref(), &task.instance_id, &task.spec.overrides).await?;
-        let credentials = credentials.with_overrides(overrides);
         let wish = Wish { generation: task.generation, position: task.position, replicas: 1 };
-        Ok(plan::plan(&task.spec, wish, &self.settings.options, &credentials)?)
+        let (secrets, ids) = (self.secrets.as_ref(), self.ids.as_ref());
+        Ok(planning::plan(secrets, ids, &self.settings.options, &task.spec, wish).await?)
     }
 
     /// Towards stopped: no copies, and none left running; volumes stay.
@@ -210,7 +235,7 @@ impl ProvisionerReactor {
             return Ok(Performed::default());
         }
         if observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0) {
-            return Ok(reports.stopped());
+            return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
         }
         self.cluster.scale(target, 0).await?;
         Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
@@ -222,18 +247,32 @@ impl ProvisionerReactor {
         if task.resets && observed.generation() > task.generation {
             return Ok(Performed::default());
         }
-        if observed.is_gone() && (!task.purge || observed.volumes.is_empty()) {
+        let removal = match (task.resets, task.purge) {
+            (true, _) => Removal::Data,
+            (false, true) => Removal::Everything,
+            (false, false) => Removal::Program,
+        };
+        let gone = match removal {
+            Removal::Data => observed.rests() && observed.volumes.is_empty(),
+            Removal::Everything => observed.is_gone() && observed.volumes.is_empty(),
+            Removal::Program => observed.is_gone(),
+        };
+        if gone {
             return Ok(reports.deleted(task.purge));
         }
-        self.cluster.delete(target, task.purge).await?;
-        Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
+        self.cluster.delete(target, removal, task.generation).await?;
+        let now = self.clock.now();
+        let late = now >= task.asked_at.plus(HINDERED);
+        let hindrance = if late { hindrance(&self.cluster.leftovers(target).await?, now) } else { None };
+        let commands = hindrance.map(|words| reports.hindered(words)).into_iter().collect();
+        Ok(Performed { commands, again_at: Some(self.next_look(task)) })
     }
 
     fn is_late(&self, task: &Task) -> bool {
         self.clock.now() >= task.deadline.unwrap_or_else(|| task.asked_at.plus(self.settings.start_deadline))
     }
 
-    fn next_look(&self, task: &Task) -> minispod_kernel::Timestamp {
+    fn next_look(&self, task: &Task) -> Timestamp {
         let now = self.clock.now();
         let young = now < task.asked_at.plus(YOUNG);
         now.plus(if young { self.settings.poll } else { self.settings.poll * SLOWER })
@@ -271,12 +310,22 @@ fn taken(observed: &Observed, plan: &Plan, generation: u32) -> bool {
 
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error("the plan cannot be made")]
-    Plan(#[from] PlanError),
-    #[error("the cluster did not do it")]
+    #[error(transparent)]
+    Planning(#[from] PlanningError),
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
-    #[error("the vault did not answer")]
-    Vault(#[from] minispod_domain::ports::PortError),
+}
+
+/// What keeps objects from going, in a sentence; a pod that is only slow to stop is given the time it may take.
+fn hindrance(left: &[Leftover], now: Timestamp) -> Option<String> {
+    let slow = |one: &Leftover| one.since.is_none_or(|since| now >= since.plus(SLOW_STOP));
+    let words = left.iter().filter_map(|one| match one.finalizers.as_slice() {
+        [] if slow(one) => Some(format!("{} does not stop; its node may be lost", one.object)),
+        [] => None,
+        finalizers => Some(format!("{} waits for the finalizer {}", one.object, finalizers.join(" and "))),
+    });
+    let words: Vec<_> = words.take(MOST_NAMED).collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn effect_error(error: ClusterError) -> EffectError {
@@ -340,6 +389,20 @@ impl Reports<'_> {
         counter!("minispod_provisioner_outcomes_total", "outcome" => "stopped").increment(1);
         let command = InstanceCommand::RecordStopped { generation: self.task.generation };
         Performed::report(vec![self.command("stopped", command)])
+    }
+
+    fn drift_over(&self, fault: Option<String>) -> Performed {
+        let outcome = if fault.is_some() { "drift_stands" } else { "drift_repaired" };
+        counter!("minispod_provisioner_outcomes_total", "outcome" => outcome).increment(1);
+        let command = InstanceCommand::RecordDriftOver { generation: self.task.generation, fault };
+        Performed::report(vec![self.command("drift-over", command)])
+    }
+
+    /// Each hindrance is another report.
+    fn hindered(&self, detail: String) -> CommandRequest {
+        tracing::warn!(instance = self.task.instance_id, detail, "something keeps the instance's objects from going");
+        let what = format!("hindered-{:016x}", numbers::of(&detail));
+        self.command(&what, InstanceCommand::RecordHindered { generation: self.task.generation, detail })
     }
 
     fn deleted(&self, volume_purged: bool) -> Performed {

@@ -192,7 +192,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cluster::{Applied, Survey, Workload};
+    use crate::cluster::{Applied, Drift, Inventory, Leftover, Removal, Survey, Workload};
 
     /// A cluster with one instance of these workloads.
     struct One(Mutex<Vec<Workload>>);
@@ -211,8 +211,17 @@ mod tests {
         async fn scale(&self, _: &Target, _: u32) -> Result<(), ClusterError> {
             Ok(())
         }
-        async fn delete(&self, _: &Target, _: bool) -> Result<(), ClusterError> {
+        async fn delete(&self, _: &Target, _: Removal, _: u32) -> Result<(), ClusterError> {
             Ok(())
+        }
+        async fn leftovers(&self, _: &Target) -> Result<Vec<Leftover>, ClusterError> {
+            Ok(Vec::new())
+        }
+        async fn compare(&self, _: &[Value]) -> Result<Vec<Drift>, ClusterError> {
+            Ok(Vec::new())
+        }
+        async fn inventory(&self) -> Result<Inventory, ClusterError> {
+            Ok(Inventory::default())
         }
         async fn survey(&self) -> Result<Survey, ClusterError> {
             let target = Target { namespace: "n".into(), instance_id: "i".into() };

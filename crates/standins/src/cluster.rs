@@ -19,7 +19,9 @@ use std::{
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use minispod_kernel::{Clock, Timestamp};
-use minispod_provisioner::cluster::{Applied, Cluster, ClusterError, Observed, Survey, Target};
+use minispod_provisioner::cluster::{
+    Applied, Cluster, ClusterError, Drift, Inventory, Leftover, Observed, Removal, Survey, Target,
+};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -138,10 +140,23 @@ impl Cluster for SimulatedCluster {
         Ok(())
     }
 
-    async fn delete(&self, target: &Target, purge: bool) -> Result<(), ClusterError> {
-        self.reach("delete an instance")?.delete(target, purge);
+    async fn delete(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {
+        self.reach("delete an instance")?.delete(target, removal, upto);
         self.tell();
         Ok(())
+    }
+
+    /// What is asked to go is gone at once.
+    async fn leftovers(&self, _: &Target) -> Result<Vec<Leftover>, ClusterError> {
+        self.reach("look for what does not go").map(|_| Vec::new())
+    }
+
+    async fn compare(&self, objects: &[Value]) -> Result<Vec<Drift>, ClusterError> {
+        self.reach("compare objects")?.compare(objects)
+    }
+
+    async fn inventory(&self) -> Result<Inventory, ClusterError> {
+        Ok(self.reach("take the inventory")?.inventory())
     }
 
     async fn survey(&self) -> Result<Survey, ClusterError> {

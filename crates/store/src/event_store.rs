@@ -94,6 +94,11 @@ impl PgEventStore {
         Ok(envelopes)
     }
 
+    /// The aggregate as its events make it now; its beginning when there are none.
+    pub async fn state<A: Bridged>(&self, aggregate_id: &str) -> Result<A, StoreError> {
+        Ok(self.load::<A>(aggregate_id).await?.aggregate)
+    }
+
     async fn load<A: Bridged>(&self, aggregate_id: &str) -> Result<EventContext<A>, StoreError> {
         let subject = TypedSubject::<A>::new(aggregate_id);
         let mut db = self.pool.acquire().await.map_err(StoreError::database("accept a connection"))?;

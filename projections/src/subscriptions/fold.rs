@@ -264,8 +264,15 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
+        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceDriftStands { detail, .. } => {
+            row.last_error = Some(detail.clone());
+        }
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
+        | InstanceEvent::InstanceHealingPlanned { .. }
+        | InstanceEvent::InstanceHealingGivenUp { .. }
+        | InstanceEvent::InstanceDriftDetected { .. }
+        | InstanceEvent::InstanceDriftRepaired { .. }
         | InstanceEvent::InstanceResized { .. }
         | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }
@@ -288,6 +295,10 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceStopped { .. }
             | InstanceEvent::InstanceDeleted { .. }
             | InstanceEvent::InstanceReset { .. }
+            | InstanceEvent::InstanceDriftDetected { .. }
+            | InstanceEvent::InstanceDriftRepaired { .. }
+            | InstanceEvent::InstanceDriftStands { .. }
+            | InstanceEvent::InstanceRemovalHindered { .. }
     )
 }
 

@@ -320,6 +320,31 @@ pub async fn instance_counts(pool: &PgPool, filter: &InstanceFilter) -> Result<V
     query.build_query_as().fetch_all(pool).await.map_err(database("instances"))
 }
 
+/// Where an instance's objects are, and for which generation.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct AppliedInstance {
+    pub id: String,
+    pub namespace: String,
+    pub generation: i32,
+}
+
+/// Instances that were applied once and are not deleted, by id, after `after`; at most `most`.
+pub async fn applied_instances(
+    pool: &PgPool,
+    after: Option<&str>,
+    most: i64,
+) -> Result<Vec<AppliedInstance>, ProjectionError> {
+    sqlx::query_as(
+        "SELECT id, namespace, generation FROM read.instances
+         WHERE namespace IS NOT NULL AND status IN ('RUNNING', 'UNKNOWN', 'STOPPED') AND id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after.unwrap_or_default())
+    .bind(most)
+    .fetch_all(pool)
+    .await
+    .map_err(database("instances"))
+}
+
 /// Which of `ids` are instances, deleted ones too.
 pub async fn known_instances(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, ProjectionError> {
     sqlx::query_scalar("SELECT id FROM read.instances WHERE id = ANY($1)")

@@ -209,9 +209,18 @@ fn a_report_that_does_not_fit_the_state_is_refused() {
 #[test]
 fn health_comes_and_goes() {
     let unhealthy = InstanceEvent::InstanceUnhealthy { generation: 1, detail: "probe".into(), occurred_at: noon() };
+    let healing = InstanceEvent::InstanceHealingPlanned {
+        subscription_id: "s".into(),
+        user_id: "ani".into(),
+        display_name: "N8N - Basic".into(),
+        generation: 1,
+        attempt: 1,
+        due: noon().plus(std::time::Duration::from_mins(1)),
+        occurred_at: noon(),
+    };
     given::<Instance>(vec![provisioned(), ready(1)])
         .when(InstanceCommand::RecordUnhealthy { generation: 1, detail: "probe".into() })
-        .then(vec![unhealthy.clone()]);
+        .then(vec![unhealthy.clone(), healing]);
     given::<Instance>(vec![provisioned(), ready(1), unhealthy]).when(report_ready(1)).then(vec![ready(1)]);
 }
 

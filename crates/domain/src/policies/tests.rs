@@ -126,6 +126,8 @@ const POLICIES: &[&str] = &[
     "SubscriptionPurged -> wallet stop-awaiting",
     "SubscriptionPurged -> instance delete-instance",
     "InstanceReady -> subscription activate or back",
+    "InstanceHealingPlanned -> mail instance-unhealthy-mail",
+    "InstanceHealingGivenUp -> mail instance-not-healing-mail",
     "InstanceReset -> mail instance-reset-mail",
     "InstanceFailed -> subscription fail-provisioning",
     "InstanceResized -> subscription confirm-resize",

@@ -27,6 +27,8 @@ pub struct Cluster {
     pub tls_mode: TlsMode,
     /// cert-manager's `ClusterIssuer`, for `tls_mode = "issuer"`.
     pub tls_issuer: String,
+    /// A folder with further offerings, one folder each; empty: only those of the build.
+    pub catalog_folder: String,
     /// Storage class of the plans that `seed` publishes.
     pub storage_class: String,
     /// Networks that no instance may reach.
@@ -53,6 +55,7 @@ impl Default for Cluster {
             ingress_annotations: BTreeMap::new(),
             tls_mode: TlsMode::Issuer,
             tls_issuer: "letsencrypt-prod".into(),
+            catalog_folder: String::new(),
             storage_class: "local-path".into(),
             private_ranges: ranges.filter_map(|range| range.parse().ok()).collect(),
             egress_ports: usual.egress_ports,

@@ -1,5 +1,6 @@
 //! Server-side apply of one object: ours is put right, somebody else's is left alone.
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -29,7 +30,7 @@ impl KubeCluster {
         }
         let gentle = PatchParams::apply(names::FIELD_MANAGER);
         let refused = match self.patch(&api, &place, &gentle, &object).await? {
-            Ok(()) => return Ok(None),
+            Ok(_) => return Ok(None),
             Err(refused) => refused,
         };
         let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
@@ -38,7 +39,7 @@ impl KubeCluster {
             return Err(ClusterError::Conflict { what: place.words(), manager: managers.join(", ") });
         }
         match self.patch(&api, &place, &gentle.force(), &object).await? {
-            Ok(()) => Ok(drift(&place, managers, &refused)),
+            Ok(_) => Ok(drift(&place, managers, &refused)),
             Err(again) => {
                 Err(ClusterError::Conflict { what: place.words(), manager: failures::rivals(&again).join(", ") })
             }
@@ -46,25 +47,42 @@ impl KubeCluster {
     }
 
     /// Outer: failures; inner: another manager holds a field.
-    async fn patch(
+    pub(super) async fn patch(
         &self,
         api: &Api<DynamicObject>,
         place: &Place,
         params: &PatchParams,
         object: &Value,
-    ) -> Result<Result<(), Status>, ClusterError> {
+    ) -> Result<Result<DynamicObject, Status>, ClusterError> {
         let patch = Patch::Apply(object);
-        self.call(&place.words(), || async {
+        let what = place.words();
+        let done = self.call(&what, || async {
             match api.patch(&place.name, params, &patch).await {
-                Ok(_) => Ok(Ok(())),
+                Ok(made) => Ok(Ok(made)),
                 Err(kube::Error::Api(status)) if !failures::rivals(&status).is_empty() => Ok(Err(*status)),
                 Err(error) => Err(error),
             }
-        })
-        .await
+        });
+        match (done.await, &place.namespace) {
+            (Err(ClusterError::Ending { what, reason }), Some(namespace)) => {
+                let reason = self.held_by(namespace).await.unwrap_or(reason);
+                Err(ClusterError::Ending { what, reason })
+            }
+            (done, _) => done,
+        }
     }
 
-    fn dynamic(&self, place: &Place) -> Api<DynamicObject> {
+    /// What keeps a namespace from going, in the cluster's words.
+    async fn held_by(&self, namespace: &str) -> Option<String> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let live = self.call("look at the namespace", || api.get(namespace)).await.ok()?;
+        let conditions = live.status?.conditions?;
+        let holds = conditions.into_iter().filter(|one| one.status == "True").filter_map(|one| one.message);
+        let words: Vec<_> = holds.collect();
+        (!words.is_empty()).then(|| format!("{namespace}: {}", words.join("; ")))
+    }
+
+    pub(super) fn dynamic(&self, place: &Place) -> Api<DynamicObject> {
         let (group, version) = place.api_version.split_once('/').unwrap_or(("", &place.api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &place.kind));
         match &place.namespace {
@@ -75,15 +93,15 @@ impl KubeCluster {
 }
 
 /// Where an object lives.
-struct Place {
+pub(super) struct Place {
     api_version: String,
-    kind: String,
+    pub(super) kind: String,
     namespace: Option<String>,
-    name: String,
+    pub(super) name: String,
 }
 
 impl Place {
-    fn of(object: &Value) -> Result<Self, ClusterError> {
+    pub(super) fn of(object: &Value) -> Result<Self, ClusterError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let parts = (text(&object["apiVersion"]), text(&object["kind"]), text(&object["metadata"]["name"]));
         let (Some(api_version), Some(kind), Some(name)) = parts else {
@@ -93,11 +111,11 @@ impl Place {
         Ok(Self { api_version, kind, namespace: text(&object["metadata"]["namespace"]), name })
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         format!("apply {}", self.object())
     }
 
-    fn object(&self) -> String {
+    pub(super) fn object(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
             None => format!("{} {}", self.kind, self.name),
@@ -106,7 +124,7 @@ impl Place {
 }
 
 /// Whether we have applied this object before: only then may we take fields back.
-fn is_ours(live: &DynamicObject) -> bool {
+pub(super) fn is_ours(live: &DynamicObject) -> bool {
     live.managed_fields().iter().any(|entry| {
         entry.manager.as_deref() == Some(names::FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
     })
@@ -118,14 +136,14 @@ fn drift(place: &Place, mut managers: Vec<String>, refused: &Status) -> Option<D
     if managers.is_empty() {
         return None;
     }
-    let drift = Drift { object: place.object(), managers, fields: failures::fields(refused) };
+    let drift = Drift { object: place.object(), missing: false, managers, fields: failures::fields(refused) };
     tracing::warn!(object = %drift.object, managers = ?drift.managers, fields = ?drift.fields, "put right what others had changed");
     counter!("minispod_cluster_drift_repaired_total").increment(1);
     Some(drift)
 }
 
 /// A volume never shrinks and never moves to another class: what exists stays, only growth is asked for.
-fn fit_volume(wanted: &mut Value, existing: &Value) {
+pub(super) fn fit_volume(wanted: &mut Value, existing: &Value) {
     let spec = &existing["spec"];
     for fixed in ["storageClassName", "accessModes"] {
         if !spec[fixed].is_null() {

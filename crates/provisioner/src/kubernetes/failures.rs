@@ -20,7 +20,8 @@ pub(super) fn classify(what: &str, error: &Error) -> ClusterError {
     let reason = status.message.clone();
     match status.code {
         UNAUTHORIZED => ClusterError::NotPermitted { what, reason },
-        FORBIDDEN if quota_is_uncounted(status) || is_ending(status) => passing(what, status),
+        FORBIDDEN if is_ending(status) => ClusterError::Ending { what, reason },
+        FORBIDDEN if quota_is_uncounted(status) => passing(what, status),
         FORBIDDEN if reason.contains("exceeded quota") => ClusterError::QuotaExceeded { what, reason },
         FORBIDDEN if is_rbac(&reason) => ClusterError::NotPermitted { what, reason },
         FORBIDDEN => ClusterError::Forbidden { what, reason },
@@ -98,7 +99,7 @@ mod tests {
         let cases = [
             (403, "pods \"a\" is forbidden: exceeded quota: customer, requested: pods=1", "quota_exceeded"),
             (403, "status unknown for quota: customer, resources: services", "unreachable"),
-            (403, "cannot create: namespace x because it is being terminated", "unreachable"),
+            (403, "cannot create: namespace x because it is being terminated", "ending"),
             (403, "deployments is forbidden: User \"system:x\" cannot patch resource \"deployments\"", "not_permitted"),
             (403, "violates PodSecurity \"restricted:latest\": privileged", "forbidden"),
             (401, "Unauthorized", "not_permitted"),

@@ -296,6 +296,7 @@ impl From<ClusterError> for FleetError {
             ClusterError::Unreachable { what, source } => Self::Unreachable { what, source },
             ClusterError::NotPermitted { what, reason } => Self::NotPermitted { what, reason },
             ClusterError::Forbidden { what, reason }
+            | ClusterError::Ending { what, reason }
             | ClusterError::Invalid { what, reason }
             | ClusterError::QuotaExceeded { what, reason } => Self::Refused { what, reason },
             ClusterError::Conflict { what, manager } => Self::Refused { what, reason: format!("belongs to {manager}") },

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Places, PlanError, Wish, render};
 use crate::{
-    catalog::{Companion, Offering, PodSecurity, Protocol, RunAs},
+    catalog::{Catalog, Companion, Offering, PodSecurity, Protocol, RunAs},
     credentials::Credentials,
     names,
     options::{PlanOptions, Tls},
@@ -73,7 +73,7 @@ pub(super) fn build(
         },
         "secret_data": secret_data(spec, offering, credentials)?,
     });
-    let env = environment(spec, offering, &context, &places.workload)?;
+    let env = environment(spec, offering, &options.catalog, &context, &places.workload)?;
     context["env"] = env;
     if let Some(companion) = &offering.companion {
         context["companion"] = companion_words(spec, offering, companion, places);
@@ -191,11 +191,17 @@ fn override_key(variable: &str) -> String {
 
 /// Defaults, then the plan, then what nobody may change, then references to the Secret (what is drawn, and what the
 /// customer set: it may be a password); each key once, in order.
-fn environment(spec: &InstanceSpec, offering: &Offering, context: &Value, secret: &str) -> Result<Value, PlanError> {
+fn environment(
+    spec: &InstanceSpec,
+    offering: &Offering,
+    catalog: &Catalog,
+    context: &Value,
+    secret: &str,
+) -> Result<Value, PlanError> {
     let mut plain = offering.environment.clone();
     plain.extend(spec.environment.clone());
     for (key, template) in &offering.managed {
-        plain.insert(key.clone(), render::text(key, template, context)?);
+        plain.insert(key.clone(), render::text(catalog, key, template, context)?);
     }
     let drawn = offering.secrets.iter().filter_map(|item| Some((item.variable.clone()?, item.name.clone())));
     let set = effective_overrides(spec, offering).map(|variable| (variable.clone(), override_key(variable)));

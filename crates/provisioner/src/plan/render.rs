@@ -1,37 +1,18 @@
 //! Templates to objects. Every value in a `.yaml` template is written as JSON, so no value can become structure.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
-use minijinja::{Environment, UndefinedBehavior};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::PlanError;
-use crate::catalog::{self, Offering};
-
-static TEMPLATES: LazyLock<Result<Environment<'static>, (String, minijinja::Error)>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    let offerings = catalog::all().into_iter().flat_map(BTreeMap::values);
-    let templates = catalog::pieces()
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), *text))
-        .chain(offerings.map(|offering| (manifests(offering), offering.manifests)));
-    for (name, text) in templates {
-        environment.add_template_owned(name.clone(), text).map_err(|source| (name, source))?;
-    }
-    Ok(environment)
-});
-
-/// The template of an offering.
-pub(super) fn manifests(offering: &Offering) -> String {
-    format!("{}/manifests.yaml", offering.name)
-}
+use crate::catalog::Catalog;
 
 /// The objects a template gives.
-pub(super) fn objects(name: &str, context: &Value) -> Result<Vec<Value>, PlanError> {
+pub(super) fn objects(catalog: &Catalog, name: &str, context: &Value) -> Result<Vec<Value>, PlanError> {
     let failed = |source| PlanError::Template { template: name.to_owned(), source };
-    let text = environment()?
+    let text = catalog
+        .templates()
         .get_template(name)
         .and_then(|template| template.render(minijinja::value::Serde(context)))
         .map_err(failed)?;
@@ -43,18 +24,11 @@ pub(super) fn objects(name: &str, context: &Value) -> Result<Vec<Value>, PlanErr
 }
 
 /// A short text, written as it is.
-pub(super) fn text(name: &str, template: &str, context: &Value) -> Result<String, PlanError> {
-    environment()?
+pub(super) fn text(catalog: &Catalog, name: &str, template: &str, context: &Value) -> Result<String, PlanError> {
+    catalog
+        .templates()
         .render_named_str(name, template, minijinja::value::Serde(context))
         .map_err(|source| PlanError::Template { template: name.to_owned(), source })
-}
-
-fn environment() -> Result<&'static Environment<'static>, PlanError> {
-    TEMPLATES.as_ref().map_err(|(template, source)| PlanError::Template {
-        template: template.clone(),
-        // The library's error cannot be cloned; its words can.
-        source: minijinja::Error::new(source.kind(), source.to_string()),
-    })
 }
 
 /// Puts an object into its place: namespace, labels, annotations.

@@ -6,7 +6,7 @@ use minispod_events::InstanceSpec;
 use serde_json::Value;
 
 use super::*;
-use crate::catalog::PodSecurity;
+use crate::catalog::{self, PodSecurity};
 
 const CUSTOMER: &str = "c0customer000000000000000";
 const WISH: Wish = Wish { generation: 3, position: 41, replicas: 1 };
@@ -42,7 +42,8 @@ fn sold(offering: &str) -> InstanceSpec {
 }
 
 fn credentials(spec: &InstanceSpec) -> Credentials {
-    let secrets = &offering_of(spec).expect("known").secrets;
+    let options = options();
+    let secrets = &offering_of(spec, &options).expect("known").secrets;
     Credentials::from_values(secrets.iter().map(|secret| (secret.name.clone(), format!("drawn-{}", secret.name))))
 }
 
@@ -57,7 +58,7 @@ fn refusal(change: impl FnOnce(&mut InstanceSpec)) -> PlanError {
 }
 
 fn every_offering() -> Vec<InstanceSpec> {
-    ["n8n", "ghost", "wordpress", "postgresql", "something-else"].map(sold).to_vec()
+    catalog::names().into_iter().chain(["something-else".to_owned()]).map(|name| sold(&name)).collect()
 }
 
 fn of_kind<'a>(plan: &'a Plan, kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -103,6 +104,16 @@ fn postgresql_is_planned_as_committed() {
 }
 
 #[test]
+fn redis_is_planned_as_committed() {
+    compare("redis");
+}
+
+#[test]
+fn vaultwarden_is_planned_as_committed() {
+    compare("vaultwarden");
+}
+
+#[test]
 fn a_program_without_a_folder_is_planned_as_committed() {
     compare("something-else");
 }
@@ -139,9 +150,10 @@ fn what_the_customers_instances_share_is_the_same_whoever_writes_it() {
 
 #[test]
 fn pods_have_the_sold_limits_and_as_few_rights_as_possible() {
+    let options = options();
     for spec in every_offering() {
         let plan = planned(&spec);
-        let offering = offering_of(&spec).expect("known");
+        let offering = offering_of(&spec, &options).expect("known");
         let program = plan.objects.last().expect("not empty");
         assert_eq!(program["metadata"]["name"], plan.workload, "the program comes last");
         let sold = &program["spec"]["template"]["spec"]["containers"][0]["resources"];

@@ -26,6 +26,9 @@ pub struct Task {
     /// It goes only to begin anew, so what has begun anew since is left alone.
     #[serde(default)]
     pub resets: bool,
+    /// Nothing new is asked for: what is there is to be put right.
+    #[serde(default)]
+    pub repairs: bool,
 }
 
 /// What shall be.
@@ -63,6 +66,7 @@ impl Task {
             first: false,
             purge: false,
             resets: false,
+            repairs: false,
         };
         Some(match event {
             InstanceEvent::InstanceProvisionRequested { spec, generation, deadline, occurred_at } => {
@@ -82,7 +86,16 @@ impl Task {
             InstanceEvent::InstanceResetRequested { spec, generation, occurred_at } => {
                 Self { purge: true, resets: true, ..asked(Want::Deleted, spec, *generation, *occurred_at) }
             }
+            InstanceEvent::InstanceDriftDetected { spec, generation, runs, occurred_at, .. } => {
+                let want = if *runs { Want::Running } else { Want::Stopped };
+                Self { repairs: true, ..asked(want, spec, *generation, *occurred_at) }
+            }
             InstanceEvent::InstanceObjectsApplied { .. }
+            | InstanceEvent::InstanceHealingPlanned { .. }
+            | InstanceEvent::InstanceHealingGivenUp { .. }
+            | InstanceEvent::InstanceDriftRepaired { .. }
+            | InstanceEvent::InstanceDriftStands { .. }
+            | InstanceEvent::InstanceRemovalHindered { .. }
             | InstanceEvent::InstanceReset { .. }
             | InstanceEvent::InstanceReady { .. }
             | InstanceEvent::InstanceUnhealthy { .. }

@@ -20,7 +20,7 @@ use minispod_kernel::{
     Actor, Clock, IdSource, InsSeq, LogPosition, Metadata, Recorded, SystemClock, SystemIds, Timestamp,
 };
 use minispod_provisioner::{
-    KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog,
+    KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings,
     cluster::Target,
     credentials::Credentials,
     plan::{self, Plan, Wish},
@@ -64,7 +64,7 @@ impl Bench {
 
     /// What is sold; small, so that many fit.
     pub fn sold(&self, offering: &str) -> InstanceSpec {
-        let known = catalog::find(offering).expect("a known offering");
+        let known = self.options.catalog.find(offering).expect("a known offering");
         InstanceSpec {
             instance_id: self.ids.next_id(),
             subscription_id: self.ids.next_id(),
@@ -89,7 +89,7 @@ impl Bench {
     }
 
     pub fn plan(&self, spec: &InstanceSpec, generation: u32) -> Plan {
-        let secrets = &plan::offering_of(spec).expect("known").secrets;
+        let secrets = &plan::offering_of(spec, &self.options).expect("known").secrets;
         let drawn = secrets.iter().map(|secret| (secret.name.clone(), "drawn".to_owned()));
         let wish = Wish { generation, position: 7, replicas: 1 };
         plan::plan(spec, wish, &self.options, &Credentials::from_values(drawn)).expect("planned")
@@ -177,6 +177,15 @@ pub fn fact(instance_id: &str, event: InstanceEvent, at: Timestamp) -> Fact {
     Fact { recorded, event: minispod_events::Event::Instance(event) }
 }
 
+/// The one effect that a fact asks for.
+pub fn effect_of(reactor: &ProvisionerReactor, instance_id: &str, event: InstanceEvent, now: Timestamp) -> Effect {
+    let intents = reactor.intend(&fact(instance_id, event, now));
+    assert_eq!(intents.len(), 1, "one effect");
+    let intent = intents[0].clone();
+    assert_eq!(intent.lane, format!("instance/{instance_id}"));
+    Effect { key: intent.key, lane: intent.lane, kind: intent.kind, payload: intent.payload, attempts: 0 }
+}
+
 /// Performs what a fact asks for until it is done, as the runtime would; gives the reports in order, each key once.
 pub async fn carry_out(
     reactor: &ProvisionerReactor,
@@ -184,12 +193,7 @@ pub async fn carry_out(
     event: InstanceEvent,
     now: Timestamp,
 ) -> Result<Vec<InstanceCommand>, EffectError> {
-    let intents = reactor.intend(&fact(instance_id, event, now));
-    assert_eq!(intents.len(), 1, "one effect");
-    let intent = intents[0].clone();
-    assert_eq!(intent.lane, format!("instance/{instance_id}"));
-    let mut effect =
-        Effect { key: intent.key, lane: intent.lane, kind: intent.kind, payload: intent.payload, attempts: 0 };
+    let mut effect = effect_of(reactor, instance_id, event, now);
     let mut reports = Vec::new();
     let mut keys = Vec::new();
     let work = async {

@@ -13,7 +13,7 @@ use minispod_domain::{
     instance::{OVERRIDES, vault_owner},
     ports::Secrets,
 };
-use minispod_events::InstanceEvent;
+use minispod_events::{InstanceEvent, InstanceSpec};
 use minispod_kernel::Timestamp;
 use minispod_provisioner::Cluster;
 
@@ -139,11 +139,81 @@ async fn the_deadline_ends_the_wait_with_the_last_obstacle() {
     assert!(detail.starts_with("not ready before the deadline: no node has room for the program"), "{detail}");
 }
 
-fn deletion(
-    spec: &minispod_events::InstanceSpec,
-    generation: u32,
-    purge_volume: bool,
-    occurred_at: Timestamp,
-) -> InstanceEvent {
+fn deletion(spec: &InstanceSpec, generation: u32, purge_volume: bool, occurred_at: Timestamp) -> InstanceEvent {
     InstanceEvent::InstanceDeletionRequested { spec: spec.clone(), generation, purge_volume, occurred_at }
+}
+
+/// Names and identities of the volumes.
+async fn volumes(bench: &Bench, spec: &InstanceSpec) -> Vec<(String, Option<String>)> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(bench.client.clone(), &bench.target(spec).namespace);
+    let mine = ListParams::default().labels(&format!("minispod.dev/instance={}", spec.instance_id));
+    api.list(&mine).await.expect("listed").items.iter().map(|claim| (claim.name_any(), claim.uid())).collect()
+}
+
+/// What the pods of the program may use, and how large its volume is asked to be.
+async fn sold_now(bench: &Bench, spec: &InstanceSpec) -> (String, String) {
+    let (namespace, name) = (bench.target(spec).namespace, format!("{}-{}", spec.offering, spec.subscription_id));
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &namespace);
+    let program = format!("minispod.dev/instance={},app.kubernetes.io/component=app", spec.instance_id);
+    let pod = pods.list(&ListParams::default().labels(&program)).await.expect("listed").items.remove(0);
+    let limits = pod.spec.expect("spec").containers[0].resources.clone().and_then(|all| all.limits).expect("limits");
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(bench.client.clone(), &namespace);
+    let claim = claims.get(&format!("{name}-data")).await.expect("a claim").spec.and_then(|spec| spec.resources);
+    let size = claim.and_then(|all| all.requests).expect("a size")["storage"].0.clone();
+    (limits["cpu"].0.clone(), size)
+}
+
+#[tokio::test]
+async fn every_offering_lives_a_whole_life() {
+    for offering in minispod_provisioner::catalog::names() {
+        let Some(bench) = Bench::open().await else { return };
+        let (reactor, spec, now) = (bench.reactor(), bench.sold(&offering), bench.clock.now());
+        let id = spec.instance_id.clone();
+        let is_ready = |reports: &[InstanceCommand], asked: u32| {
+            let last = reports.last();
+            assert!(
+                matches!(last, Some(InstanceCommand::RecordReady { generation, .. }) if *generation == asked),
+                "{offering} {asked}: {reports:?}"
+            );
+        };
+        let reports = carry_out(&reactor, &id, bench.provision(&spec), now).await.expect("provisioned");
+        is_ready(&reports, 1);
+        assert_eq!(sold_now(&bench, &spec).await, ("1".to_owned(), "250Mi".to_owned()), "{offering}");
+        let first = volumes(&bench, &spec).await;
+
+        let larger = InstanceSpec { cpu_limit: "1.5".into(), volume_size: Some("300Mi".into()), ..spec.clone() };
+        let resize =
+            InstanceEvent::InstanceResizeRequested { spec: larger.clone(), generation: 2, change: 1, occurred_at: now };
+        is_ready(&carry_out(&reactor, &id, resize, now).await.expect("resized"), 2);
+        assert_eq!(sold_now(&bench, &spec).await, ("1500m".to_owned(), "300Mi".to_owned()), "{offering}");
+        assert_eq!(volumes(&bench, &spec).await, first, "{offering}: the same volumes, larger");
+
+        let stop = InstanceEvent::InstanceStopRequested { spec: larger.clone(), generation: 3, occurred_at: now };
+        let reports = carry_out(&reactor, &id, stop, now).await.expect("stopped");
+        assert_eq!(reports, [InstanceCommand::RecordStopped { generation: 3 }], "{offering}");
+        let start =
+            |generation| InstanceEvent::InstanceStartRequested { spec: larger.clone(), generation, occurred_at: now };
+        is_ready(&carry_out(&reactor, &id, start(4), now).await.expect("started"), 4);
+        assert_eq!(volumes(&bench, &spec).await, first, "{offering}");
+
+        let reset = InstanceEvent::InstanceResetRequested { spec: larger.clone(), generation: 5, occurred_at: now };
+        let reports = carry_out(&reactor, &id, reset, now).await.expect("wiped");
+        assert_eq!(reports, [InstanceCommand::RecordDeleted { generation: 5, volume_purged: true }], "{offering}");
+        assert_eq!(volumes(&bench, &spec).await, [], "{offering}");
+        is_ready(&carry_out(&reactor, &id, start(6), now).await.expect("begun anew"), 6);
+        let anew = volumes(&bench, &spec).await;
+        assert_eq!(anew.len(), first.len());
+        assert!(
+            anew.iter().zip(&first).all(|(one, other)| one.0 == other.0 && one.1 != other.1),
+            "{offering}: {anew:?}"
+        );
+
+        let kept = carry_out(&reactor, &id, deletion(&larger, 7, false, now), now).await.expect("deleted");
+        assert_eq!(kept, [InstanceCommand::RecordDeleted { generation: 7, volume_purged: false }]);
+        assert_eq!(volumes(&bench, &spec).await, anew, "{offering}: the data stays");
+        let gone = carry_out(&reactor, &id, deletion(&larger, 8, true, now), now).await.expect("purged");
+        assert_eq!(gone, [InstanceCommand::RecordDeleted { generation: 8, volume_purged: true }]);
+        assert_eq!(volumes(&bench, &spec).await, []);
+        assert!(bench.cluster.observe(&bench.target(&spec)).await.expect("seen").is_gone());
+    }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod fleet;
 mod guards;
+mod keeping;
 mod kubelet;
 mod life;
 mod objects;

@@ -29,8 +29,8 @@ async fn a_real_cluster_keeps_the_contract() {
 #[tokio::test]
 async fn every_offering_is_taken_labelled_and_unchanged_by_a_second_apply() {
     let Some(bench) = Bench::open().await else { return };
-    for offering in ["n8n", "ghost", "wordpress", "postgresql"] {
-        let spec = bench.sold(offering);
+    for offering in minispod_provisioner::catalog::names() {
+        let spec = bench.sold(&offering);
         let plan = bench.plan(&spec, 1);
         let applied = bench.cluster.apply(&plan.objects).await.expect("taken");
         assert_eq!((applied.objects, applied.repaired.len()), (plan.objects.len(), 0));

@@ -1,10 +1,13 @@
 //! What the simulated cluster remembers, and what it says about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
-    cluster::{ClusterError, Observed, PodSeen, Reason, Target, Workload},
+    cluster::{ClusterError, Drift, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload},
     names,
 };
 use serde_json::{Value, json};
@@ -72,12 +75,46 @@ impl Objects {
         }
     }
 
-    pub(super) fn delete(&mut self, target: &Target, purge: bool) {
-        let keys: Vec<Key> =
-            self.of(target).map(|(key, _)| key.clone()).filter(|key| purge || key.0 != CLAIM).collect();
+    pub(super) fn delete(&mut self, target: &Target, removal: Removal, upto: u32) {
+        let goes = |kind: &str| match removal {
+            Removal::Everything => true,
+            Removal::Program => kind != CLAIM,
+            Removal::Data => kind == WORKLOAD || kind == CLAIM,
+        };
+        let old = self.of(target).filter(|(key, object)| goes(&key.0) && generation(object) <= upto);
+        let keys: Vec<Key> = old.map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.forget(&key);
         }
+    }
+
+    /// Nobody but us writes here, so an object differs when it is not there or was applied otherwise.
+    pub(super) fn compare(&self, objects: &[Value]) -> Result<Vec<Drift>, ClusterError> {
+        let mut drift = Vec::new();
+        for object in objects {
+            let key = key_of(object)?;
+            let kept = self.kept.get(&key);
+            if kept == Some(object) {
+                continue;
+            }
+            let place = if key.1.is_empty() { key.2.clone() } else { format!("{}/{}", key.1, key.2) };
+            let fields = kept.map(|_| ".".to_owned()).into_iter().collect();
+            let object = format!("{} {place}", key.0);
+            drift.push(Drift { object, missing: kept.is_none(), managers: Vec::new(), fields });
+        }
+        Ok(drift)
+    }
+
+    pub(super) fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        for (key, object) in &self.kept {
+            let mut hasher = DefaultHasher::new();
+            (key, object.to_string()).hash(&mut hasher);
+            let namespace = if key.1.is_empty() { &key.2 } else { &key.1 };
+            let instance_id = object["metadata"]["labels"][names::INSTANCE].as_str();
+            inventory.add(namespace, instance_id, hasher.finish());
+        }
+        inventory
     }
 
     pub(super) fn forget(&mut self, key: &Key) {
@@ -135,6 +172,10 @@ impl Objects {
             name: key.2.clone(),
             component: component(object).to_owned(),
             generation,
+            position: object["metadata"]["annotations"][names::POSITION]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
             address: object["metadata"]["annotations"][names::ADDRESS].as_str().unwrap_or_default().to_owned(),
             companions: names::companions(object["metadata"]["annotations"][names::COMPANIONS].as_str()),
             observed: true,

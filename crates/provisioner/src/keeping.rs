@@ -1,0 +1,214 @@
+//! The watch for drift: what the cluster has is compared with what was sold, and what differs is reported.
+
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use metrics::{counter, gauge, histogram};
+use minispod_domain::{AnyCommand, CommandRequest, InstanceCommand, instance::Kept, ports::Secrets};
+use minispod_events::DriftFinding;
+use minispod_kernel::IdSource;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cluster::{Cause, Cluster, ClusterError, Drift, Observed, Target},
+    names,
+    options::PlanOptions,
+    plan::Wish,
+    planning::{self, PlanningError},
+    watch::ReportSink,
+};
+
+/// What is to be, as the facts say it.
+#[async_trait]
+pub trait Desired: Send + Sync {
+    /// The instances that were applied once and are not gone, by id, after `after`; at most `most`.
+    async fn page(&self, after: Option<&str>, most: u32) -> Result<Vec<Listed>, Cause>;
+
+    /// What one of them is to be; `None` while something changes.
+    async fn kept(&self, instance_id: &str) -> Result<Option<Kept>, Cause>;
+}
+
+/// One instance of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub target: Target,
+    pub generation: u32,
+}
+
+/// How closely to compare.
+#[derive(Debug, Clone)]
+pub struct KeepingSettings {
+    pub options: PlanOptions,
+    /// Pause between two rounds.
+    pub every: Duration,
+    /// Instances compared exactly in one round; the others wait for the next.
+    pub most_compared: usize,
+}
+
+impl KeepingSettings {
+    /// The usual pauses and bounds.
+    pub const fn new(options: PlanOptions) -> Self {
+        Self { options, every: Duration::from_mins(1), most_compared: 200 }
+    }
+}
+
+const PAGE: u32 = 500;
+/// Rounds stop here.
+const PAGES: usize = 200;
+
+/// Compares what somebody has written since it was last as it should be. Several may run: reports have derived keys.
+pub struct DriftWatch {
+    cluster: Arc<dyn Cluster>,
+    desired: Arc<dyn Desired>,
+    secrets: Arc<dyn Secrets>,
+    ids: Arc<dyn IdSource>,
+    sink: Arc<dyn ReportSink>,
+    settings: KeepingSettings,
+    /// Generation and number of those that were found as they should be.
+    right: BTreeMap<Target, (u32, u64)>,
+}
+
+/// Why a round was not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepingError {
+    #[error("the cluster cannot be looked at")]
+    Cluster(#[from] ClusterError),
+    #[error("what is to be cannot be read")]
+    Desired(#[source] Cause),
+    #[error("an instance cannot be planned")]
+    Planning(#[from] PlanningError),
+}
+
+impl DriftWatch {
+    /// Over a cluster and the facts.
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        desired: Arc<dyn Desired>,
+        secrets: Arc<dyn Secrets>,
+        ids: Arc<dyn IdSource>,
+        sink: Arc<dyn ReportSink>,
+        settings: KeepingSettings,
+    ) -> Self {
+        Self { cluster, desired, secrets, ids, sink, settings, right: BTreeMap::new() }
+    }
+
+    /// Until `shutdown`. What cannot be read is read in the next round.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(self.settings.every) => {}
+            }
+            let begun = std::time::Instant::now();
+            let round = tokio::select! {
+                () = shutdown.cancelled() => return,
+                round = self.round() => round,
+            };
+            histogram!("minispod_provisioner_drift_round_seconds").record(begun.elapsed().as_secs_f64());
+            if let Err(error) = round {
+                tracing::warn!(error = &error as &dyn Error, "the round for drift was not finished");
+            }
+        }
+    }
+
+    /// One round; how many instances differed.
+    pub async fn round(&mut self) -> Result<usize, KeepingError> {
+        let inventory = self.cluster.inventory().await?;
+        let (mut right, mut differed, mut compared) = (BTreeMap::new(), 0, 0);
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES {
+            let page = self.desired.page(after.as_deref(), PAGE).await.map_err(KeepingError::Desired)?;
+            after = page.last().map(|one| one.target.instance_id.clone());
+            let full = page.len() >= PAGE as usize;
+            for one in page {
+                let now = (one.generation, inventory.of(&one.target));
+                if self.right.get(&one.target) == Some(&now) {
+                    right.insert(one.target, now);
+                    continue;
+                }
+                if compared >= self.settings.most_compared {
+                    continue;
+                }
+                compared += 1;
+                match self.differs(&one, now.1).await {
+                    Ok(Some(false)) => {
+                        right.insert(one.target, now);
+                    }
+                    Ok(Some(true)) => differed += 1,
+                    Ok(None) => {}
+                    Err(KeepingError::Cluster(error)) if matches!(error, ClusterError::Unreachable { .. }) => {
+                        return Err(error.into());
+                    }
+                    // One that cannot be compared does not keep the others from it.
+                    Err(error) => tracing::warn!(
+                        instance = one.target.instance_id,
+                        error = &error as &dyn Error,
+                        "an instance cannot be compared"
+                    ),
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        counter!("minispod_provisioner_drift_compared_total").increment(compared as u64);
+        gauge!("minispod_provisioner_drifted_instances").set(differed as f64);
+        self.right = right;
+        Ok(differed)
+    }
+
+    /// Whether it differs, which is reported; `None` while it changes anyway.
+    async fn differs(&self, one: &Listed, number: u64) -> Result<Option<bool>, KeepingError> {
+        let id = &one.target.instance_id;
+        let Some(kept) = self.desired.kept(id).await.map_err(KeepingError::Desired)? else { return Ok(None) };
+        if kept.generation != one.generation {
+            return Ok(None);
+        }
+        let observed = self.cluster.observe(&one.target).await?;
+        let found = if kept.runs { self.compare(&kept, &observed).await? } else { running(&observed, &one.target) };
+        if found.is_empty() {
+            return Ok(Some(false));
+        }
+        counter!("minispod_provisioner_drift_found_total").increment(1);
+        tracing::warn!(instance = id, objects = ?found.iter().map(|one| &one.object).collect::<Vec<_>>(), "drift");
+        let findings = found.into_iter().map(finding).collect();
+        let report = CommandRequest {
+            key: format!("drift.{id}.{}.{number:016x}", kept.generation),
+            aggregate_id: id.clone(),
+            command: AnyCommand::Instance(InstanceCommand::RecordDrift { generation: kept.generation, findings }),
+            on_refusal: None,
+        };
+        if let Err(error) = self.sink.report(report).await {
+            tracing::warn!(error = error.as_ref() as &dyn Error, "drift is reported again in the next round");
+        }
+        Ok(Some(true))
+    }
+
+    async fn compare(&self, kept: &Kept, observed: &Observed) -> Result<Vec<Drift>, KeepingError> {
+        // The event that asked last wrote its place on the objects; only the workload's own word says which that was.
+        let program = observed.workloads.iter().find(|workload| workload.component == names::APP);
+        let position = program.map_or(0, |workload| workload.position);
+        let wish = Wish { generation: kept.generation, position, replicas: 1 };
+        let (secrets, ids) = (self.secrets.as_ref(), self.ids.as_ref());
+        let plan = planning::plan(secrets, ids, &self.settings.options, &kept.spec, wish).await?;
+        Ok(self.cluster.compare(&plan.objects).await?)
+    }
+}
+
+/// What rests may differ from its plan until it is started; only that nothing of it runs matters.
+fn running(observed: &Observed, target: &Target) -> Vec<Drift> {
+    let awake = observed.workloads.iter().filter(|workload| workload.wanted > 0);
+    awake
+        .map(|workload| Drift {
+            object: format!("Deployment {}/{}", target.namespace, workload.name),
+            missing: false,
+            managers: Vec::new(),
+            fields: vec![".spec.replicas".to_owned()],
+        })
+        .collect()
+}
+
+fn finding(drift: Drift) -> DriftFinding {
+    let Drift { object, missing, managers, fields } = drift;
+    DriftFinding { object, missing, managers, fields }
+}

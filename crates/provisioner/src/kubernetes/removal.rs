@@ -1,0 +1,102 @@
+//! Deleting what belongs to an instance, each object by its identity, and naming what does not go.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod, Secret, Service},
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{
+    Resource, ResourceExt,
+    api::{DeleteParams, Preconditions},
+    core::NamespaceResourceScope,
+};
+use minispod_kernel::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::KubeCluster;
+use crate::{
+    cluster::{ClusterError, Leftover, Removal, Target},
+    names,
+};
+
+impl KubeCluster {
+    /// Doors first, so that nobody is led to what is going.
+    pub(super) async fn remove_all(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {
+        if removal != Removal::Data {
+            self.remove::<Ingress>(target, upto).await?;
+            self.remove::<Service>(target, upto).await?;
+        }
+        self.remove::<Deployment>(target, upto).await?;
+        if removal != Removal::Data {
+            self.remove::<Secret>(target, upto).await?;
+            self.remove::<NetworkPolicy>(target, upto).await?;
+        }
+        if removal != Removal::Program {
+            self.remove::<PersistentVolumeClaim>(target, upto).await?;
+        }
+        Ok(())
+    }
+
+    /// Exactly the objects seen here, and none that takes the place of one: a process that was held up in the middle
+    /// does no harm when it goes on.
+    async fn remove<K>(&self, target: &Target, upto: u32) -> Result<(), ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(&target.namespace);
+        for object in self.list::<K>(target).await? {
+            if object.meta().deletion_timestamp.is_some() || generation(&object) > upto {
+                continue;
+            }
+            let (name, uid) = (object.name_any(), object.uid());
+            let exactly = Preconditions { uid, resource_version: None };
+            let delete = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
+            let what = format!("delete {} {name}", K::kind(&K::DynamicType::default()));
+            self.call(&what, || async {
+                match api.delete(&name, &delete).await {
+                    Ok(_) => Ok(()),
+                    // Gone, or another one by now.
+                    Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Of every kind that an instance has.
+    pub(super) async fn all_leftovers(&self, target: &Target) -> Result<Vec<Leftover>, ClusterError> {
+        let mut left = self.left::<Ingress>(target).await?;
+        left.extend(self.left::<Service>(target).await?);
+        left.extend(self.left::<Deployment>(target).await?);
+        left.extend(self.left::<Pod>(target).await?);
+        left.extend(self.left::<Secret>(target).await?);
+        left.extend(self.left::<NetworkPolicy>(target).await?);
+        left.extend(self.left::<PersistentVolumeClaim>(target).await?);
+        Ok(left)
+    }
+
+    async fn left<K>(&self, target: &Target) -> Result<Vec<Leftover>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        let objects = self.list::<K>(target).await?;
+        let leaving = objects.iter().filter_map(|object| Some((object, object.meta().deletion_timestamp.as_ref()?)));
+        Ok(leaving
+            .map(|(object, since)| Leftover {
+                object: format!("{kind} {}/{}", target.namespace, object.name_any()),
+                finalizers: object.finalizers().to_vec(),
+                since: Some(Timestamp::from_unix_millis(since.0.as_millisecond())),
+            })
+            .collect())
+    }
+}
+
+/// The generation that wrote it; 0 for what others made for the instance.
+fn generation(object: &impl ResourceExt) -> u32 {
+    object.annotations().get(names::GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
+}

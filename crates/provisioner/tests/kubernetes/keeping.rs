@@ -1,0 +1,298 @@
+//! Drift on a real API server: found, told with its hand and its fields, put right; and what does not go is named.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, PersistentVolumeClaim, Service},
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use minispod_domain::{AnyCommand, CommandRequest, Instance, InstanceCommand, instance::Kept, ports::Reactor};
+use minispod_events::{InstanceEvent, InstanceSpec};
+use minispod_kernel::{Aggregate, Moment, SystemIds, Timestamp};
+use minispod_provisioner::{
+    Cluster, Desired, DriftWatch, KeepingSettings, Listed, ReportSink,
+    cluster::{Cause, Removal, Target},
+};
+use minispod_testkit::wait_until;
+use serde_json::json;
+
+use crate::bench::{Bench, DEADLINE, carry_out, effect_of};
+
+/// Instances with their facts, in memory: what is to be, and who takes the reports.
+#[derive(Default)]
+struct Facts(Mutex<BTreeMap<String, (Target, Vec<InstanceEvent>)>>);
+
+impl Facts {
+    fn instance(events: &[InstanceEvent]) -> Instance {
+        let mut instance = Instance::default();
+        events.iter().for_each(|event| instance.apply(event));
+        instance
+    }
+
+    fn begin(&self, target: &Target, events: Vec<InstanceEvent>) {
+        self.0.lock().expect("not poisoned").insert(target.instance_id.clone(), (target.clone(), events));
+    }
+
+    /// What the command makes of the instance, as the bus would.
+    fn command(&self, id: &str, command: InstanceCommand) -> Vec<InstanceEvent> {
+        let mut all = self.0.lock().expect("not poisoned");
+        let (_, past) = all.get_mut(id).expect("a known instance");
+        let now = Moment { aggregate_id: id.to_owned(), now: Timestamp::from_unix_millis(1_000_000) };
+        let events = Self::instance(past).decide(command, &now).unwrap_or_default();
+        past.extend(events.clone());
+        events
+    }
+
+    fn names(&self, id: &str) -> Vec<String> {
+        let all = self.0.lock().expect("not poisoned");
+        all[id].1.iter().map(|event| minispod_kernel::Event::name(event).to_owned()).collect()
+    }
+
+    fn last(&self, id: &str) -> InstanceEvent {
+        self.0.lock().expect("not poisoned")[id].1.last().expect("a fact").clone()
+    }
+}
+
+#[async_trait]
+impl Desired for Facts {
+    async fn page(&self, after: Option<&str>, _: u32) -> Result<Vec<Listed>, Cause> {
+        let all = self.0.lock().expect("not poisoned");
+        let kept = all.values().filter_map(|(target, events)| Some((target, Self::instance(events).kept()?)));
+        let listed = kept.map(|(target, kept)| Listed { target: target.clone(), generation: kept.generation });
+        Ok(listed.filter(|one| after.is_none_or(|after| one.target.instance_id.as_str() > after)).collect())
+    }
+
+    async fn kept(&self, instance_id: &str) -> Result<Option<Kept>, Cause> {
+        Ok(Self::instance(&self.0.lock().expect("not poisoned")[instance_id].1).kept())
+    }
+}
+
+#[async_trait]
+impl ReportSink for Facts {
+    async fn report(&self, request: CommandRequest) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if let AnyCommand::Instance(command) = request.command {
+            self.command(&request.aggregate_id, command);
+        }
+        Ok(())
+    }
+}
+
+/// A running instance with its watch.
+struct Stage {
+    bench: Bench,
+    facts: Arc<Facts>,
+    watch: DriftWatch,
+    spec: InstanceSpec,
+}
+
+impl Stage {
+    async fn open(offering: &str) -> Option<Self> {
+        let bench = Bench::open().await?;
+        let spec = bench.sold(offering);
+        let facts = Arc::new(Facts::default());
+        let provision = bench.provision(&spec);
+        facts.begin(&bench.target(&spec), vec![provision.clone()]);
+        let watch = DriftWatch::new(
+            bench.cluster.clone(),
+            facts.clone(),
+            bench.vault.clone(),
+            Arc::new(SystemIds::new(bench.clock.clone())),
+            facts.clone(),
+            KeepingSettings::new(bench.options.clone()),
+        );
+        let stage = Self { bench, facts, watch, spec };
+        stage.perform(provision).await;
+        Some(stage)
+    }
+
+    /// Carries a fact out and takes its reports.
+    async fn perform(&self, event: InstanceEvent) {
+        let id = &self.spec.instance_id;
+        let now = self.bench.clock.now();
+        for report in carry_out(&self.bench.reactor(), id, event, now).await.expect("carried out") {
+            self.facts.command(id, report);
+        }
+    }
+
+    fn namespace(&self) -> String {
+        self.bench.target(&self.spec).namespace
+    }
+
+    fn workload(&self) -> String {
+        format!("{}-{}", self.spec.offering, self.spec.subscription_id)
+    }
+}
+
+#[tokio::test]
+async fn what_runs_as_it_was_sold_has_no_drift_whichever_offering_it_is() {
+    for offering in minispod_provisioner::catalog::names() {
+        let Some(mut stage) = Stage::open(&offering).await else { return };
+        let before = stage.facts.names(&stage.spec.instance_id);
+        assert_eq!(before.last().map(String::as_str), Some("InstanceReady"), "{offering}: {before:?}");
+        assert_eq!(
+            stage.watch.round().await.expect("looked"),
+            0,
+            "{offering}: {:?}",
+            stage.facts.last(&stage.spec.instance_id)
+        );
+        assert_eq!(stage.watch.round().await.expect("looked"), 0);
+        assert_eq!(stage.facts.names(&stage.spec.instance_id), before);
+    }
+}
+
+#[tokio::test]
+async fn reviewer_13_what_is_edited_or_removed_by_hand_is_seen_recorded_and_put_right() {
+    let Some(mut stage) = Stage::open("n8n").await else { return };
+    let (id, namespace, workload) = (stage.spec.instance_id.clone(), stage.namespace(), stage.workload());
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+    let client = stage.bench.client.clone();
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+    let by_hand = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    let evil = json!({ "spec": { "template": { "spec": { "automountServiceAccountToken": true } } } });
+    deployments.patch(&workload, &by_hand, &Patch::Merge(evil)).await.expect("edited");
+    let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
+    services.delete(&workload, &DeleteParams::default()).await.expect("removed by hand");
+    let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), &namespace);
+    policies.delete("default-deny", &DeleteParams::default()).await.expect("removed by hand");
+
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    let detected = stage.facts.last(&id);
+    let InstanceEvent::InstanceDriftDetected { runs: true, findings, .. } = &detected else { panic!("{detected:?}") };
+    let of = |kind: &str| findings.iter().find(|one| one.object.starts_with(kind)).expect(kind);
+    assert!(of("Service ").missing && of("NetworkPolicy").missing, "{findings:?}");
+    assert_eq!(of("Deployment").managers, ["kubectl-edit"]);
+    assert!(of("Deployment").fields.iter().any(|field| field.contains("automountServiceAccountToken")), "{findings:?}");
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1, "not right yet");
+    assert_eq!(stage.facts.last(&id), detected, "told once");
+
+    stage.perform(detected).await;
+    assert!(matches!(stage.facts.last(&id), InstanceEvent::InstanceDriftRepaired { generation: 1, .. }));
+    assert!(services.get_opt(&workload).await.expect("answered").is_some());
+    assert!(policies.get_opt("default-deny").await.expect("answered").is_some());
+    let pod = deployments.get(&workload).await.expect("there").spec.expect("spec").template.spec.expect("pod");
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+}
+
+#[tokio::test]
+async fn what_rests_and_is_started_by_hand_is_put_to_rest_again() {
+    let Some(mut stage) = Stage::open("n8n").await else { return };
+    let id = stage.spec.instance_id.clone();
+    let stop = stage.facts.command(&id, InstanceCommand::Stop).remove(0);
+    stage.perform(stop).await;
+    assert_eq!(stage.facts.names(&id).last().map(String::as_str), Some("InstanceStopped"));
+    assert_eq!(stage.watch.round().await.expect("looked"), 0, "resting is as it should be");
+    let deployments: Api<Deployment> = Api::namespaced(stage.bench.client.clone(), &stage.namespace());
+    let started = Patch::Merge(json!({ "spec": { "replicas": 1 } }));
+    deployments.patch(&stage.workload(), &PatchParams::default(), &started).await.expect("started by hand");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    stage.perform(stage.facts.last(&id)).await;
+    assert!(matches!(stage.facts.last(&id), InstanceEvent::InstanceDriftRepaired { .. }));
+    let replicas = deployments.get(&stage.workload()).await.expect("there").spec.and_then(|spec| spec.replicas);
+    assert_eq!(replicas, Some(0));
+}
+
+#[tokio::test]
+async fn drift_that_somebody_else_owns_stands_and_is_told_once() {
+    let Some(mut stage) = Stage::open("n8n").await else { return };
+    let (id, workload) = (stage.spec.instance_id.clone(), stage.workload());
+    let services: Api<Service> = Api::namespaced(stage.bench.client.clone(), &stage.namespace());
+    services.delete(&workload, &DeleteParams::default()).await.expect("removed");
+    let foreign = serde_json::from_value(json!({
+        "metadata": { "name": workload },
+        "spec": { "selector": { "app": "theirs" }, "ports": [{ "name": "x", "port": 5678, "protocol": "TCP", "targetPort": 9 }] },
+    }));
+    let params = kube::api::PostParams { field_manager: Some("somebody".into()), ..Default::default() };
+    services.create(&params, &foreign.expect("a service")).await.expect("made by somebody else");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    stage.perform(stage.facts.last(&id)).await;
+    let stands = stage.facts.last(&id);
+    let InstanceEvent::InstanceDriftStands { detail, .. } = &stands else { panic!("{stands:?}") };
+    assert!(detail.contains("Service") && detail.contains("somebody"), "{detail}");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    assert_eq!(stage.facts.last(&id), stands, "told once");
+}
+
+#[tokio::test]
+async fn reviewer_16_an_object_with_a_foreign_finalizer_is_named_within_a_minute() {
+    let Some(stage) = Stage::open("n8n").await else { return };
+    let (id, namespace, workload) = (stage.spec.instance_id.clone(), stage.namespace(), stage.workload());
+    let ingresses: Api<Ingress> = Api::namespaced(stage.bench.client.clone(), &namespace);
+    let hold = |finalizers: &[&str]| Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
+    ingresses.patch(&workload, &PatchParams::default(), &hold(&["example.com/hold"])).await.expect("held");
+    let delete = stage.facts.command(&id, InstanceCommand::Delete { purge_volume: false }).remove(0);
+    // As if it had been asked for a while ago: nobody waits for the minute here.
+    let InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, .. } = delete else { panic!() };
+    let occurred_at = Timestamp::from_unix_millis(stage.bench.clock.now().unix_millis() - 46_000);
+    let asked = InstanceEvent::InstanceDeletionRequested { spec, generation, purge_volume, occurred_at };
+    let reactor = stage.bench.reactor();
+    let effect = effect_of(&reactor, &id, asked.clone(), occurred_at);
+    let mut looked = reactor.perform(&effect).await.expect("asked to go");
+    let AnyCommand::Instance(InstanceCommand::RecordHindered { detail, .. }) = looked.commands.remove(0).command else {
+        panic!("another report")
+    };
+    assert_eq!(detail, format!("Ingress {namespace}/{workload} waits for the finalizer example.com/hold"));
+    ingresses.patch(&workload, &PatchParams::default(), &hold(&[])).await.expect("let go");
+    let reports = carry_out(&reactor, &id, asked, occurred_at).await.expect("deleted");
+    assert_eq!(reports, [InstanceCommand::RecordDeleted { generation: 2, volume_purged: false }]);
+}
+
+#[tokio::test]
+async fn reviewer_16_a_namespace_on_its_way_out_is_named_with_what_holds_it() {
+    let Some(stage) = Stage::open("n8n").await else { return };
+    let (client, namespace) = (stage.bench.client.clone(), stage.namespace());
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
+    let claim = format!("{}-data", stage.workload());
+    let hold = |finalizers: &[&str]| Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
+    claims.patch(&claim, &PatchParams::default(), &hold(&["example.com/hold"])).await.expect("held");
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.delete(&namespace, &DeleteParams::default()).await.expect("asked to go");
+    let said = |held: Namespace| {
+        let conditions = held.status.and_then(|status| status.conditions).unwrap_or_default();
+        conditions.iter().any(|one| one.type_ == "NamespaceFinalizersRemaining" && one.status == "True")
+    };
+    wait_until(DEADLINE, || async { said(namespaces.get(&namespace).await.expect("still there")) }).await;
+    let refused = stage.bench.cluster.apply(&stage.bench.plan(&stage.spec, 2).objects).await.expect_err("refused");
+    let words = refused.to_string();
+    assert!(refused.passes() && words.contains("is being deleted") && words.contains("example.com/hold"), "{words}");
+    claims.patch(&claim, &PatchParams::default(), &hold(&[])).await.expect("let go");
+    wait_until(DEADLINE, || async { namespaces.get_opt(&namespace).await.expect("answered").is_none() }).await;
+    stage.bench.cluster.apply(&stage.bench.plan(&stage.spec, 2).objects).await.expect("taken after it is gone");
+}
+
+#[tokio::test]
+async fn a_removal_that_comes_late_leaves_alone_what_began_anew() {
+    let Some(bench) = Bench::open().await else { return };
+    let spec = bench.sold("n8n");
+    let target = bench.target(&spec);
+    bench.cluster.apply(&bench.plan(&spec, 3).objects).await.expect("taken");
+    for removal in [Removal::Data, Removal::Program, Removal::Everything] {
+        bench.cluster.delete(&target, removal, 2).await.expect("nothing of it");
+    }
+    let names = |namespace: String| {
+        let api: Api<Ingress> = Api::namespaced(bench.client.clone(), &namespace);
+        async move {
+            api.list(&ListParams::default())
+                .await
+                .expect("listed")
+                .items
+                .iter()
+                .map(ResourceExt::name_any)
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(names(target.namespace.clone()).await.len(), 1);
+    let seen = bench.cluster.observe(&target).await.expect("seen");
+    assert_eq!((seen.workloads.len(), seen.volumes.len()), (1, 1));
+}
