@@ -14,7 +14,7 @@ use minispod_testkit::{is_long_run, require, wait_until};
 
 mod checks;
 mod clients;
-mod draw;
+pub mod draw;
 mod havoc;
 
 use checks::sum;

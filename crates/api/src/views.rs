@@ -8,6 +8,7 @@ pub mod plan_changes;
 pub mod plans;
 pub mod pods;
 pub mod subscriptions;
+pub mod usage;
 
 use minispod_kernel::Timestamp;
 use minispod_projections::Page;

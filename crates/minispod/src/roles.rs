@@ -9,7 +9,7 @@ use minispod_billing::PaymentPages;
 use minispod_domain::ports::fleet::Fleet;
 use minispod_kernel::{Clock, IdSource, Rupiah, SystemClock, SystemIds};
 use minispod_messaging::{ConnectError, Nats, NatsConfig, TopologyError, topology};
-use minispod_provisioner::catalog::Catalog;
+use minispod_provisioner::{catalog::Catalog, sampling};
 use minispod_runtime::{
     Dispatcher, PolicyReactor, ReactorOptions, Visibility,
     hints::{Hints, NatsHints, SilentHints},
@@ -351,7 +351,13 @@ async fn start(
             let dispatcher = parts.dispatcher_with(&nats);
             let health = watching::health(cluster.clone(), store.clock().clone(), dispatcher.clone());
             let options = wiring::plan_options(&parts.config)?;
-            let drift = watching::drift(cluster, &parts.store, options, dispatcher.clone());
+            let drift = watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone());
+            let until = stop.clone();
+            let measures = Arc::new(watching::Measurements(parts.store.clone()));
+            running.tasks.spawn(async move {
+                sampling::run(cluster, measures, until).await;
+                ("measurements", Ok(()))
+            });
             let until = stop.clone();
             running.tasks.spawn(async move {
                 health.run(until).await;

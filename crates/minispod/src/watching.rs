@@ -4,14 +4,15 @@ use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
 use minispod_domain::{CommandRequest, Instance, instance::Kept};
-use minispod_kernel::{Actor, Clock};
+use minispod_kernel::{Actor, Clock, Timestamp};
 use minispod_projections::subscriptions;
 use minispod_provisioner::{
-    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, PlanOptions, ReportSink, WatchSettings,
-    cluster::{Cause as Trouble, Target},
+    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, PlanOptions, ReportSink, UsageSink,
+    WatchSettings,
+    cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
-use minispod_store::{CommandError, Store};
+use minispod_store::{CommandError, Store, UsageSample, telemetry};
 
 use crate::wiring;
 
@@ -53,6 +54,32 @@ impl Desired for Facts {
     async fn kept(&self, instance_id: &str) -> Result<Option<Kept>, Trouble> {
         Ok(self.0.event_store().state::<Instance>(instance_id).await?.kept())
     }
+}
+
+/// Keeps measurements, and throws old ones away.
+pub struct Measurements(pub Store);
+
+/// Rows thrown away after one minute's samples; more than a minute brings.
+const PURGED_AT_ONCE: i64 = 20_000;
+
+#[async_trait]
+impl UsageSink for Measurements {
+    async fn keep(&self, usage: Vec<InstanceUsage>) -> Result<u64, Trouble> {
+        let now = self.0.clock().now();
+        let mut fresh = 0;
+        for some in usage.chunks(telemetry::BATCH_MAX) {
+            let samples: Vec<_> = some.iter().map(|one| sample(one, now)).collect();
+            fresh += self.0.telemetry().record_usage(&samples).await?;
+        }
+        self.0.telemetry().purge(now, PURGED_AT_ONCE).await?;
+        Ok(fresh)
+    }
+}
+
+fn sample(usage: &InstanceUsage, at: Timestamp) -> UsageSample {
+    let whole = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+    let (cpu_millis, memory_bytes) = (whole(usage.cpu_millis), whole(usage.memory_bytes));
+    UsageSample { instance_id: usage.instance_id.clone(), at, cpu_millis, memory_bytes }
 }
 
 /// The watch for health.

@@ -34,6 +34,9 @@ pub trait Cluster: Send + Sync {
     /// One number per instance that changes whenever somebody writes one of its objects or its customer's.
     async fn inventory(&self) -> Result<Inventory, ClusterError>;
 
+    /// What instances use now; none where nobody measures.
+    async fn usage(&self) -> Result<Vec<InstanceUsage>, ClusterError>;
+
     /// All instances there are, and a mark to wait from.
     async fn survey(&self) -> Result<Survey, ClusterError>;
 
@@ -57,6 +60,15 @@ pub enum Removal {
     Everything,
     /// Its workloads and volumes; addresses, certificates and secrets stay for what begins anew.
     Data,
+}
+
+/// What all pods of an instance use together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceUsage {
+    pub instance_id: String,
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    pub memory_bytes: u64,
 }
 
 /// An object that was asked to go and is still there.

@@ -6,10 +6,19 @@ mod drain;
 mod failures;
 mod fleet;
 mod look;
+mod measures;
 mod nodes;
 mod removal;
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, pin_mut};
@@ -30,7 +39,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Applied, Cluster, ClusterError, Drift, Inventory, Leftover, Observed, Removal, Survey, Target},
+    cluster::{
+        Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
+    },
     names,
 };
 
@@ -87,6 +98,7 @@ const PAGES: usize = 200;
 pub struct KubeCluster {
     client: Client,
     deadline: Duration,
+    requests: Arc<AtomicU64>,
 }
 
 impl KubeCluster {
@@ -110,7 +122,12 @@ impl KubeCluster {
 
     /// Over an existing client.
     pub fn of_client(client: Client, deadline: Duration) -> Self {
-        Self { client, deadline }
+        Self { client, deadline, requests: Arc::default() }
+    }
+
+    /// Requests made so far, tries included; all copies of this value count together.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// One call with its deadline, tried again while the failure passes.
@@ -122,6 +139,8 @@ impl KubeCluster {
         let mut tries = 0;
         loop {
             tries += 1;
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            counter!("minispod_cluster_requests_total").increment(1);
             let (error, quota_is_new) = match tokio::time::timeout(self.deadline, call()).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(source)) => (failures::classify(what, &source), failures::quota_is_new(&source)),
@@ -253,6 +272,10 @@ impl Cluster for KubeCluster {
             drift.extend(self.compare_one(object).await?);
         }
         Ok(drift)
+    }
+
+    async fn usage(&self) -> Result<Vec<InstanceUsage>, ClusterError> {
+        self.measure_instances().await
     }
 
     async fn inventory(&self) -> Result<Inventory, ClusterError> {

@@ -20,6 +20,7 @@ pub mod progress;
 mod properties;
 pub mod quantity;
 pub mod reactor;
+pub mod sampling;
 pub mod watch;
 
 pub use cluster::{Cluster, ClusterError};
@@ -29,4 +30,5 @@ pub use minispod_domain::ports::fleet;
 pub use options::{PlanOptions, Tls};
 pub use plan::{Plan, PlanError, plan};
 pub use reactor::{ProvisionerReactor, ReactorSettings};
+pub use sampling::UsageSink;
 pub use watch::{HealthWatch, ReportSink, WatchSettings};

@@ -105,6 +105,8 @@ fn default_quota() -> BTreeMap<String, String> {
         ("limits.cpu", "64"),
         ("requests.memory", "64Gi"),
         ("limits.memory", "128Gi"),
+        ("requests.ephemeral-storage", "64Gi"),
+        ("limits.ephemeral-storage", "512Gi"),
         ("requests.storage", "1Ti"),
         ("persistentvolumeclaims", "100"),
         ("pods", "200"),

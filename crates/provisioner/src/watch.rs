@@ -192,7 +192,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cluster::{Applied, Drift, Inventory, Leftover, Removal, Survey, Workload};
+    use crate::cluster::{Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, Workload};
 
     /// A cluster with one instance of these workloads.
     struct One(Mutex<Vec<Workload>>);
@@ -218,6 +218,9 @@ mod tests {
             Ok(Vec::new())
         }
         async fn compare(&self, _: &[Value]) -> Result<Vec<Drift>, ClusterError> {
+            Ok(Vec::new())
+        }
+        async fn usage(&self) -> Result<Vec<InstanceUsage>, ClusterError> {
             Ok(Vec::new())
         }
         async fn inventory(&self) -> Result<Inventory, ClusterError> {

@@ -20,7 +20,7 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use minispod_kernel::{Clock, Timestamp};
 use minispod_provisioner::cluster::{
-    Applied, Cluster, ClusterError, Drift, Inventory, Leftover, Observed, Removal, Survey, Target,
+    Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -153,6 +153,11 @@ impl Cluster for SimulatedCluster {
 
     async fn compare(&self, objects: &[Value]) -> Result<Vec<Drift>, ClusterError> {
         self.reach("compare objects")?.compare(objects)
+    }
+
+    /// Made up, and always the same: a tenth of the processors and half of the memory that the program asks for.
+    async fn usage(&self) -> Result<Vec<InstanceUsage>, ClusterError> {
+        Ok(self.reach("measure what instances use")?.usage())
     }
 
     async fn inventory(&self) -> Result<Inventory, ClusterError> {

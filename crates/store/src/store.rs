@@ -12,7 +12,7 @@ use sqlx::{
 
 use crate::{
     Checkpoints, CommandBus, EffectLedger, Inbox, Leases, LogReader, Numbering, PgEventStore, Receipts, StoreConfig,
-    StoreError, Timers, Vault, lanes::Lanes, returning::is_outside_transaction, sealing::Sealer,
+    StoreError, Telemetry, Timers, Vault, lanes::Lanes, returning::is_outside_transaction, sealing::Sealer,
 };
 
 /// How long a caller waits for a connection.
@@ -40,6 +40,7 @@ struct Parts {
     leases: Leases,
     inbox: Inbox,
     receipts: Receipts,
+    telemetry: Telemetry,
     event_store: PgEventStore,
     sealer: Arc<Sealer>,
     claim_key: [u8; 32],
@@ -104,6 +105,7 @@ impl Store {
                 leases: Leases::new(pool.clone()),
                 inbox: Inbox::new(pool.clone(), sealer.clone(), clock.clone()),
                 receipts: Receipts::new(pool.clone()),
+                telemetry: Telemetry::new(pool.clone()),
                 claim_key: config.claim_key,
                 sealer,
                 pool,
@@ -149,6 +151,9 @@ impl Store {
     }
     pub fn inbox(&self) -> &Inbox {
         &self.parts.inbox
+    }
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.parts.telemetry
     }
     pub fn receipts(&self) -> &Receipts {
         &self.parts.receipts

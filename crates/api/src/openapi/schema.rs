@@ -201,6 +201,7 @@ pub fn named() -> Value {
         "Pagination": pagination,
         "CountedPages": counted_pages,
         "InvoiceMini": invoice_mini,
+        "Metric": metric(),
         "Service": service(),
         "ServiceGroup": service_group(),
         "Subscription": subscription(),
@@ -211,6 +212,22 @@ pub fn named() -> Value {
         "Payment": payment(),
         "Invoice": invoice(),
     })
+}
+
+fn metric() -> Value {
+    object(&[
+        ("id", text()),
+        ("subscriptionId", id()),
+        ("cpuUsage", text()),
+        ("memUsage", text()),
+        ("cpuUsageMax", text()),
+        ("memUsageMax", text()),
+        ("storageUsage", nullable(text())),
+        ("networkIn", nullable(text())),
+        ("networkOut", nullable(text())),
+        ("samples", int()),
+        ("recordedAt", date()),
+    ])
 }
 
 fn service() -> Value {

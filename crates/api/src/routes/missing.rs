@@ -28,7 +28,6 @@ const fn missing(method: &'static str, path: &'static str, action: Option<Action
 
 /// The table. Who builds a route takes its line away here; the README's list and the document follow.
 pub const MISSING: &[Missing] = &[
-    missing("GET", "/subscriptions/{id}/usage", None, "The history of what an instance used"),
     missing("GET", "/workers", Some(Action::ReadNodes), "The list of nodes that joined by themselves"),
     missing("POST", "/workers/register", Some(Action::ManageNodes), "Joining a node by itself"),
     missing("PUT", "/workers/{name}/heartbeat", Some(Action::ManageNodes), "A node's own sign of life"),

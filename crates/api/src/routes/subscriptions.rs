@@ -11,6 +11,7 @@ pub mod restart;
 mod settings;
 pub mod stats;
 pub mod update;
+pub mod usage;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -40,6 +41,7 @@ pub fn configure(app: &mut ServiceConfig) {
         )
         .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)))
         .service(resource("/subscriptions/{id}/reset-pod").route(post().to(reset::handle)))
+        .service(resource("/subscriptions/{id}/usage").route(get().to(usage::handle)))
         .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
 }
 

@@ -76,14 +76,14 @@ pub fn listed(owned: &Owned, local: bool) -> Value {
 }
 
 /// Everything about one instance.
-pub fn detail(owned: &Owned, local: bool) -> Value {
+pub fn detail(owned: &Owned, local: bool, usage: Value) -> Value {
     let mut out = instance(&owned.instance.row, local);
-    out["usageMetrics"] = json!([]);
+    out["usageMetrics"] = usage.clone();
     let Some(row) = &owned.instance.subscription else { return out };
     let mut subscription = subscriptions::bare(row);
     subscription["service"] = owned.service_view();
     subscription["user"] = owned.since();
-    subscription["usageMetrics"] = json!([]);
+    subscription["usageMetrics"] = usage;
     out["subscription"] = subscription;
     out["adminInfo"] = json!({
         "owner": owned.since(),

@@ -69,8 +69,9 @@ pub fn with_service(view: &SubscriptionView, user: &UserRow) -> Value {
     out
 }
 
-/// Everything about a subscription; `user` is its owner as the asker may see him.
-pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
+/// Everything about a subscription; `user` is its owner as the asker may see him,
+/// `usage` its newest samples.
+pub fn detail(detail: &SubscriptionDetail, user: Value, usage: Value) -> Value {
     let view = &detail.subscription;
     let mut out = bare(&view.row);
     out["service"] = view.plan.as_ref().map_or(Value::Null, plans::full);
@@ -80,7 +81,7 @@ pub fn detail(detail: &SubscriptionDetail, user: Value) -> Value {
     out["graceUntil"] = instant(view.row.grace_until);
     out["nextServiceId"] = view.row.next_plan_id.clone().into();
     out["dataUntil"] = instant(view.row.data_until);
-    out["usageMetrics"] = json!([]);
+    out["usageMetrics"] = usage;
     out["invoice"] = detail.invoice.as_ref().map_or(Value::Null, money::invoice);
     out["transactions"] = detail.transactions.iter().map(money::transaction_row).collect();
     out

@@ -68,7 +68,7 @@ const SHOWN_BY: &str = "
 38 crates/minispod/src/config/tests.rs numbers_have_bounds_on_both_sides
 39 crates/api/tests/api/edge.rs preflights_pass_without_a_token_and_strangers_get_no_header
 41 crates/provisioner/src/plan/tests.rs pods_have_the_sold_limits_and_as_few_rights_as_possible
-41 crates/provisioner/tests/kubernetes/guards.rs a_pod_with_too_many_rights_is_refused_in_the_customers_namespace
+41 crates/provisioner/tests/kubernetes/guards.rs reviewer_04_a_pod_with_too_many_rights_is_refused_in_the_customers_namespace
 41 crates/provisioner/tests/kubernetes/guards.rs pods_over_the_customers_quota_come_back_as_a_reason
 42 crates/provisioner/src/credentials.rs drawn_values_have_their_length_their_alphabet_and_no_twin
 42 crates/provisioner/src/plan/tests.rs generated_values_stand_in_the_secret_only
@@ -86,6 +86,8 @@ const SHOWN_BY: &str = "
 51 crates/domain/src/walks/subscriptions.rs ready_after_the_deadline_is_stopped_and_never_active_and_refunded
 51 crates/runtime/tests/runtime/timing.rs a_timer_fires_once_though_two_loops_race_for_it_and_never_early
 52 crates/store/tests/store/effects.rs many_workers_do_every_effect_exactly_once_in_lane_order
+53 crates/api/tests/api/usage.rs w53_use_is_what_was_measured_by_hour_and_day_and_only_its_owner_sees_it
+53 crates/store/tests/store/telemetry.rs what_is_older_than_its_time_goes_a_bounded_number_at_once
 54 crates/runtime/tests/runtime/reacting.rs intents_and_checkpoint_move_together_and_a_restart_goes_on_from_there
 54 tests/stories/chaos.rs nothing_is_lost_doubled_or_reordered_whatever_is_killed
 55 crates/runtime/tests/runtime/reacting.rs copies_share_the_work_and_no_effect_is_done_twice

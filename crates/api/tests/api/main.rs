@@ -46,6 +46,7 @@ mod shapes;
 mod stage;
 mod subscription_reads;
 mod two_factor;
+mod usage;
 mod why;
 mod workers;
 mod world;

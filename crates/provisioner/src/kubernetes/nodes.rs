@@ -64,7 +64,7 @@ fn millis(written: Option<&Written>) -> u64 {
 }
 
 /// Thousandths of the unit; measurements also come in billionths and millionths.
-fn millis_of(text: &str) -> u64 {
+pub(super) fn millis_of(text: &str) -> u64 {
     let small = |number: &str, per_milli: u64| number.parse::<u64>().unwrap_or(0) / per_milli;
     if let Some(nanos) = text.strip_suffix('n') {
         return small(nanos, 1_000_000);

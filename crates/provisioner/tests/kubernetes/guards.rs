@@ -56,7 +56,7 @@ async fn the_deployed_access_is_enough_for_a_whole_life_and_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_pod_with_too_many_rights_is_refused_in_the_customers_namespace() {
+async fn reviewer_04_a_pod_with_too_many_rights_is_refused_in_the_customers_namespace() {
     let Some(bench) = Bench::open().await else { return };
     let plan = bench.plan(&bench.sold("n8n"), 1);
     bench.cluster.apply(&plan.objects).await.expect("taken");
@@ -85,7 +85,7 @@ async fn a_pod_with_too_many_rights_is_refused_in_the_customers_namespace() {
 }
 
 #[tokio::test]
-async fn a_claim_over_the_customers_quota_comes_back_as_a_reason() {
+async fn reviewer_06_a_claim_over_the_customers_quota_comes_back_as_a_reason() {
     let Some(mut bench) = Bench::open().await else { return };
     bench.options.quota.insert("requests.storage".into(), "100Mi".into());
     let spec = bench.sold("n8n");

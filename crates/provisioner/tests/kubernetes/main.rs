@@ -6,4 +6,7 @@ mod guards;
 mod keeping;
 mod kubelet;
 mod life;
+mod many;
+mod measures;
 mod objects;
+mod reviewer;

@@ -71,7 +71,7 @@ async fn every_offering_is_taken_labelled_and_unchanged_by_a_second_apply() {
 }
 
 #[tokio::test]
-async fn pods_get_exactly_the_sold_limits_and_no_account_token() {
+async fn reviewer_08_pods_get_exactly_the_sold_limits_and_no_account_token() {
     let Some(bench) = Bench::open().await else { return };
     let spec = bench.sold("n8n");
     let plan = bench.plan(&spec, 1);

@@ -7,8 +7,9 @@ use std::{
 
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
-    cluster::{ClusterError, Drift, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload},
+    cluster::{ClusterError, Drift, InstanceUsage, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload},
     names,
+    quantity::Quantity,
 };
 use serde_json::{Value, json};
 
@@ -103,6 +104,25 @@ impl Objects {
             drift.push(Drift { object, missing: kept.is_none(), managers: Vec::new(), fields });
         }
         Ok(drift)
+    }
+
+    pub(super) fn usage(&self) -> Vec<InstanceUsage> {
+        let programs = self
+            .kept
+            .iter()
+            .filter(|(key, object)| key.0 == WORKLOAD && component(object) == names::APP && replicas(object) > 0);
+        programs
+            .filter_map(|(_, object)| {
+                let instance_id = object["metadata"]["labels"][names::INSTANCE].as_str()?.to_owned();
+                let requests = &object["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"];
+                let amount = |what: &str| {
+                    let amount = Quantity::parse(requests[what].as_str().unwrap_or("0")).ok()?;
+                    u64::try_from(amount.0).ok()
+                };
+                let (cpu, memory) = (amount("cpu").unwrap_or(0), amount("memory").unwrap_or(0) / 1000);
+                Some(InstanceUsage { instance_id, cpu_millis: cpu / 10, memory_bytes: memory / 2 })
+            })
+            .collect()
     }
 
     pub(super) fn inventory(&self) -> Inventory {

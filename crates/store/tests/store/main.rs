@@ -14,5 +14,6 @@ mod receipts;
 mod returning;
 mod sealing;
 mod states;
+mod telemetry;
 mod verify;
 mod world;

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::openapi::{
     operation::{Operation, delete, get, post, put},
     schema::{
-        all, any, bounded, date, flag, form, id, int, list, loose_flag, money, nullable, object, of, pages, pattern,
-        text, texts, words,
+        all, any, bounded, date, flag, form, id, int, list, loose_flag, money, nullable, number, object, of, pages,
+        pattern, text, texts, words,
     },
 };
 
@@ -53,6 +53,17 @@ pub fn operations() -> Vec<Operation> {
                     "subscription",
                     object(&[("id", id()), ("status", text()), ("service", nullable(of("Service")))]),
                 )]),
+            ])),
+        get("/subscriptions/{id}/usage", "What the service used, by hour, day, week or month in Jakarta, newest first")
+            .query("startDate", date())
+            .query("endDate", date())
+            .query("granularity", words(&["hour", "day", "week", "month"]))
+            .gives(object(&[
+                ("subscription", object(&[("id", id()), ("status", text()), ("service", nullable(of("Service")))])),
+                ("metrics", list(of("Metric"))),
+                ("summary", object(&[("totalRecords", int()), ("avgCpuUsage", number()), ("avgMemUsage", number())])),
+                ("period", object(&[("startDate", date()), ("endDate", date()), ("granularity", text())])),
+                ("simulated", flag()),
             ])),
         delete("/subscriptions/{id}", "Cancels now, or with the period when immediate is false; the data is kept")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))

@@ -3,6 +3,7 @@
 use actix_web::web;
 use minispod_projections::subscriptions;
 
+use super::usage::{RECENT, recent};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -21,6 +22,8 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let owner = Some(caller.user.id.as_str());
     let detail = subscriptions::detail(state.pool(), id, owner, TRANSACTIONS).await.map_err(read_failed)?;
     let detail = detail.ok_or_else(|| ApiError::not_found("Subscription"))?;
-    let data = views::subscriptions::detail(&detail, views::people::mini(&caller.user));
+    let row = &detail.subscription.row;
+    let usage = recent(&state, &row.id, &row.instance_id, RECENT).await?;
+    let data = views::subscriptions::detail(&detail, views::people::mini(&caller.user), usage);
     Ok(Answer::ok("Subscription retrieved successfully", data))
 }

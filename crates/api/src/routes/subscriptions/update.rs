@@ -6,7 +6,12 @@ use minispod_projections::subscriptions;
 use minispod_store::CommandContext;
 use serde_json::Value;
 
-use super::{SHOWN_BY, owned, read::TRANSACTIONS, settings::Settings};
+use super::{
+    SHOWN_BY, owned,
+    read::TRANSACTIONS,
+    settings::Settings,
+    usage::{RECENT, recent},
+};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -51,9 +56,10 @@ pub async fn handle(
     // The log is read last, so that it is never the older one.
     let placed = Placed::load(&state, &id).await?;
     detail.subscription = placed.over(detail.subscription);
+    let usage = recent(&state, &id, &instance_id, RECENT).await?;
     Ok(Answer::ok(
         "Subscription updated successfully",
-        views::subscriptions::detail(&detail, views::people::mini(&caller.user)),
+        views::subscriptions::detail(&detail, views::people::mini(&caller.user), usage),
     )
     .at_version(placed.version())
     .replayed(done.replayed)

@@ -7,6 +7,7 @@ use super::existing;
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
+    routes::subscriptions::usage::{RECENT_FOR_ADMINISTRATORS, recent},
     state::AppState,
     views,
 };
@@ -14,5 +15,8 @@ use crate::{
 pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> Result {
     caller.may(Action::ReadInstances)?;
     let pod = existing(&state, &id).await?;
-    Ok(Answer::ok("Pod retrieved successfully", views::pods::detail(&pod, !state.config.is_production())))
+    let row = &pod.instance.row;
+    let usage = recent(&state, &row.subscription_id, &row.id, RECENT_FOR_ADMINISTRATORS).await?;
+    let data = views::pods::detail(&pod, !state.config.is_production(), usage);
+    Ok(Answer::ok("Pod retrieved successfully", data))
 }

@@ -13,6 +13,7 @@ use crate::{
     error::ApiError,
     input::path::existing_id,
     refusals::read_failed,
+    routes::subscriptions::usage::{RECENT_FOR_ADMINISTRATORS, recent},
     state::AppState,
     views,
 };
@@ -27,5 +28,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let detail = detail.ok_or_else(|| ApiError::not_found("Subscription"))?;
     let user_id = &detail.subscription.row.user_id;
     let user = People::of(&state, once(user_id)).await?.show(user_id, owner);
-    Ok(Answer::ok("Subscription retrieved successfully", views::subscriptions::detail(&detail, user)))
+    let row = &detail.subscription.row;
+    let usage = recent(&state, &row.id, &row.instance_id, RECENT_FOR_ADMINISTRATORS).await?;
+    Ok(Answer::ok("Subscription retrieved successfully", views::subscriptions::detail(&detail, user, usage)))
 }

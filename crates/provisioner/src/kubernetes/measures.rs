@@ -1,0 +1,76 @@
+//! What instances use, by the metrics API.
+
+use std::collections::BTreeMap;
+
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
+use serde_json::Value;
+
+use super::{KubeCluster, PAGE, PAGES, nodes::millis_of, ours};
+use crate::{
+    cluster::{ClusterError, InstanceUsage},
+    names,
+};
+
+impl KubeCluster {
+    /// One list, a page for each 500 pods. A cluster without the metrics API measures nothing, which is no failure.
+    pub(super) async fn measure_instances(&self) -> Result<Vec<InstanceUsage>, ClusterError> {
+        let kind = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
+        let api: Api<DynamicObject> =
+            Api::all_with(self.client.clone(), &ApiResource::from_gvk_with_plural(&kind, "pods"));
+        let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        let mut params = ListParams::default().labels(&ours()).limit(PAGE);
+        for _ in 0..PAGES {
+            let page = self.call("measure what instances use", || async {
+                match api.list(&params).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                    other => other.map(Some),
+                }
+            });
+            let Some(page) = page.await? else { break };
+            for pod in &page.items {
+                let Some(instance) = pod.labels().get(names::INSTANCE) else { continue };
+                let (cpu, memory) = used(&pod.data);
+                let sum = sums.entry(instance.clone()).or_default();
+                *sum = (sum.0 + cpu, sum.1 + memory);
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => break,
+            }
+        }
+        let all = sums.into_iter();
+        Ok(all
+            .map(|(instance_id, (cpu_millis, memory_bytes))| InstanceUsage { instance_id, cpu_millis, memory_bytes })
+            .collect())
+    }
+}
+
+/// All containers of a pod.
+fn used(pod: &Value) -> (u64, u64) {
+    let containers = pod["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let amount = |container: &Value, what: &str| container["usage"][what].as_str().map_or(0, millis_of);
+    let cpu = containers.iter().map(|one| amount(one, "cpu")).sum();
+    let memory: u64 = containers.iter().map(|one| amount(one, "memory")).sum();
+    (cpu, memory / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn containers_are_summed_in_every_suffix_that_the_api_uses() {
+        let pod = json!({ "containers": [
+            { "name": "app", "usage": { "cpu": "12500000n", "memory": "131072Ki" } },
+            { "name": "sidecar", "usage": { "cpu": "3m", "memory": "1Mi" } },
+            { "name": "odd" },
+        ] });
+        assert_eq!(used(&pod), (15, (131_072 << 10) + (1 << 20)));
+        assert_eq!(used(&json!({})), (0, 0));
+    }
+}
