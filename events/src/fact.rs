@@ -5,8 +5,9 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent,
-    ManualTopUpEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, JoinTokenEvent,
+    MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent,
+    WalletEvent, WelcomeEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -106,6 +107,8 @@ sum! {
     Coupon(CouponEvent),
     CouponUses(CouponUseEvent),
     Welcome(WelcomeEvent),
+    Node(NodeEvent),
+    JoinToken(JoinTokenEvent),
 }
 
 /// The payload in its current shape.

@@ -8,6 +8,7 @@ pub mod instance;
 pub mod invoice;
 pub mod mail;
 pub mod manual_topup;
+pub mod node;
 pub mod plan;
 pub mod subscription;
 pub mod topup;
@@ -24,6 +25,7 @@ pub use instance::{DriftFinding, InstanceEvent, InstanceSpec};
 pub use invoice::{InvoiceBookEvent, InvoiceEvent, InvoiceKind, InvoiceLine, IssuedTerms, SellerSnapshot, TaxSnapshot};
 pub use mail::{MailEvent, MailTemplate};
 pub use manual_topup::{ManualTopUpEvent, Proof};
+pub use node::{JoinTokenEvent, NodeEvent, NodeFacts, NodeTaint};
 pub use plan::{Capacity, PlanDetails, PlanEvent};
 pub use subscription::{
     BillingCycle, CancelReason, CouponAsked, ExpiryCause, Period, PlanChangeDirection, PlanSnapshot, ProrationFigures,

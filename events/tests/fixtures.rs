@@ -8,8 +8,9 @@ use std::{
 };
 
 use minispod_events::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent, MailEvent,
-    ManualTopUpEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent,
+    JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent,
+    UserEvent, WalletEvent, WelcomeEvent,
 };
 use serde_json::Value;
 
@@ -102,6 +103,8 @@ macro_rules! by_aggregate {
             "coupon" => $visit::<CouponEvent>($payload),
             "coupon_use" => $visit::<CouponUseEvent>($payload),
             "welcome" => $visit::<WelcomeEvent>($payload),
+            "node" => $visit::<NodeEvent>($payload),
+            "join_token" => $visit::<JoinTokenEvent>($payload),
             other => panic!("no aggregate is called {other}"),
         }
     };

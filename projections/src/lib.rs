@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod coupons;
 pub mod ledger;
 pub mod manual_topups;
+pub mod nodes;
 pub mod page;
 pub mod plan_changes;
 pub mod recurring;
@@ -73,5 +74,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(manual_topups::ManualTopUps),
         Arc::new(recurring::RecurringRevenue),
         Arc::new(coupons::Coupons),
+        Arc::new(nodes::Nodes),
     ]
 }

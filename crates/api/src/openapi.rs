@@ -115,7 +115,6 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::routes::missing::MISSING;
 
     /// Every `resource("path")` with its methods, as the sources of the routes have them.
     fn registered() -> BTreeSet<(String, String)> {
@@ -128,8 +127,7 @@ mod tests {
                 if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
             }
         }
-        let missing = MISSING.iter().map(|one| (one.method.to_ascii_lowercase(), format!("/api/v1{}", one.path)));
-        let mut found: BTreeSet<_> = missing.collect();
+        let mut found = BTreeSet::new();
         for file in files {
             let source = fs::read_to_string(&file).expect("a source");
             for resource in source.split("resource(\"").skip(1) {

@@ -9,7 +9,6 @@ pub mod health;
 pub mod invoices;
 pub mod manual_topups;
 pub mod metrics;
-pub mod missing;
 pub mod openapi;
 pub mod plan_changes;
 pub mod services;
@@ -19,6 +18,7 @@ pub mod subscriptions;
 pub mod topups;
 pub mod transactions;
 pub mod webhooks;
+pub mod workers;
 
 use actix_web::web::{ServiceConfig, get, resource, scope};
 
@@ -32,7 +32,6 @@ pub fn configure(app: &mut ServiceConfig) {
             scope("/api/v1")
                 .service(resource("/status").route(get().to(status::read::handle)))
                 .configure(openapi::configure)
-                .configure(missing::configure)
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(admin::users::configure)
@@ -41,6 +40,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .service(resource("/billing/health").route(get().to(health::billing::handle)))
                 .configure(admin::pods::configure)
                 .configure(admin::workers::configure)
+                .configure(workers::configure)
                 .configure(balance::configure)
                 .configure(coupons::configure)
                 .configure(admin::coupons::configure)

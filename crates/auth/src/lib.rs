@@ -7,6 +7,7 @@ pub mod api_token;
 pub mod credential_rules;
 pub mod google;
 pub mod link_token;
+pub mod machine_token;
 pub mod passwords;
 pub mod permissions;
 pub mod refresh_token;
@@ -16,6 +17,7 @@ pub use access_token::{AccessTokens, ActingFor, Claims, SecretTooShort, TokenErr
 pub use api_token::{API_TOKEN_PREFIX, ApiToken};
 pub use google::{GoogleError, GoogleKeys, GooglePerson, GoogleSignIn};
 pub use link_token::LinkToken;
+pub use machine_token::MachineToken;
 pub use passwords::{PasswordError, Passwords};
 pub use permissions::{Action, Deed, may, scopes_allow};
 pub use refresh_token::{FIRST_GENERATION, RefreshToken};

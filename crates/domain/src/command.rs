@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AdminRosterCommand, CouponCommand, CouponUseCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand,
-    MailCommand, ManualTopUpCommand, PlanCommand, RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand,
-    UserCommand, WalletCommand, WelcomeCommand, coupon::uses::uses_id, invoice::InvoiceTerms,
+    JoinTokenCommand, MailCommand, ManualTopUpCommand, NodeCommand, PlanCommand, RefundCommand, SessionCommand,
+    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, WelcomeCommand, coupon::uses::uses_id,
+    invoice::InvoiceTerms,
 };
 use minispod_events::{CancelReason, CouponUse, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -32,6 +33,9 @@ pub enum AnyCommand {
     #[serde(rename = "coupon_use")]
     CouponUses(CouponUseCommand),
     Welcome(WelcomeCommand),
+    Node(NodeCommand),
+    #[serde(rename = "join_token")]
+    JoinToken(JoinTokenCommand),
 }
 
 impl AnyCommand {
@@ -53,6 +57,8 @@ impl AnyCommand {
             Self::Coupon(_) => "coupon",
             Self::CouponUses(_) => "coupon_use",
             Self::Welcome(_) => "welcome",
+            Self::Node(_) => "node",
+            Self::JoinToken(_) => "join_token",
         }
     }
 }

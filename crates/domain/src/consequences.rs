@@ -4,8 +4,8 @@ use minispod_events::Event;
 use minispod_kernel::{Aggregate, Consequence};
 
 use crate::{
-    AdminRoster, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session, Subscription,
-    TopUp, User, Wallet, Welcome,
+    AdminRoster, Coupon, CouponUses, Instance, Invoice, InvoiceBook, JoinToken, Mail, ManualTopUp, Node, Plan, Session,
+    Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// What the store did in the transaction of `event` of the aggregate `aggregate_type`/`id`.
@@ -37,6 +37,8 @@ pub fn consequences_of(aggregate_type: &str, id: &str, event: &Event) -> Vec<Con
         Event::Coupon(event) => of::<Coupon>(aggregate_type, id, event),
         Event::CouponUses(event) => of::<CouponUses>(aggregate_type, id, event),
         Event::Welcome(event) => of::<Welcome>(aggregate_type, id, event),
+        Event::Node(event) => of::<Node>(aggregate_type, id, event),
+        Event::JoinToken(event) => of::<JoinToken>(aggregate_type, id, event),
     }
 }
 

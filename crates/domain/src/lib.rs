@@ -15,10 +15,12 @@ pub mod coupon;
 pub mod instance;
 pub mod invoice;
 pub mod invoice_book;
+pub mod join_token;
 pub mod mail;
 pub mod manual_topup;
 #[cfg(test)]
 pub mod memory_bus;
+pub mod node;
 pub mod plan;
 pub mod plan_change;
 pub mod policies;
@@ -53,8 +55,10 @@ pub use coupon::{
 pub use instance::{Instance, InstanceCommand, InstanceRefusal};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal, InvoiceTerms};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};
+pub use join_token::{JoinToken, JoinTokenCommand, JoinTokenRefusal};
 pub use mail::{Mail, MailCommand, MailRefusal};
 pub use manual_topup::{ManualTopUp, ManualTopUpCommand, ManualTopUpRefusal};
+pub use node::{Node, NodeCommand, NodeRefusal};
 pub use plan::{Plan, PlanCommand, PlanRefusal};
 pub use plan_change::{Objection, Offer, PlanChange};
 pub use proration::{Direction, Proration};

@@ -8,6 +8,7 @@ mod accounts;
 mod coupons;
 mod documents;
 mod lifetimes;
+mod nodes;
 mod payments;
 mod plan_changes;
 mod subscriptions;
@@ -68,6 +69,7 @@ pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
         Event::Coupon(event) => coupons::after_coupon(aggregate_id, event),
         Event::CouponUses(event) => coupons::after_use(event),
         Event::Welcome(event) => coupons::after_welcome(event),
-        Event::Session(_) | Event::Mail(_) => Vec::new(),
+        Event::JoinToken(event) => nodes::after_token(aggregate_id, event),
+        Event::Session(_) | Event::Mail(_) | Event::Node(_) => Vec::new(),
     }
 }

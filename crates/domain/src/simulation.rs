@@ -330,6 +330,8 @@ impl<W: World> Simulation<W> {
             // Nobody transfers by hand here.
             Event::ManualTopUp(_)
             | Event::Welcome(_)
+            | Event::Node(_)
+            | Event::JoinToken(_)
             | Event::User(_)
             | Event::AdminRoster(_)
             | Event::Session(_)

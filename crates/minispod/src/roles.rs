@@ -346,28 +346,7 @@ async fn start(
             );
         }
         Role::Provisioner => {
-            let cluster = wiring::cluster(&parts.config, simulated).await?;
-            let reactor = wiring::provisioner(&parts.config, &parts.store, cluster.clone())?;
-            let dispatcher = parts.dispatcher_with(&nats);
-            let health = watching::health(cluster.clone(), store.clock().clone(), dispatcher.clone());
-            let options = wiring::plan_options(&parts.config)?;
-            let drift = watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone());
-            let until = stop.clone();
-            let measures = Arc::new(watching::Measurements(parts.store.clone()));
-            running.tasks.spawn(async move {
-                sampling::run(cluster, measures, until).await;
-                ("measurements", Ok(()))
-            });
-            let until = stop.clone();
-            running.tasks.spawn(async move {
-                health.run(until).await;
-                ("health watch", Ok(()))
-            });
-            running.tasks.spawn(async move {
-                drift.run(stop).await;
-                ("drift watch", Ok(()))
-            });
-            react(running, parts, Arc::new(reactor), dispatcher, nats);
+            start_provisioner(running, parts, nats, simulated, stop).await?;
         }
         Role::Mailer => {
             let reactor = wiring::mailer(&parts.config, &parts.store)?;
@@ -385,6 +364,47 @@ async fn start(
             running.tasks.spawn(async move { (name, server.await.map_err(RoleError::Serve)) });
         }
     }
+    Ok(())
+}
+
+/// The reactor and the watches over instances, their use and nodes.
+async fn start_provisioner(
+    running: &mut RunningRoles,
+    parts: &Parts,
+    nats: Nats,
+    simulated: Option<Arc<SimulatedCluster>>,
+    stop: CancellationToken,
+) -> Result<(), RoleError> {
+    let fleet = wiring::fleet(&parts.config, simulated.clone()).await;
+    let cluster = wiring::cluster(&parts.config, simulated).await?;
+    let reactor = wiring::provisioner(&parts.config, &parts.store, cluster.clone())?;
+    let dispatcher = parts.dispatcher_with(&nats);
+    let health = watching::health(cluster.clone(), parts.store.clock().clone(), dispatcher.clone());
+    let options = wiring::plan_options(&parts.config)?;
+    let drift = watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone());
+    if let Some(fleet) = fleet {
+        let (nodes, until) = (watching::nodes(fleet, &parts.store, dispatcher.clone()), stop.clone());
+        running.tasks.spawn(async move {
+            nodes.run(until).await;
+            ("node watch", Ok(()))
+        });
+    }
+    let until = stop.clone();
+    let measures = Arc::new(watching::Measurements(parts.store.clone()));
+    running.tasks.spawn(async move {
+        sampling::run(cluster, measures, until).await;
+        ("measurements", Ok(()))
+    });
+    let until = stop.clone();
+    running.tasks.spawn(async move {
+        health.run(until).await;
+        ("health watch", Ok(()))
+    });
+    running.tasks.spawn(async move {
+        drift.run(stop).await;
+        ("drift watch", Ok(()))
+    });
+    react(running, parts, Arc::new(reactor), dispatcher, nats);
     Ok(())
 }
 

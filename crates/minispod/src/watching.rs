@@ -3,12 +3,12 @@
 use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
-use minispod_domain::{CommandRequest, Instance, instance::Kept};
+use minispod_domain::{CommandRequest, Instance, instance::Kept, ports::fleet::Fleet};
 use minispod_kernel::{Actor, Clock, Timestamp};
-use minispod_projections::subscriptions;
+use minispod_projections::{nodes, subscriptions};
 use minispod_provisioner::{
-    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, PlanOptions, ReportSink, UsageSink,
-    WatchSettings,
+    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, NodeBook, NodeWatch, PlanOptions, ReportSink,
+    UsageSink, WatchSettings,
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
@@ -54,6 +54,30 @@ impl Desired for Facts {
     async fn kept(&self, instance_id: &str) -> Result<Option<Kept>, Trouble> {
         Ok(self.0.event_store().state::<Instance>(instance_id).await?.kept())
     }
+}
+
+/// What facts and telemetry say of nodes.
+struct Nodes(Store);
+
+#[async_trait]
+impl NodeBook for Nodes {
+    async fn discovered(&self) -> Result<Vec<String>, Trouble> {
+        let rows = nodes::all(self.0.pool()).await?;
+        Ok(rows.into_iter().filter(|row| row.key_hash.is_none()).map(|row| row.name).collect())
+    }
+
+    async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Trouble> {
+        let rows = nodes::all(self.0.pool()).await?;
+        let joined: Vec<String> =
+            rows.into_iter().filter(|row| row.key_hash.is_some() && !row.lost).map(|row| row.name).collect();
+        let beats = self.0.telemetry().heartbeats(Some(&joined)).await?;
+        Ok(beats.into_iter().filter(|beat| beat.at <= before).map(|beat| (beat.name, beat.at)).collect())
+    }
+}
+
+/// The watch over nodes.
+pub fn nodes(fleet: Arc<dyn Fleet>, store: &Store, dispatcher: Dispatcher) -> NodeWatch {
+    NodeWatch::new(fleet, Arc::new(Nodes(store.clone())), store.clock().clone(), Arc::new(Bus(dispatcher)))
 }
 
 /// Keeps measurements, and throws old ones away.

@@ -39,8 +39,6 @@ pub struct Operation {
     csv: bool,
     /// What its words mean.
     about: &'static str,
-    /// There is no success yet.
-    missing: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -95,7 +93,6 @@ impl Operation {
             refusals: BTreeSet::new(),
             csv: false,
             about: "",
-            missing: false,
         }
     }
 
@@ -204,16 +201,6 @@ impl Operation {
         self
     }
 
-    /// Every answer is a refusal: it is not built yet.
-    pub fn missing(self) -> Self {
-        Self { missing: true, ..self }.refuses(&[501])
-    }
-
-    /// Whether it is not built yet.
-    pub const fn is_missing(&self) -> bool {
-        self.missing
-    }
-
     /// The whole path.
     pub fn full_path(&self) -> String {
         let is_elsewhere = self.path.starts_with("/health") || self.path == "/metrics";
@@ -299,7 +286,7 @@ impl Operation {
         if self.csv {
             success["content"]["text/csv"] = json!({});
         }
-        let mut responses = if self.missing { json!({}) } else { json!({ self.status.to_string(): success }) };
+        let mut responses = json!({ self.status.to_string(): success });
         for status in self.every_refusal() {
             responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
         }

@@ -7,7 +7,6 @@ pub mod admin_subscriptions;
 pub mod admin_writes;
 pub mod catalogue;
 pub mod coupons;
-pub mod missing;
 pub mod money;
 pub mod people;
 pub mod plan_changes;
@@ -33,6 +32,7 @@ pub fn all() -> Vec<Group> {
         ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),
         ("Pods", "Everybody's instances", pods::operations()),
         ("Workers", "The cluster's nodes", workers::operations()),
+        ("Joining", "Nodes that join by themselves", workers::of_machines()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),
         ("Bank transfers", "Top-ups with a proof instead of a gateway", admin_desk::of_customers()),
         ("Coupons", "Codes for promotional money or a cheaper first period", coupons::of_customers()),
@@ -42,6 +42,5 @@ pub fn all() -> Vec<Group> {
         ("Books", "Statements and reports out of the double-entry books", reports::operations()),
         ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
-        ("Not there yet", "Routes of the contract that answer 501", missing::operations()),
     ]
 }

@@ -512,6 +512,14 @@ where
         .expect("counts")
     }
 
+    /// Every event with its metadata, as the log has it.
+    pub async fn log_text(&self) -> String {
+        sqlx::query_scalar("SELECT coalesce(string_agg(payload::text || metadata::text, ' '), '') FROM log.events")
+            .fetch_one(self.store.pool())
+            .await
+            .expect("reads")
+    }
+
     /// How many events of this name the log has.
     pub async fn count(&self, event_type: &str) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM log.events WHERE event_type = $1")

@@ -7,8 +7,8 @@ use minispod_kernel::{Aggregate, Consequence, Moment, Refusal};
 
 use super::{Place, Refused};
 use crate::{
-    AdminRoster, AnyCommand, Coupon, CouponUses, Instance, Invoice, InvoiceBook, Mail, ManualTopUp, Plan, Session,
-    Subscription, TopUp, User, Wallet, Welcome,
+    AdminRoster, AnyCommand, Coupon, CouponUses, Instance, Invoice, InvoiceBook, JoinToken, Mail, ManualTopUp, Node,
+    Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// A state of some aggregate.
@@ -79,6 +79,8 @@ summed!(
     Coupon,
     CouponUses,
     Welcome,
+    Node,
+    JoinToken,
 );
 
 impl States {

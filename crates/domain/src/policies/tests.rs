@@ -141,6 +141,7 @@ const POLICIES: &[&str] = &[
     "CouponUseTaken -> wallet grant-promotion (inline)",
     "CouponUseReturned -> coupon release-coupon (inline)",
     "WelcomeCouponOffered -> coupon reserve-welcome (inline)",
+    "JoinTokenUsed -> node register-node (inline)",
 ];
 
 #[test]

@@ -4,13 +4,16 @@ use serde_json::Value;
 
 use crate::{
     openapi::{
-        operation::{Operation, get, post},
+        operation::{Operation, delete, get, patch, post, put},
         schema::{
-            all, any, bounded, date, flag, form, int, list, loose_flag, nullable, number, object, of, range, text,
+            all, any, bounded, date, flag, form, id, int, list, loose_flag, nullable, number, object, of, range, text,
             texts, words,
         },
     },
-    routes::admin::workers::drain::{GRACE_MAX, TIMEOUT_MAX},
+    routes::admin::workers::{
+        drain::{GRACE_MAX, TIMEOUT_MAX},
+        join_tokens::create::{LABEL_MAX, LIFE_MAX_MINUTES},
+    },
 };
 
 pub fn operations() -> Vec<Operation> {
@@ -67,6 +70,143 @@ pub fn operations() -> Vec<Operation> {
             .may_take(drain)
             .gives(drained),
     ]
+}
+
+/// Joining, and what a machine says of itself.
+pub fn of_machines() -> Vec<Operation> {
+    vec![
+        get(
+            "/admin/workers/join-tokens",
+            "The newest join tokens and what became of them; never the tokens themselves",
+        )
+        .admin()
+        .gives(object(&[("count", int()), ("tokens", list(token()))])),
+        post("/admin/workers/join-tokens", "A token that lets one node join, shown in this answer only")
+            .admin()
+            .may_take(form(
+                &[],
+                &[("label", bounded(0, LABEL_MAX)), ("expiresInMinutes", range(1, LIFE_MAX_MINUTES))],
+                false,
+            ))
+            .gives(object(&[("id", id()), ("token", text()), ("label", text()), ("expiresAt", date())]))
+            .creates(),
+        delete("/admin/workers/join-tokens/{id}", "Takes a join token back that nobody has used")
+            .admin()
+            .gives(object(&[("id", id())])),
+        get("/workers", "The nodes that facts know, with their last signs of life")
+            .admin()
+            .gives(object(&[("count", int()), ("workers", list(joined()))])),
+        post("/workers/register", "A node joins: the bearer is a join token, which works once")
+            .public()
+            .takes(registration())
+            .gives(object(&[
+                ("id", text()),
+                ("name", text()),
+                ("status", text()),
+                ("isReady", flag()),
+                ("isSchedulable", flag()),
+                ("heartbeatToken", text()),
+                ("heartbeatIntervalSeconds", int()),
+            ]))
+            .creates()
+            .refuses(&[401]),
+        delete("/workers/{name}", "Forgets a node; its key is worth nothing from then on")
+            .admin()
+            .gives(object(&[("name", text())])),
+        put("/workers/{name}/heartbeat", "A node's sign of life: the bearer is the key it got when it joined")
+            .public()
+            .may_take(sign_of_life())
+            .gives(alive())
+            .refuses(&[401]),
+        patch("/workers/{name}/heartbeat", "The same under the second name that scripts know")
+            .public()
+            .may_take(sign_of_life())
+            .gives(alive())
+            .refuses(&[401]),
+    ]
+}
+
+fn token() -> Value {
+    object(&[
+        ("id", id()),
+        ("label", text()),
+        ("status", words(&["OPEN", "USED", "REVOKED", "EXPIRED"])),
+        ("expiresAt", date()),
+        ("node", nullable(text())),
+        ("usedAt", nullable(date())),
+        ("revokedAt", nullable(date())),
+        ("createdAt", date()),
+    ])
+}
+
+fn joined() -> Value {
+    object(&[
+        ("id", text()),
+        ("name", text()),
+        ("hostname", text()),
+        ("ipAddress", text()),
+        ("status", text()),
+        ("isReady", flag()),
+        ("isSchedulable", flag()),
+        ("joined", flag()),
+        ("lastHeartbeat", nullable(date())),
+        ("createdAt", date()),
+    ])
+}
+
+fn registration() -> Value {
+    form(
+        &[
+            ("hostname", bounded(3, 255)),
+            ("ipAddress", bounded(2, 64)),
+            ("cpuCores", range(1, 128)),
+            ("cpuArchitecture", bounded(1, 128)),
+            ("totalMemory", bounded(1, 32)),
+            ("totalStorage", bounded(1, 32)),
+        ],
+        &[
+            ("name", bounded(2, 100)),
+            ("architecture", words(&["amd64", "arm64"])),
+            ("operatingSystem", bounded(0, 128)),
+            ("kubeletVersion", bounded(0, 128)),
+            ("containerRuntime", bounded(0, 128)),
+            ("kernelVersion", bounded(0, 128)),
+            ("osImage", bounded(0, 128)),
+            ("maxPods", range(1, 250)),
+            ("labels", texts()),
+            ("taints", list(object(&[("key", text()), ("value", text()), ("effect", text())]))),
+        ],
+        false,
+    )
+}
+
+fn sign_of_life() -> Value {
+    form(
+        &[],
+        &[
+            ("allocatedCPU", any()),
+            ("allocatedMemory", nullable(range(0, 1_000_000_000))),
+            ("allocatedStorage", nullable(range(0, 1_000_000_000))),
+            ("currentPods", nullable(range(0, 1_000_000_000))),
+            ("status", any()),
+            ("isReady", loose_flag()),
+        ],
+        false,
+    )
+}
+
+fn alive() -> Value {
+    object(&[
+        ("id", text()),
+        ("name", text()),
+        ("lastHeartbeat", date()),
+        ("status", text()),
+        ("isReady", flag()),
+        ("allocatedCPU", nullable(number())),
+        ("allocatedMemory", nullable(int())),
+        ("allocatedStorage", nullable(int())),
+        ("currentPods", nullable(int())),
+    ])
 }
 
 fn node() -> Value {

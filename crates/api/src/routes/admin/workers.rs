@@ -2,6 +2,7 @@
 
 pub mod cordon;
 pub mod drain;
+pub mod join_tokens;
 pub mod list;
 pub mod offline;
 pub mod online;
@@ -29,6 +30,7 @@ use crate::{
 
 /// Paths under `/admin/workers`. Fixed segments stand before `{nodeId}`.
 pub fn configure(app: &mut ServiceConfig) {
+    join_tokens::configure(app);
     app.service(resource("/admin/workers").route(get().to(list::handle)))
         .service(resource("/admin/workers/stats").route(get().to(stats::handle)))
         .service(resource("/admin/workers/online").route(get().to(online::handle)))
@@ -40,17 +42,17 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/workers/{nodeId}/drain").route(post().to(drain::handle)));
 }
 
-fn not_found() -> ApiError {
+pub fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "WORKER_NODE_NOT_FOUND", "Worker node not found")
 }
 
 /// A node's name; what none can have is not found like any other that none has.
-fn node_name(id: &str) -> std::result::Result<&str, ApiError> {
+pub fn node_name(id: &str) -> std::result::Result<&str, ApiError> {
     if is_node_name(id) { Ok(id) } else { Err(not_found()) }
 }
 
 /// Whether a node may be called so: a DNS name in lower case.
-pub(super) fn is_node_name(name: &str) -> bool {
+pub fn is_node_name(name: &str) -> bool {
     let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
     (1..=253).contains(&name.len()) && letters && !name.starts_with(['.', '-'])
 }

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use actix_web::web;
 use minispod_auth::Action;
-use minispod_domain::ports::fleet::{DrainWish, Eviction};
+use minispod_domain::{
+    AnyCommand, NodeCommand,
+    ports::fleet::{DrainWish, Eviction},
+};
+use minispod_store::CommandError;
 use serde_json::{Value, json};
 
 use super::{node_name, not_found, view};
 use crate::{
     answer::{Answer, Result},
+    call::Call,
     caller::Caller,
     error::ApiError,
     fleet::{fleet, fleet_failed},
@@ -26,7 +31,13 @@ const TIMEOUT: i64 = 300;
 /// The most: a request is no place to wait for longer.
 pub const TIMEOUT_MAX: i64 = 600;
 
-pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>, body: RequestBody) -> Result {
+pub async fn handle(
+    state: web::Data<AppState>,
+    caller: Caller,
+    call: Call,
+    id: web::Path<String>,
+    body: RequestBody,
+) -> Result {
     caller.may(Action::ManageNodes)?;
     let body = body.form().await?;
     let wish = read(&body.value)?;
@@ -35,6 +46,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let drained = fleet.drain(name, &wish).await.map_err(fleet_failed)?.ok_or_else(not_found)?;
     let failed = drained.evictions.iter().filter(|one| one.fault.is_some()).count();
     let evicted = drained.evictions.len() - failed;
+    record(&state, &caller, &call, name, evicted, failed).await?;
     tracing::info!(administrator = caller.user.id, node = name, evicted, failed, "a node was drained");
     let data = json!({
         "node": view(&state, &drained.node),
@@ -45,6 +57,23 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     });
     let message = if failed == 0 { "Worker node drained successfully" } else { "Worker node drained in part" };
     Ok(Answer::ok(message, data))
+}
+
+/// A node that no fact knows yet is drained all the same.
+async fn record(
+    state: &AppState,
+    caller: &Caller,
+    call: &Call,
+    name: &str,
+    evicted: usize,
+    failed: usize,
+) -> std::result::Result<(), ApiError> {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let command = NodeCommand::RecordDrained { evicted: count(evicted), failed: count(failed) };
+    match state.dispatcher.dispatch_as(name, AnyCommand::Node(command), call.plain(caller.actor())).await {
+        Ok(_) | Err(CommandError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read(body: &Value) -> std::result::Result<DrainWish, ApiError> {

@@ -1,0 +1,306 @@
+//! The watch over nodes: what the cluster has becomes facts, and those that joined by themselves and are silent are told.
+
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use metrics::gauge;
+use minispod_domain::{
+    AnyCommand, CommandRequest, NodeCommand,
+    node::LATE,
+    ports::fleet::{Fleet, FleetError, NodeSeen, NodeStanding},
+};
+use minispod_events::{NodeFacts, NodeTaint};
+use minispod_kernel::{Clock, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cluster::Cause, watch::ReportSink};
+
+/// Pause between two looks, as long as between two signs of life.
+pub const EVERY: Duration = Duration::from_secs(30);
+
+/// What facts and telemetry say of nodes.
+#[async_trait]
+pub trait NodeBook: Send + Sync {
+    /// Nodes that nobody joined and that facts know: the cluster had them.
+    async fn discovered(&self) -> Result<Vec<String>, Cause>;
+
+    /// Nodes that joined by themselves and gave their last sign of life before `before`.
+    async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause>;
+}
+
+/// Why a look was not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeWatchError {
+    #[error("the nodes cannot be looked at")]
+    Fleet(#[from] FleetError),
+    #[error("what is known of nodes cannot be read")]
+    Book(#[source] Cause),
+}
+
+/// Tells changes only; several may run, as reports have derived keys and the same report again changes nothing.
+pub struct NodeWatch {
+    fleet: Arc<dyn Fleet>,
+    book: Arc<dyn NodeBook>,
+    clock: Arc<dyn Clock>,
+    sink: Arc<dyn ReportSink>,
+    /// Ready and schedulable, as last told.
+    told: BTreeMap<String, (bool, bool)>,
+}
+
+impl NodeWatch {
+    /// Over a cluster and what is known of it.
+    pub fn new(
+        fleet: Arc<dyn Fleet>,
+        book: Arc<dyn NodeBook>,
+        clock: Arc<dyn Clock>,
+        sink: Arc<dyn ReportSink>,
+    ) -> Self {
+        Self { fleet, book, clock, sink, told: BTreeMap::new() }
+    }
+
+    /// Until `shutdown`. An unreachable cluster makes no node unready.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut looks = tokio::time::interval(EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = &error as &dyn Error, "the look at the nodes was not finished");
+            }
+        }
+    }
+
+    /// One look at the cluster and one at who is silent; the one does not wait for the other.
+    pub async fn look(&mut self) -> Result<(), NodeWatchError> {
+        let now = self.clock.now();
+        let cluster = self.look_at_cluster(now).await;
+        let before = Timestamp::from_unix_millis(now.unix_millis() - millis(LATE));
+        for (name, last_seen) in self.book.silent(before).await.map_err(NodeWatchError::Book)? {
+            self.tell(&name, now, NodeCommand::Miss { last_seen }).await;
+        }
+        cluster
+    }
+
+    async fn look_at_cluster(&mut self, now: Timestamp) -> Result<(), NodeWatchError> {
+        let nodes = self.fleet.nodes().await?;
+        for standing in NodeStanding::ALL {
+            let count = nodes.iter().filter(|node| node.standing() == standing).count();
+            gauge!("minispod_cluster_nodes", "status" => standing.as_str()).set(count as f64);
+        }
+        let sum = |of: fn(&NodeSeen) -> u64| nodes.iter().map(of).sum::<u64>() as f64;
+        gauge!("minispod_cluster_cpu_millis", "what" => "room").set(sum(|node| node.room.cpu_millis));
+        gauge!("minispod_cluster_cpu_millis", "what" => "requested").set(sum(|node| node.requested.cpu_millis));
+        gauge!("minispod_cluster_memory_bytes", "what" => "room").set(sum(|node| node.room.memory_bytes));
+        gauge!("minispod_cluster_memory_bytes", "what" => "requested").set(sum(|node| node.requested.memory_bytes));
+        for node in &nodes {
+            let seen = (node.is_ready(), node.schedulable);
+            if self.told.get(&node.name) != Some(&seen) && self.tell(&node.name, now, observation(node)).await {
+                self.told.insert(node.name.clone(), seen);
+            }
+        }
+        for name in self.book.discovered().await.map_err(NodeWatchError::Book)? {
+            if !nodes.iter().any(|node| node.name == name) && self.tell(&name, now, NodeCommand::Remove).await {
+                self.told.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was taken; what was not is told at the next look.
+    async fn tell(&self, name: &str, now: Timestamp, command: NodeCommand) -> bool {
+        let what = match &command {
+            NodeCommand::Observe { ready, schedulable, .. } => format!("seen-{ready}-{schedulable}"),
+            NodeCommand::Miss { .. } => "missed".to_owned(),
+            _ => "gone".to_owned(),
+        };
+        let turn = now.unix_millis() / millis(EVERY);
+        let request = CommandRequest {
+            key: format!("nodes.{name}.{turn}.{what}"),
+            aggregate_id: name.to_owned(),
+            command: AnyCommand::Node(command),
+            on_refusal: None,
+        };
+        match self.sink.report(request).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(node = name, error = error.as_ref() as &dyn Error, "a node is told of again later");
+                false
+            }
+        }
+    }
+}
+
+fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn observation(node: &NodeSeen) -> NodeCommand {
+    let ready = node.conditions.iter().find(|one| one.kind == "Ready");
+    let reason = ready.map(|one| if one.message.is_empty() { &one.reason } else { &one.message });
+    NodeCommand::Observe {
+        facts: facts(node),
+        ready: node.is_ready(),
+        reason: reason.cloned().unwrap_or_else(|| "it has not said anything yet".to_owned()),
+        schedulable: node.schedulable,
+    }
+}
+
+fn facts(node: &NodeSeen) -> NodeFacts {
+    let info = |name: &str| node.info.get(name).filter(|text| !text.is_empty()).cloned();
+    let address = |kind: &str| node.addresses.iter().find(|(one, _)| one == kind).map(|(_, address)| address.clone());
+    let amount = |name: &str| node.capacity.get(name).cloned().unwrap_or_default();
+    NodeFacts {
+        hostname: address("Hostname").unwrap_or_else(|| node.name.clone()),
+        ip_address: address("InternalIP").unwrap_or_default(),
+        architecture: info("architecture").unwrap_or_default(),
+        operating_system: info("operatingSystem").unwrap_or_default(),
+        cpu_cores: u32::try_from(node.room.cpu_millis / 1000).unwrap_or(u32::MAX),
+        cpu_architecture: info("architecture").unwrap_or_default(),
+        total_memory: amount("memory"),
+        total_storage: amount("ephemeral-storage"),
+        max_pods: node.pods_max,
+        kubelet_version: info("kubeletVersion"),
+        container_runtime: info("containerRuntimeVersion"),
+        kernel_version: info("kernelVersion"),
+        os_image: info("osImage"),
+        labels: node.labels.clone(),
+        taints: node
+            .taints
+            .iter()
+            .map(|one| NodeTaint { key: one.key.clone(), value: one.value.clone(), effect: one.effect.clone() })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use minispod_domain::ports::fleet::{
+        Condition, DrainWish, Drained, LogSeen, LogWish, NamespaceSeen, Place, Removed, Resources, WorkloadSeen,
+    };
+    use minispod_kernel::ManualClock;
+
+    use super::*;
+
+    /// A cluster of these nodes; `None`: it does not answer.
+    struct Machines(Mutex<Option<Vec<NodeSeen>>>);
+
+    #[async_trait]
+    impl Fleet for Machines {
+        fn is_simulated(&self) -> bool {
+            true
+        }
+        async fn log_of(&self, _: &Place, _: &LogWish) -> Result<Option<LogSeen>, FleetError> {
+            Ok(None)
+        }
+        async fn instances_on(&self, _: &str) -> Result<Vec<String>, FleetError> {
+            Ok(Vec::new())
+        }
+        async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {
+            Ok(Vec::new())
+        }
+        async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError> {
+            Ok(Vec::new())
+        }
+        async fn remove(&self, _: &WorkloadSeen) -> Result<Removed, FleetError> {
+            Ok(Removed::default())
+        }
+        async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {
+            let nodes = self.0.lock().expect("not poisoned").clone();
+            nodes.ok_or_else(|| FleetError::Unreachable { what: "look".to_owned(), source: None })
+        }
+        async fn set_schedulable(&self, _: &str, _: bool) -> Result<Option<NodeSeen>, FleetError> {
+            Ok(None)
+        }
+        async fn drain(&self, _: &str, _: &DrainWish) -> Result<Option<Drained>, FleetError> {
+            Ok(None)
+        }
+    }
+
+    /// What is known, and what was told.
+    #[derive(Default)]
+    struct Notes {
+        discovered: Mutex<Vec<String>>,
+        silent: Mutex<Vec<(String, Timestamp)>>,
+        told: Mutex<Vec<(String, NodeCommand)>>,
+    }
+
+    #[async_trait]
+    impl NodeBook for Notes {
+        async fn discovered(&self) -> Result<Vec<String>, Cause> {
+            Ok(self.discovered.lock().expect("not poisoned").clone())
+        }
+        async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause> {
+            let silent = self.silent.lock().expect("not poisoned");
+            Ok(silent.iter().filter(|(_, seen)| *seen <= before).cloned().collect())
+        }
+    }
+
+    #[async_trait]
+    impl ReportSink for Notes {
+        async fn report(&self, request: CommandRequest) -> Result<(), Box<dyn Error + Send + Sync>> {
+            if let AnyCommand::Node(command) = request.command {
+                self.told.lock().expect("not poisoned").push((request.aggregate_id, command));
+            }
+            Ok(())
+        }
+    }
+
+    fn node(ready: &str, schedulable: bool) -> NodeSeen {
+        let condition = Condition { kind: "Ready".into(), status: ready.into(), ..Condition::default() };
+        let at = Timestamp::from_unix_millis(0);
+        NodeSeen {
+            name: "n".into(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            created_at: at,
+            schedulable,
+            conditions: vec![condition],
+            capacity: BTreeMap::new(),
+            allocatable: BTreeMap::new(),
+            info: BTreeMap::new(),
+            addresses: Vec::new(),
+            heartbeat: at,
+            room: Resources::default(),
+            pods_max: 110,
+            pods: 0,
+            requested: Resources::default(),
+            usage: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_changes_are_told_and_a_cluster_that_is_away_changes_nothing() {
+        let machines = Arc::new(Machines(Mutex::new(Some(vec![node("True", true)]))));
+        let notes = Arc::new(Notes::default());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
+        let mut watch = NodeWatch::new(machines.clone(), notes.clone(), clock.clone(), notes.clone());
+        let told = || std::mem::take(&mut *notes.told.lock().expect("not poisoned"));
+        let set = |nodes: Option<Vec<NodeSeen>>| *machines.0.lock().expect("not poisoned") = nodes;
+        watch.look().await.expect("looked");
+        assert!(matches!(told().as_slice(), [(_, NodeCommand::Observe { ready: true, schedulable: true, .. })]));
+        watch.look().await.expect("looked");
+        assert_eq!(told(), []);
+        set(Some(vec![node("True", false)]));
+        watch.look().await.expect("looked");
+        assert!(matches!(told().as_slice(), [(_, NodeCommand::Observe { ready: true, schedulable: false, .. })]));
+        set(None);
+        *notes.discovered.lock().expect("not poisoned") = vec!["n".into()];
+        let seen = clock.now();
+        *notes.silent.lock().expect("not poisoned") = vec![("joined".into(), seen)];
+        clock.advance(LATE - Duration::from_secs(1));
+        assert!(watch.look().await.is_err());
+        assert_eq!(told(), [], "nobody is late yet, and nothing is known of the cluster");
+        clock.advance(Duration::from_secs(1));
+        assert!(watch.look().await.is_err());
+        assert_eq!(told(), [("joined".to_owned(), NodeCommand::Miss { last_seen: seen })]);
+        notes.silent.lock().expect("not poisoned").clear();
+        set(Some(Vec::new()));
+        watch.look().await.expect("looked");
+        assert_eq!(told(), [("n".to_owned(), NodeCommand::Remove)], "the cluster has it no more");
+    }
+}
