@@ -1,15 +1,18 @@
 #!/bin/sh
 # Joins this machine to Minispod as a node and gives signs of life; for operators. Needs curl and a POSIX shell.
 #
-#   minispod-node.sh join  --url https://api.example.com --token mpj_...   once: registers, keeps the node's own key
+#   minispod-node.sh join  --url https://api.example.com --token-file FILE   once: registers, keeps the node's own key
 #   minispod-node.sh beat                                                  one sign of life
 #   minispod-node.sh run                                                   a sign of life every 30 seconds, until stopped
 #   minispod-node.sh unit                                                  prints a systemd unit that does the last
 #
 # A token is made by an administrator (POST /api/v1/admin/workers/join-tokens) and works once. The node's key is kept in
-# $MINISPOD_NODE_HOME (default /etc/minispod-node), readable by its owner only; tokens and keys are handed to curl in a
-# file, so no other user sees them in the list of processes.
+# $MINISPOD_NODE_HOME (default /etc/minispod-node), readable by its owner only. FILE may be - for standard input. Tokens and
+# keys are handed to curl in a file, so no other user sees them in the list of processes; with --token one would.
 set -eu
+# Numbers with a point, whatever the machine speaks.
+LC_ALL=C
+export LC_ALL
 
 home=${MINISPOD_NODE_HOME:-/etc/minispod-node}
 interval=${MINISPOD_NODE_INTERVAL:-30}
@@ -48,11 +51,12 @@ system() { (. /etc/os-release && echo "$PRETTY_NAME") 2>/dev/null || uname -s; }
 
 join() {
   url='' token='' name=$(hostname) ip=$(address)
+  host=$name
   while [ $# -gt 0 ]; do
     case $1 in
       --url) url=${2:?}; shift 2 ;;
       --token) token=${2:?}; shift 2 ;;
-      --token-file) token=$(cat "${2:?}"); shift 2 ;;
+      --token-file) token=$(if [ "${2:?}" = - ]; then cat; else cat "$2"; fi); shift 2 ;;
       --name) name=${2:?}; shift 2 ;;
       --address) ip=${2:?}; shift 2 ;;
       *) fail "unknown option $1" ;;
@@ -60,6 +64,8 @@ join() {
   done
   [ -n "$url" ] || fail "--url is needed"
   [ -n "$token" ] || fail "--token or --token-file is needed"
+  [ -n "$name" ] || fail "this machine has no host name: give --name"
+  [ -n "$host" ] || host=$name
   [ -n "$ip" ] || fail "the address of this machine is not known: give --address"
   umask 077
   mkdir -p "$home"
@@ -67,7 +73,7 @@ join() {
   trap 'rm -rf "$work"' EXIT
   printf '%s' "$token" >"$work/token"
   cat >"$work/body" <<BODY
-{"name": $(text "$name"), "hostname": $(text "$(hostname)"), "ipAddress": $(text "$ip"),
+{"name": $(text "$name"), "hostname": $(text "$host"), "ipAddress": $(text "$ip"),
  "cpuCores": $(cores), "cpuArchitecture": $(text "$(uname -m)"), "architecture": $(text "$(architecture)"),
  "totalMemory": "$(memory_kib)Ki", "totalStorage": "$(storage_kib)Ki", "operatingSystem": "linux",
  "kernelVersion": $(text "$(uname -r)"), "osImage": $(text "$(system)")}

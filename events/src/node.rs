@@ -116,7 +116,7 @@ pub enum JoinTokenEvent {
     },
     JoinTokenUsed {
         node: String,
-        facts: NodeFacts,
+        facts: Box<NodeFacts>,
         key_hash: String,
         occurred_at: Timestamp,
     },

@@ -12,6 +12,7 @@ mod kubernetes;
 mod ledger;
 mod links;
 mod midtrans;
+mod nodes;
 mod operators;
 mod readme;
 mod restore;

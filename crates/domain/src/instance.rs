@@ -173,7 +173,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-6";
+    const FINGERPRINT: &'static str = "instance-7";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;

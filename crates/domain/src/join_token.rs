@@ -44,7 +44,7 @@ pub enum JoinTokenCommand {
     Use {
         hash: String,
         node: String,
-        facts: NodeFacts,
+        facts: Box<NodeFacts>,
         key_hash: String,
     },
     Revoke,
@@ -153,11 +153,16 @@ mod tests {
     }
 
     fn show(hash: &str) -> JoinTokenCommand {
-        JoinTokenCommand::Use { hash: hash.into(), node: "n".into(), facts: facts(), key_hash: "k".into() }
+        JoinTokenCommand::Use { hash: hash.into(), node: "n".into(), facts: Box::new(facts()), key_hash: "k".into() }
     }
 
     fn used() -> JoinTokenEvent {
-        JoinTokenEvent::JoinTokenUsed { node: "n".into(), facts: facts(), key_hash: "k".into(), occurred_at: noon() }
+        JoinTokenEvent::JoinTokenUsed {
+            node: "n".into(),
+            facts: Box::new(facts()),
+            key_hash: "k".into(),
+            occurred_at: noon(),
+        }
     }
 
     #[test]

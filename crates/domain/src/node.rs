@@ -98,13 +98,15 @@ impl Aggregate for Node {
                 Ok(vec![NodeEvent::NodeDiscovered { facts, ready, schedulable, occurred_at }])
             }
             (None, _) => Err(NodeRefusal::NotFound),
+            // Whether a machine that joined by itself runs, it says itself; whether it takes pods, the cluster does.
             (Some(known), NodeCommand::Observe { ready, reason, schedulable, .. }) => {
                 let cordon = (known.schedulable != schedulable).then_some(if schedulable {
                     NodeEvent::NodeUncordoned { occurred_at }
                 } else {
                     NodeEvent::NodeCordoned { occurred_at }
                 });
-                Ok(known.turned(ready, reason, occurred_at).into_iter().chain(cordon).collect())
+                let turned = if known.token_id.is_none() { known.turned(ready, reason, occurred_at) } else { None };
+                Ok(turned.into_iter().chain(cordon).collect())
             }
             (Some(known), NodeCommand::Beat { ready }) => {
                 let reason = "it says itself that it is not ready".to_owned();
@@ -142,7 +144,7 @@ impl Known {
     fn turned(&self, ready: bool, reason: String, occurred_at: Timestamp) -> Option<NodeEvent> {
         match (self.health, ready) {
             (Health::Unready | Health::Lost, true) => Some(NodeEvent::NodeBecameReady { occurred_at }),
-            (Health::Ready, false) => Some(NodeEvent::NodeBecameUnready { reason, occurred_at }),
+            (Health::Ready | Health::Lost, false) => Some(NodeEvent::NodeBecameUnready { reason, occurred_at }),
             _ => None,
         }
     }
@@ -277,6 +279,17 @@ pub(crate) mod tests {
         given::<Node>(vec![registered("t"), NodeEvent::NodeRemoved { occurred_at: noon() }])
             .when(NodeCommand::Beat { ready: true })
             .then_refused(NodeRefusal::NotFound);
+    }
+
+    #[test]
+    fn what_joined_by_itself_is_believed_itself_and_the_cluster_only_cordons_it() {
+        given::<Node>(vec![registered("t")]).when(observe(false, true)).then_nothing();
+        given::<Node>(vec![registered("t")])
+            .when(observe(false, false))
+            .then(vec![NodeEvent::NodeCordoned { occurred_at: noon() }]);
+        let lost = NodeEvent::NodeLost { last_seen: noon(), occurred_at: noon() };
+        let back = given::<Node>(vec![registered("t"), lost]).when(NodeCommand::Beat { ready: false }).events();
+        assert!(matches!(back.as_slice(), [NodeEvent::NodeBecameUnready { .. }]), "alive, and not ready");
     }
 
     #[test]

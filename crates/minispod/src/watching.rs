@@ -7,8 +7,8 @@ use minispod_domain::{CommandRequest, Instance, instance::Kept, ports::fleet::Fl
 use minispod_kernel::{Actor, Clock, Timestamp};
 use minispod_projections::{nodes, subscriptions};
 use minispod_provisioner::{
-    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, Listed, NodeBook, NodeWatch, PlanOptions, ReportSink,
-    UsageSink, WatchSettings,
+    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, KnownNode, Listed, NodeBook, NodeWatch, PlanOptions,
+    ReportSink, UsageSink, WatchSettings,
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
@@ -61,9 +61,15 @@ struct Nodes(Store);
 
 #[async_trait]
 impl NodeBook for Nodes {
-    async fn discovered(&self) -> Result<Vec<String>, Trouble> {
+    async fn known(&self) -> Result<Vec<KnownNode>, Trouble> {
         let rows = nodes::all(self.0.pool()).await?;
-        Ok(rows.into_iter().filter(|row| row.key_hash.is_none()).map(|row| row.name).collect())
+        let known = rows.into_iter().map(|row| KnownNode {
+            joined: row.key_hash.is_some(),
+            name: row.name,
+            ready: row.ready,
+            schedulable: row.schedulable,
+        });
+        Ok(known.collect())
     }
 
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Trouble> {
@@ -118,6 +124,7 @@ pub fn drift(cluster: Arc<dyn Cluster>, store: &Store, options: PlanOptions, dis
         Arc::new(Facts(store.clone())),
         wiring::secrets(store),
         store.ids().clone(),
+        store.clock().clone(),
         Arc::new(Bus(dispatcher)),
         KeepingSettings::new(options),
     )

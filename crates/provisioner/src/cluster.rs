@@ -148,8 +148,8 @@ pub struct Workload {
     pub component: String,
     /// The instance's generation that wrote it; 0 when unknown.
     pub generation: u32,
-    /// Log position of the event that asked for it; 0 when unknown.
-    pub position: i64,
+    /// The mark of the plan that it was applied by; empty on others than the program's, and when unknown.
+    pub plan: String,
     /// The address the instance answers at; empty when unknown.
     pub address: String,
     /// Components that the program needs beside it; empty on all other workloads.

@@ -1,12 +1,17 @@
 //! The watch for drift: what the cluster has is compared with what was sold, and what differs is reported.
 
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use metrics::{counter, gauge, histogram};
 use minispod_domain::{AnyCommand, CommandRequest, InstanceCommand, instance::Kept, ports::Secrets};
 use minispod_events::DriftFinding;
-use minispod_kernel::IdSource;
+use minispod_kernel::{Clock, IdSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -62,10 +67,13 @@ pub struct DriftWatch {
     desired: Arc<dyn Desired>,
     secrets: Arc<dyn Secrets>,
     ids: Arc<dyn IdSource>,
+    clock: Arc<dyn Clock>,
     sink: Arc<dyn ReportSink>,
     settings: KeepingSettings,
     /// Generation and number of those that were found as they should be.
     right: BTreeMap<Target, (u32, u64)>,
+    /// Those that differed when last seen, by this process.
+    drifted: BTreeSet<Target>,
 }
 
 /// Why a round was not finished.
@@ -86,10 +94,11 @@ impl DriftWatch {
         desired: Arc<dyn Desired>,
         secrets: Arc<dyn Secrets>,
         ids: Arc<dyn IdSource>,
+        clock: Arc<dyn Clock>,
         sink: Arc<dyn ReportSink>,
         settings: KeepingSettings,
     ) -> Self {
-        Self { cluster, desired, secrets, ids, sink, settings, right: BTreeMap::new() }
+        Self { cluster, desired, secrets, ids, clock, sink, settings, right: BTreeMap::new(), drifted: BTreeSet::new() }
     }
 
     /// Until `shutdown`. What cannot be read is read in the next round.
@@ -158,22 +167,34 @@ impl DriftWatch {
     }
 
     /// Whether it differs, which is reported; `None` while it changes anyway.
-    async fn differs(&self, one: &Listed, number: u64) -> Result<Option<bool>, KeepingError> {
+    async fn differs(&mut self, one: &Listed, number: u64) -> Result<Option<bool>, KeepingError> {
         let id = &one.target.instance_id;
         let Some(kept) = self.desired.kept(id).await.map_err(KeepingError::Desired)? else { return Ok(None) };
         if kept.generation != one.generation {
             return Ok(None);
         }
         let observed = self.cluster.observe(&one.target).await?;
-        let found = if kept.runs { self.compare(&kept, &observed).await? } else { running(&observed, &one.target) };
-        if found.is_empty() {
+        let found = if kept.runs {
+            match self.compare(one, &kept, &observed).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            }
+        } else {
+            running(&observed, &one.target)
+        };
+        if found.is_empty() && !self.drifted.remove(&one.target) {
             return Ok(Some(false));
         }
-        counter!("minispod_provisioner_drift_found_total").increment(1);
+        if !found.is_empty() {
+            self.drifted.insert(one.target.clone());
+        }
+        let differs = !found.is_empty();
+        counter!("minispod_provisioner_drift_found_total").increment(u64::from(differs));
         tracing::warn!(instance = id, objects = ?found.iter().map(|one| &one.object).collect::<Vec<_>>(), "drift");
         let findings = found.into_iter().map(finding).collect();
         let report = CommandRequest {
-            key: format!("drift.{id}.{}.{number:016x}", kept.generation),
+            // What stands is told again each hour, for its reason may have passed.
+            key: format!("drift.{id}.{}.{number:016x}.{}.{differs}", kept.generation, self.hour()),
             aggregate_id: id.clone(),
             command: AnyCommand::Instance(InstanceCommand::RecordDrift { generation: kept.generation, findings }),
             on_refusal: None,
@@ -181,17 +202,29 @@ impl DriftWatch {
         if let Err(error) = self.sink.report(report).await {
             tracing::warn!(error = error.as_ref() as &dyn Error, "drift is reported again in the next round");
         }
-        Ok(Some(true))
+        Ok(Some(differs))
     }
 
-    async fn compare(&self, kept: &Kept, observed: &Observed) -> Result<Vec<Drift>, KeepingError> {
-        // The event that asked last wrote its place on the objects; only the workload's own word says which that was.
-        let program = observed.workloads.iter().find(|workload| workload.component == names::APP);
-        let position = program.map_or(0, |workload| workload.position);
-        let wish = Wish { generation: kept.generation, position, replicas: 1 };
+    fn hour(&self) -> i64 {
+        self.clock.now().unix_millis() / 3_600_000
+    }
+
+    /// `None` where another build, catalogue or option made the objects: they are as they were sold until the instance is
+    /// next asked for, and nobody restarts them for an upgrade of ours.
+    async fn compare(
+        &self,
+        one: &Listed,
+        kept: &Kept,
+        observed: &Observed,
+    ) -> Result<Option<Vec<Drift>>, KeepingError> {
+        let wish = Wish { generation: kept.generation, position: 0, replicas: 1 };
         let (secrets, ids) = (self.secrets.as_ref(), self.ids.as_ref());
         let plan = planning::plan(secrets, ids, &self.settings.options, &kept.spec, wish).await?;
-        Ok(self.cluster.compare(&plan.objects).await?)
+        let program = observed.workloads.iter().find(|workload| workload.component == names::APP);
+        if plan.namespace != one.target.namespace || program.is_some_and(|program| program.plan != plan.mark) {
+            return Ok(None);
+        }
+        Ok(Some(self.cluster.compare(&plan.objects).await?))
     }
 }
 

@@ -28,7 +28,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use keeping::{Desired, DriftWatch, KeepingSettings, Listed};
 pub use kubernetes::{KubeCluster, KubeConnection};
 pub use minispod_domain::ports::fleet;
-pub use nodes::{NodeBook, NodeWatch};
+pub use nodes::{KnownNode, NodeBook, NodeWatch};
 pub use options::{PlanOptions, Tls};
 pub use plan::{Plan, PlanError, plan};
 pub use reactor::{ProvisionerReactor, ReactorSettings};

@@ -23,6 +23,8 @@ pub const GENERATION: &str = "minispod.dev/generation";
 pub const POSITION: &str = "minispod.dev/position";
 /// Annotation: the address the instance answers at.
 pub const ADDRESS: &str = "minispod.dev/address";
+/// Annotation of the program's workload: a mark of everything that the plan gave, so that another build or catalogue shows.
+pub const PLAN: &str = "minispod.dev/plan";
 /// Annotation of the program's workload: components that must run beside it, separated by commas; absent when none.
 pub const COMPANIONS: &str = "minispod.dev/companions";
 /// The component that is the program itself.

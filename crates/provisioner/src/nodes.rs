@@ -1,6 +1,6 @@
 //! The watch over nodes: what the cluster has becomes facts, and those that joined by themselves and are silent are told.
 
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use metrics::gauge;
@@ -21,11 +21,21 @@ pub const EVERY: Duration = Duration::from_secs(30);
 /// What facts and telemetry say of nodes.
 #[async_trait]
 pub trait NodeBook: Send + Sync {
-    /// Nodes that nobody joined and that facts know: the cluster had them.
-    async fn discovered(&self) -> Result<Vec<String>, Cause>;
+    /// The nodes that facts know.
+    async fn known(&self) -> Result<Vec<KnownNode>, Cause>;
 
     /// Nodes that joined by themselves and gave their last sign of life before `before`.
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause>;
+}
+
+/// A node as facts know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNode {
+    pub name: String,
+    /// It joined by itself, and says itself whether it runs.
+    pub joined: bool,
+    pub ready: bool,
+    pub schedulable: bool,
 }
 
 /// Why a look was not finished.
@@ -43,8 +53,6 @@ pub struct NodeWatch {
     book: Arc<dyn NodeBook>,
     clock: Arc<dyn Clock>,
     sink: Arc<dyn ReportSink>,
-    /// Ready and schedulable, as last told.
-    told: BTreeMap<String, (bool, bool)>,
 }
 
 impl NodeWatch {
@@ -55,11 +63,11 @@ impl NodeWatch {
         clock: Arc<dyn Clock>,
         sink: Arc<dyn ReportSink>,
     ) -> Self {
-        Self { fleet, book, clock, sink, told: BTreeMap::new() }
+        Self { fleet, book, clock, sink }
     }
 
     /// Until `shutdown`. An unreachable cluster makes no node unready.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    pub async fn run(self, shutdown: CancellationToken) {
         let mut looks = tokio::time::interval(EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -74,7 +82,7 @@ impl NodeWatch {
     }
 
     /// One look at the cluster and one at who is silent; the one does not wait for the other.
-    pub async fn look(&mut self) -> Result<(), NodeWatchError> {
+    pub async fn look(&self) -> Result<(), NodeWatchError> {
         let now = self.clock.now();
         let cluster = self.look_at_cluster(now).await;
         let before = Timestamp::from_unix_millis(now.unix_millis() - millis(LATE));
@@ -84,7 +92,7 @@ impl NodeWatch {
         cluster
     }
 
-    async fn look_at_cluster(&mut self, now: Timestamp) -> Result<(), NodeWatchError> {
+    async fn look_at_cluster(&self, now: Timestamp) -> Result<(), NodeWatchError> {
         let nodes = self.fleet.nodes().await?;
         for standing in NodeStanding::ALL {
             let count = nodes.iter().filter(|node| node.standing() == standing).count();
@@ -95,22 +103,24 @@ impl NodeWatch {
         gauge!("minispod_cluster_cpu_millis", "what" => "requested").set(sum(|node| node.requested.cpu_millis));
         gauge!("minispod_cluster_memory_bytes", "what" => "room").set(sum(|node| node.room.memory_bytes));
         gauge!("minispod_cluster_memory_bytes", "what" => "requested").set(sum(|node| node.requested.memory_bytes));
+        let known = self.book.known().await.map_err(NodeWatchError::Book)?;
         for node in &nodes {
-            let seen = (node.is_ready(), node.schedulable);
-            if self.told.get(&node.name) != Some(&seen) && self.tell(&node.name, now, observation(node)).await {
-                self.told.insert(node.name.clone(), seen);
+            let is_so = known.iter().any(|one| {
+                let same = one.joined || one.ready == node.is_ready();
+                one.name == node.name && same && one.schedulable == node.schedulable
+            });
+            if !is_so {
+                self.tell(&node.name, now, observation(node)).await;
             }
         }
-        for name in self.book.discovered().await.map_err(NodeWatchError::Book)? {
-            if !nodes.iter().any(|node| node.name == name) && self.tell(&name, now, NodeCommand::Remove).await {
-                self.told.remove(&name);
-            }
+        for one in known.iter().filter(|one| !one.joined && !nodes.iter().any(|node| node.name == one.name)) {
+            self.tell(&one.name, now, NodeCommand::Remove).await;
         }
         Ok(())
     }
 
-    /// Whether it was taken; what was not is told at the next look.
-    async fn tell(&self, name: &str, now: Timestamp, command: NodeCommand) -> bool {
+    /// What was not taken is told at the next look.
+    async fn tell(&self, name: &str, now: Timestamp, command: NodeCommand) {
         let what = match &command {
             NodeCommand::Observe { ready, schedulable, .. } => format!("seen-{ready}-{schedulable}"),
             NodeCommand::Miss { .. } => "missed".to_owned(),
@@ -123,12 +133,8 @@ impl NodeWatch {
             command: AnyCommand::Node(command),
             on_refusal: None,
         };
-        match self.sink.report(request).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(node = name, error = error.as_ref() as &dyn Error, "a node is told of again later");
-                false
-            }
+        if let Err(error) = self.sink.report(request).await {
+            tracing::warn!(node = name, error = error.as_ref() as &dyn Error, "a node is told of again later");
         }
     }
 }
@@ -177,7 +183,7 @@ fn facts(node: &NodeSeen) -> NodeFacts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{collections::BTreeMap, sync::Mutex};
 
     use minispod_domain::ports::fleet::{
         Condition, DrainWish, Drained, LogSeen, LogWish, NamespaceSeen, Place, Removed, Resources, WorkloadSeen,
@@ -224,15 +230,15 @@ mod tests {
     /// What is known, and what was told.
     #[derive(Default)]
     struct Notes {
-        discovered: Mutex<Vec<String>>,
+        known: Mutex<Vec<KnownNode>>,
         silent: Mutex<Vec<(String, Timestamp)>>,
         told: Mutex<Vec<(String, NodeCommand)>>,
     }
 
     #[async_trait]
     impl NodeBook for Notes {
-        async fn discovered(&self) -> Result<Vec<String>, Cause> {
-            Ok(self.discovered.lock().expect("not poisoned").clone())
+        async fn known(&self) -> Result<Vec<KnownNode>, Cause> {
+            Ok(self.known.lock().expect("not poisoned").clone())
         }
         async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause> {
             let silent = self.silent.lock().expect("not poisoned");
@@ -278,18 +284,26 @@ mod tests {
         let machines = Arc::new(Machines(Mutex::new(Some(vec![node("True", true)]))));
         let notes = Arc::new(Notes::default());
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
-        let mut watch = NodeWatch::new(machines.clone(), notes.clone(), clock.clone(), notes.clone());
+        let watch = NodeWatch::new(machines.clone(), notes.clone(), clock.clone(), notes.clone());
         let told = || std::mem::take(&mut *notes.told.lock().expect("not poisoned"));
         let set = |nodes: Option<Vec<NodeSeen>>| *machines.0.lock().expect("not poisoned") = nodes;
+        let known = |joined, ready| {
+            let node = KnownNode { name: "n".into(), joined, ready, schedulable: true };
+            *notes.known.lock().expect("not poisoned") = vec![node];
+        };
         watch.look().await.expect("looked");
         assert!(matches!(told().as_slice(), [(_, NodeCommand::Observe { ready: true, schedulable: true, .. })]));
+        known(false, true);
         watch.look().await.expect("looked");
         assert_eq!(told(), []);
+        known(true, false);
+        watch.look().await.expect("looked");
+        assert_eq!(told(), [], "it says itself whether it runs");
         set(Some(vec![node("True", false)]));
         watch.look().await.expect("looked");
-        assert!(matches!(told().as_slice(), [(_, NodeCommand::Observe { ready: true, schedulable: false, .. })]));
+        assert!(matches!(told().as_slice(), [(_, NodeCommand::Observe { schedulable: false, .. })]));
+        known(false, true);
         set(None);
-        *notes.discovered.lock().expect("not poisoned") = vec!["n".into()];
         let seen = clock.now();
         *notes.silent.lock().expect("not poisoned") = vec![("joined".into(), seen)];
         clock.advance(LATE - Duration::from_secs(1));

@@ -11,9 +11,9 @@ use minispod_events::InstanceSpec;
 use serde_json::Value;
 
 use crate::{
-    catalog::{Offering, Protocol, template_of},
+    catalog::{Offering, PodSecurity, Protocol, template_of},
     credentials::Credentials,
-    names,
+    names, numbers,
     options::{PlanOptions, Tls},
     quantity::{Quantity, QuantityError},
 };
@@ -29,6 +29,8 @@ pub struct Plan {
     /// From outside; for programs without HTTP the inside address, as there is no other.
     pub external_url: String,
     pub volume_claim: Option<String>,
+    /// Of everything but secrets and the event that asked; another build, catalogue or option gives another.
+    pub mark: String,
     /// In the order to apply them; the program's Deployment comes last, so its presence means that all were taken.
     pub objects: Vec<Value>,
 }
@@ -56,6 +58,9 @@ pub enum PlanError {
         #[source]
         source: QuantityError,
     },
+    /// Its data is in the other namespace of the customer; moving it is an operator's work.
+    #[error("the offering asks for another level of rights than the instance in {lives_in} was made with")]
+    Elsewhere { lives_in: String },
     #[error("{what}: the request is larger than the limit")]
     RequestAboveLimit { what: &'static str },
     #[error("the secret value {0} is missing")]
@@ -82,6 +87,11 @@ pub fn offering_of<'a>(spec: &InstanceSpec, options: &'a PlanOptions) -> Result<
 /// The namespace this specification lives in.
 pub fn namespace_of(spec: &InstanceSpec, options: &PlanOptions) -> Result<String, PlanError> {
     Ok(names::namespace(options, &spec.user_id, offering_of(spec, options)?.security))
+}
+
+/// The namespaces that an instance of the customer can live in, the more guarded one first.
+pub fn namespaces_of(spec: &InstanceSpec, options: &PlanOptions) -> [String; 2] {
+    [PodSecurity::Restricted, PodSecurity::Baseline].map(|level| names::namespace(options, &spec.user_id, level))
 }
 
 /// Every object of the instance and of its customer's namespace.
@@ -116,7 +126,9 @@ pub fn plan(
         objects.push(object);
     }
     objects.sort_by_key(|object| render::rank(object, &places.workload));
+    let mark = mark_of(&mut objects, &places.workload);
     Ok(Plan {
+        mark,
         namespace: places.namespace,
         workload: places.workload,
         internal_url: places.internal_url,
@@ -124,6 +136,24 @@ pub fn plan(
         volume_claim: places.volume_claim,
         objects,
     })
+}
+
+/// Marks the program's workload with a mark of all objects, so that whoever looks later knows by which plan they were made.
+fn mark_of(objects: &mut [Value], workload: &str) -> String {
+    let open = objects.iter().filter(|object| object["kind"] != "Secret").map(|object| {
+        let mut object = object.clone();
+        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(names::POSITION);
+        }
+        object.to_string()
+    });
+    let mark = format!("{:016x}", numbers::of(&open.collect::<Vec<_>>()));
+    for object in objects {
+        if object["kind"] == "Deployment" && object["metadata"]["name"] == workload {
+            object["metadata"]["annotations"][names::PLAN] = mark.clone().into();
+        }
+    }
+    mark
 }
 
 /// The program's workload also says what must run beside it, so that whoever looks later need not know the offering.

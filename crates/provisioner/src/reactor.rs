@@ -39,10 +39,10 @@ const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
-/// Objects that have not gone this long after they were asked to are named.
-const HINDERED: Duration = Duration::from_secs(45);
 /// Longer than any offering's grace.
 const SLOW_STOP: Duration = Duration::from_mins(3);
+/// On a volume until no pod uses it.
+const IN_USE: &str = "kubernetes.io/pvc-protection";
 /// Hindrances named at once.
 const MOST_NAMED: usize = 5;
 
@@ -55,6 +55,8 @@ pub struct ReactorSettings {
     pub poll: Duration,
     /// How long a start or restart may take before it is reported as failed; a first start has its deadline in the event.
     pub start_deadline: Duration,
+    /// Objects that were asked to go and are there so long after are named.
+    pub hindered: Duration,
 }
 
 impl ReactorSettings {
@@ -65,6 +67,7 @@ impl ReactorSettings {
             patience: Patience::default(),
             poll: Duration::from_secs(1),
             start_deadline: Duration::from_mins(10),
+            hindered: Duration::from_secs(45),
         }
     }
 }
@@ -133,11 +136,14 @@ impl ProvisionerReactor {
         if task.want != Want::Deleted && self.is_outdated(task) {
             return Ok(Performed::default());
         }
-        let namespace = match plan::namespace_of(&task.spec, &self.settings.options) {
-            Ok(namespace) => namespace,
-            Err(error) => return unplannable(task, reports, error),
+        let target = match self.place(task).await {
+            Ok(target) => target,
+            Err(RunError::Planning(PlanningError::Plan(error))) => return unplannable(task, reports, error),
+            Err(RunError::Cluster(error)) => return Err(effect_error(error)),
+            Err(RunError::Planning(PlanningError::Vault(source))) => {
+                return Err(EffectError::transient("find the instance's namespace", source));
+            }
         };
-        let target = Target { namespace, instance_id: task.instance_id.clone() };
         let done = match task.want {
             Want::Running if task.repairs => return self.repair(task, reports, &target).await,
             Want::Running => return self.run(task, reports, &target).await,
@@ -145,6 +151,32 @@ impl ProvisionerReactor {
             Want::Deleted => self.delete(task, reports, &target).await,
         };
         done.map_err(effect_error)
+    }
+
+    /// Where the instance is, or would be. An offering may have been taken out of the catalogue, or asks for another level
+    /// since: what is to rest or to go is found where it was put, and nothing is put in two places.
+    async fn place(&self, task: &Task) -> Result<Target, RunError> {
+        let planned = plan::namespace_of(&task.spec, &self.settings.options);
+        let of = |namespace| Target { namespace, instance_id: task.instance_id.clone() };
+        if let Ok(namespace) = &planned
+            && task.first
+        {
+            return Ok(of(namespace.clone()));
+        }
+        for namespace in plan::namespaces_of(&task.spec, &self.settings.options) {
+            let target = of(namespace);
+            let observed = self.cluster.observe(&target).await?;
+            if observed.workloads.is_empty() && observed.volumes.is_empty() {
+                continue;
+            }
+            return match &planned {
+                Ok(namespace) if *namespace != target.namespace && task.want == Want::Running => {
+                    Err(PlanningError::from(PlanError::Elsewhere { lives_in: target.namespace }).into())
+                }
+                _ => Ok(target),
+            };
+        }
+        Ok(of(planned.map_err(PlanningError::from)?))
     }
 
     /// Towards running: apply, then look until it is ready, hopeless or late. Whoever takes the request up anew, after a
@@ -201,7 +233,8 @@ impl ProvisionerReactor {
     /// What was found to differ is applied again, over whoever took it.
     async fn repair(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
         match self.try_repair(task, target).await {
-            Ok(done) => Ok(done.then(|| reports.drift_over(None)).unwrap_or_default()),
+            Ok(true) => Ok(reports.drift_over(None)),
+            Ok(false) => Ok(Performed::default()),
             Err(RunError::Planning(PlanningError::Vault(source))) => {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
@@ -262,8 +295,9 @@ impl ProvisionerReactor {
         }
         self.cluster.delete(target, removal, task.generation).await?;
         let now = self.clock.now();
-        let late = now >= task.asked_at.plus(HINDERED);
-        let hindrance = if late { hindrance(&self.cluster.leftovers(target).await?, now) } else { None };
+        let late = now >= task.asked_at.plus(self.settings.hindered);
+        let left = if late { self.cluster.leftovers(target).await? } else { Vec::new() };
+        let hindrance = hindrance(&left, now, self.settings.hindered, !observed.pods.is_empty());
         let commands = hindrance.map(|words| reports.hindered(words)).into_iter().collect();
         Ok(Performed { commands, again_at: Some(self.next_look(task)) })
     }
@@ -316,13 +350,17 @@ enum RunError {
     Cluster(#[from] ClusterError),
 }
 
-/// What keeps objects from going, in a sentence; a pod that is only slow to stop is given the time it may take.
-fn hindrance(left: &[Leftover], now: Timestamp) -> Option<String> {
-    let slow = |one: &Leftover| one.since.is_none_or(|since| now >= since.plus(SLOW_STOP));
-    let words = left.iter().filter_map(|one| match one.finalizers.as_slice() {
-        [] if slow(one) => Some(format!("{} does not stop; its node may be lost", one.object)),
-        [] => None,
-        finalizers => Some(format!("{} waits for the finalizer {}", one.object, finalizers.join(" and "))),
+/// What keeps objects from going, in a sentence; a pod that is only slow to stop is given the time it may take, and so is
+/// the volume that it uses.
+fn hindrance(left: &[Leftover], now: Timestamp, patience: Duration, pods: bool) -> Option<String> {
+    let after = |one: &Leftover, wait| one.since.is_none_or(|since| now >= since.plus(wait));
+    let in_use = |one: &Leftover| pods && one.finalizers == [IN_USE];
+    let words = left.iter().filter(|one| after(one, patience) && !in_use(one)).filter_map(|one| {
+        match one.finalizers.as_slice() {
+            [] if after(one, SLOW_STOP) => Some(format!("{} does not stop; its node may be lost", one.object)),
+            [] => None,
+            finalizers => Some(format!("{} waits for the finalizer {}", one.object, finalizers.join(" and "))),
+        }
     });
     let words: Vec<_> = words.take(MOST_NAMED).collect();
     (!words.is_empty()).then(|| words.join("; "))

@@ -267,12 +267,16 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceDriftStands { detail, .. } => {
             row.last_error = Some(detail.clone());
         }
+        InstanceEvent::InstanceDriftRepaired { .. } => {
+            if row.status == InstanceStatus::Running {
+                row.last_error = None;
+            }
+        }
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceHealingPlanned { .. }
         | InstanceEvent::InstanceHealingGivenUp { .. }
         | InstanceEvent::InstanceDriftDetected { .. }
-        | InstanceEvent::InstanceDriftRepaired { .. }
         | InstanceEvent::InstanceResized { .. }
         | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }

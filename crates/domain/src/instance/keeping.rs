@@ -22,16 +22,29 @@ const PAUSES: [Duration; MOST_ATTEMPTS as usize] = [
     Duration::from_hours(6),
 ];
 
+/// What stands is tried again after this, and repairs are counted this long.
+const AGAIN: Duration = Duration::from_hours(1);
+/// Repairs in that time before what changes again and again is left alone.
+const MOST_REPAIRS: u32 = 5;
+
 /// Whoever was well this long begins to count anew.
 const STEADY: Duration = Duration::from_hours(1);
 
 /// What is remembered of its health and its drift.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Care {
-    /// When it was last ready; `None` before the first time.
-    ready_at: Option<Timestamp>,
+    /// It was ready once.
+    was_ready: bool,
+    /// Since when it is well; `None` while it is not.
+    well_since: Option<Timestamp>,
+    /// Restarts in a row that did not make it well for long.
     attempts: u32,
+    /// The restart that is planned.
+    planned: Option<u32>,
     drift: Drift,
+    /// When the first of the last repairs was asked for, and how many there were since.
+    repairs_since: Option<Timestamp>,
+    repairs: u32,
     hindrance: Option<String>,
 }
 
@@ -41,8 +54,8 @@ enum Drift {
     None,
     /// Being put right.
     Found(Vec<DriftFinding>),
-    /// Could not be put right.
-    Stands(Vec<DriftFinding>),
+    /// Could not be put right, or does not stay so.
+    Stands { findings: Vec<DriftFinding>, since: Timestamp },
 }
 
 /// What an instance is to be in the cluster, for whoever compares.
@@ -70,28 +83,75 @@ impl Instance {
 impl Care {
     pub(super) fn apply(&mut self, event: &InstanceEvent) {
         match event {
-            InstanceEvent::InstanceReady { occurred_at, .. } => self.ready_at = Some(*occurred_at),
-            InstanceEvent::InstanceHealingPlanned { attempt, .. } => self.attempts = *attempt,
-            InstanceEvent::InstanceDriftDetected { findings, .. } => self.drift = Drift::Found(findings.clone()),
+            InstanceEvent::InstanceReady { occurred_at, .. } => {
+                self.was_ready = true;
+                self.planned = None;
+                self.well_since = Some(*occurred_at);
+            }
+            InstanceEvent::InstanceUnhealthy { occurred_at, .. }
+            | InstanceEvent::InstanceFailed { occurred_at, .. } => {
+                self.ail(*occurred_at);
+            }
+            InstanceEvent::InstanceHealingPlanned { attempt, .. } => self.planned = Some(*attempt),
+            InstanceEvent::InstanceDriftDetected { findings, occurred_at, .. } => {
+                self.drift = Drift::Found(findings.clone());
+                self.count_repair(*occurred_at);
+            }
             InstanceEvent::InstanceDriftRepaired { .. } => self.drift = Drift::None,
-            InstanceEvent::InstanceDriftStands { .. } => {
-                if let Drift::Found(findings) = std::mem::take(&mut self.drift) {
-                    self.drift = Drift::Stands(findings);
-                }
+            InstanceEvent::InstanceDriftStands { occurred_at, .. } => {
+                let findings = match std::mem::take(&mut self.drift) {
+                    Drift::Found(findings) => findings,
+                    _ => Vec::new(),
+                };
+                self.drift = Drift::Stands { findings, since: *occurred_at };
             }
             InstanceEvent::InstanceRemovalHindered { detail, .. } => self.hindrance = Some(detail.clone()),
+            InstanceEvent::InstanceRestartRequested { occurred_at, .. } => {
+                self.ail(*occurred_at);
+                // Somebody's own restart begins anew; the planned one counts, whoever asked for it.
+                self.attempts = self.planned.take().unwrap_or_default();
+                self.begin_anew();
+            }
             InstanceEvent::InstanceProvisionRequested { .. }
             | InstanceEvent::InstanceStartRequested { .. }
-            | InstanceEvent::InstanceRestartRequested { .. }
             | InstanceEvent::InstanceResizeRequested { .. }
             | InstanceEvent::InstanceResetRequested { .. }
             | InstanceEvent::InstanceStopRequested { .. }
             | InstanceEvent::InstanceDeletionRequested { .. } => {
-                self.drift = Drift::None;
-                self.hindrance = None;
+                (self.attempts, self.planned, self.well_since) = (0, None, None);
+                self.begin_anew();
             }
             _ => {}
         }
+    }
+
+    /// It is well no more; whoever was so for long has no attempts behind it.
+    fn ail(&mut self, at: Timestamp) {
+        if self.was_steady(at) {
+            self.attempts = 0;
+        }
+        self.well_since = None;
+    }
+
+    fn was_steady(&self, at: Timestamp) -> bool {
+        self.well_since.is_some_and(|since| at >= since.plus(STEADY))
+    }
+
+    fn begin_anew(&mut self) {
+        self.drift = Drift::None;
+        self.hindrance = None;
+        (self.repairs_since, self.repairs) = (None, 0);
+    }
+
+    fn count_repair(&mut self, at: Timestamp) {
+        if self.repairs_are_over(at) {
+            (self.repairs_since, self.repairs) = (Some(at), 0);
+        }
+        self.repairs = self.repairs.saturating_add(1);
+    }
+
+    fn repairs_are_over(&self, at: Timestamp) -> bool {
+        self.repairs_since.is_none_or(|since| at >= since.plus(AGAIN))
     }
 }
 
@@ -99,12 +159,10 @@ impl Asked {
     /// The next restart of what has just fallen ill, or the word that no more follow. Before it was ready once its
     /// subscription decides; while nobody pays, and while it is not to run, nothing is restarted.
     pub(super) fn plan_healing(&self, occurred_at: Timestamp) -> Option<InstanceEvent> {
-        let ready_at = self.care.ready_at?;
-        if self.locked || self.is_gone() {
+        if !self.care.was_ready || self.locked || self.is_gone() {
             return None;
         }
-        let was_steady = matches!(self.phase, Phase::Ready) && occurred_at >= ready_at.plus(STEADY);
-        let attempt = if was_steady { 1 } else { self.care.attempts.saturating_add(1) };
+        let attempt = if self.care.was_steady(occurred_at) { 1 } else { self.care.attempts.saturating_add(1) };
         let spec = &self.spec;
         let (subscription_id, user_id) = (spec.subscription_id.clone(), spec.user_id.clone());
         let (display_name, generation) = (spec.display_name.clone(), self.generation);
@@ -154,8 +212,21 @@ impl Asked {
         };
         match &self.care.drift {
             Drift::Found(_) => Ok(Vec::new()),
-            Drift::Stands(same) if *same == findings => Ok(Vec::new()),
+            Drift::Stands { .. } if findings.is_empty() => {
+                Ok(vec![InstanceEvent::InstanceDriftRepaired { generation, occurred_at }])
+            }
+            Drift::Stands { findings: same, since }
+                if occurred_at < since.plus(AGAIN) && (same.is_empty() || *same == findings) =>
+            {
+                Ok(Vec::new())
+            }
             _ if findings.is_empty() => Ok(Vec::new()),
+            _ if self.care.repairs >= MOST_REPAIRS && !self.care.repairs_are_over(occurred_at) => {
+                let hands: Vec<_> = findings.iter().flat_map(|one| one.managers.clone()).collect();
+                let by = if hands.is_empty() { String::new() } else { format!(" by {}", hands.join(", ")) };
+                let detail = format!("it is changed again and again{by}");
+                Ok(vec![InstanceEvent::InstanceDriftStands { generation, detail, occurred_at }])
+            }
             _ => {
                 let spec = self.spec.clone();
                 Ok(vec![InstanceEvent::InstanceDriftDetected { spec, generation, runs, findings, occurred_at }])
@@ -345,7 +416,51 @@ mod tests {
         let stands = follow(past, vec![(noon(), over(Some("belongs to somebody")))]);
         assert!(matches!(stands.last(), Some(InstanceEvent::InstanceDriftStands { .. })));
         given::<Instance>(stands.clone()).when(drift(1, "Service a")).then_nothing();
-        assert_eq!(given::<Instance>(stands).when(drift(1, "Service b")).events().len(), 1);
+        assert_eq!(given::<Instance>(stands.clone()).when(drift(1, "Service b")).events().len(), 1);
+        let later = noon().plus(AGAIN);
+        assert_eq!(given::<Instance>(stands.clone()).at(later).when(drift(1, "Service a")).events().len(), 1);
+        given::<Instance>(stands)
+            .when(InstanceCommand::RecordDrift { generation: 1, findings: Vec::new() })
+            .then(vec![InstanceEvent::InstanceDriftRepaired { generation: 1, occurred_at: noon() }]);
+    }
+
+    #[test]
+    fn what_is_changed_again_and_again_is_left_alone_for_an_hour() {
+        let over = InstanceCommand::RecordDriftOver { generation: 1, fault: None };
+        let mut past = runs();
+        for _ in 0..MOST_REPAIRS {
+            past = follow(past, vec![(noon(), drift(1, "Service a")), (noon(), over.clone())]);
+        }
+        let left = follow(past, vec![(noon(), drift(1, "Service a"))]);
+        let Some(InstanceEvent::InstanceDriftStands { detail, .. }) = left.last() else { panic!("{left:?}") };
+        assert_eq!(detail, "it is changed again and again");
+        given::<Instance>(left.clone()).when(drift(1, "Service b")).then_nothing();
+        let events = given::<Instance>(left).at(noon().plus(AGAIN)).when(drift(1, "Service a")).events();
+        assert!(matches!(events.as_slice(), [InstanceEvent::InstanceDriftDetected { .. }]), "{events:?}");
+    }
+
+    #[test]
+    fn only_restarts_count_and_who_recovers_by_itself_has_none_behind_it() {
+        let mut past = runs();
+        for _ in 0..=MOST_ATTEMPTS {
+            let sick = follow(past, vec![(noon(), ill(1))]);
+            assert_eq!(sick.last(), Some(&planned(1, 1, noon(), PAUSES[0])), "nothing was restarted");
+            past = follow(sick, vec![(noon(), told::report_ready(1))]);
+        }
+    }
+
+    #[test]
+    fn whoever_restarts_it_himself_begins_the_count_anew() {
+        let mut past = runs();
+        for attempt in 1..=MOST_ATTEMPTS {
+            past = bout(past, attempt, noon());
+        }
+        let given_up = follow(past, vec![(noon(), ill(MOST_ATTEMPTS + 1))]);
+        let own = follow(given_up, vec![(noon(), InstanceCommand::Restart)]);
+        let generation = MOST_ATTEMPTS + 2;
+        let failed = InstanceCommand::RecordFailed { generation, detail: "crashed".into() };
+        let again = follow(own, vec![(noon(), failed)]);
+        assert_eq!(again.last(), Some(&planned(generation, 1, noon(), PAUSES[0])));
     }
 
     #[test]

@@ -159,25 +159,18 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
             let cause = ["instance-reset", instance_id, &generation.to_string()];
             vec![mail("instance-reset-mail", &cause, user_id, told)]
         }
-        InstanceEvent::InstanceHealingPlanned {
-            subscription_id,
-            user_id,
-            display_name,
-            generation,
-            attempt: 1,
-            ..
-        } => {
+        InstanceEvent::InstanceHealingPlanned { subscription_id, user_id, display_name, due, attempt: 1, .. } => {
             let (id, display_name) = (subscription_id.clone(), display_name.clone());
             let told = MailTemplate::InstanceUnhealthy { subscription_id: id, display_name };
-            let cause = ["instance-unhealthy", instance_id, &generation.to_string()];
+            let cause = ["instance-unhealthy", instance_id, &due.unix_millis().to_string()];
             vec![mail("instance-unhealthy-mail", &cause, user_id, told)]
         }
         InstanceEvent::InstanceHealingGivenUp {
-            subscription_id, user_id, display_name, generation, attempts, ..
+            subscription_id, user_id, display_name, occurred_at, attempts, ..
         } => {
             let (id, display_name, attempts) = (subscription_id.clone(), display_name.clone(), *attempts);
             let told = MailTemplate::InstanceNotHealing { subscription_id: id, display_name, attempts };
-            let cause = ["instance-not-healing", instance_id, &generation.to_string()];
+            let cause = ["instance-not-healing", instance_id, &occurred_at.unix_millis().to_string()];
             vec![mail("instance-not-healing-mail", &cause, user_id, told)]
         }
         InstanceEvent::InstanceProvisionRequested { .. }

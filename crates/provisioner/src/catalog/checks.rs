@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What an offering may bring besides the pieces that all have. Rights, cluster-wide objects and bare pods are none of it.
-const KINDS: [&str; 5] = ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy", "ConfigMap"];
+const KINDS: [&str; 4] = ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy"];
 const PROBES: [&str; 3] = ["startupProbe", "readinessProbe", "livenessProbe"];
 const OF_THE_NODE: [&str; 4] = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"];
 
@@ -84,7 +84,17 @@ fn sample(name: &str, offering: &Offering, options: &PlanOptions) -> Result<Vec<
     let wish = Wish { generation: 1, position: 1, replicas: 1 };
     let plan = plan::plan(&spec, wish, options, &Credentials::from_values(drawn))?;
     let own = plan.objects.into_iter().filter(|object| !object["metadata"]["labels"][names::INSTANCE].is_null());
-    Ok(own.filter(|object| !matches!(object["kind"].as_str(), Some("Secret" | "Ingress"))).collect())
+    // Each instance has one Secret and at most one Ingress, which are ours; another one would be the offering's.
+    let mut ours = vec!["Secret", "Ingress"];
+    Ok(own
+        .filter(|object| match ours.iter().position(|kind| object["kind"] == *kind) {
+            Some(place) => {
+                ours.remove(place);
+                false
+            }
+            None => true,
+        })
+        .collect())
 }
 
 fn of_object(offering: &Offering, object: &Value) -> Vec<String> {
@@ -111,11 +121,8 @@ fn of_object(offering: &Offering, object: &Value) -> Vec<String> {
         faults.push(format!("{place}: shares something of the node"));
     }
     let volumes = pod["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let bounded = |volume: &Value| {
-        !volume["persistentVolumeClaim"].is_null()
-            || volume["emptyDir"]["sizeLimit"].is_string()
-            || !volume["configMap"].is_null()
-    };
+    let bounded =
+        |volume: &Value| !volume["persistentVolumeClaim"].is_null() || volume["emptyDir"]["sizeLimit"].is_string();
     if !volumes.iter().all(bounded) {
         faults.push(format!("{place}: a volume is neither a claim nor a bounded emptyDir"));
     }

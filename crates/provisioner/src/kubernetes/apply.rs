@@ -29,10 +29,7 @@ impl KubeCluster {
             }
         }
         let gentle = PatchParams::apply(names::FIELD_MANAGER);
-        let refused = match self.patch(&api, &place, &gentle, &object).await? {
-            Ok(_) => return Ok(None),
-            Err(refused) => refused,
-        };
+        let Err(refused) = self.patch(&api, &place, &gentle, &object).await? else { return Ok(None) };
         let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
         let managers = failures::rivals(&refused);
         if !live.is_some_and(|live| is_ours(&live)) {

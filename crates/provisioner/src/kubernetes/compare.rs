@@ -121,8 +121,9 @@ fn differing(live: &DynamicObject, would: &DynamicObject) -> Vec<String> {
         (".metadata.annotations", live.annotations(), would.annotations()),
     ] {
         let keys: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
-        paths
-            .extend(keys.into_iter().filter(|key| one.get(*key) != other.get(*key)).map(|key| format!("{name}.{key}")));
+        // Which event asked last is no matter of what there is.
+        let keys = keys.into_iter().filter(|key| *key != names::POSITION);
+        paths.extend(keys.filter(|key| one.get(*key) != other.get(*key)).map(|key| format!("{name}.{key}")));
     }
     let parts = |object: &DynamicObject| object.data.as_object().cloned().unwrap_or_default();
     let (one, other) = (parts(live), parts(would));

@@ -27,7 +27,7 @@ pub(super) fn workload(deployment: &Deployment) -> Workload {
             .and_then(|spec| spec.selector.match_labels.as_ref()?.get(names::COMPONENT).cloned())
             .unwrap_or_default(),
         generation: number(deployment.annotations().get(names::GENERATION)),
-        position: deployment.annotations().get(names::POSITION).and_then(|text| text.parse().ok()).unwrap_or(0),
+        plan: deployment.annotations().get(names::PLAN).cloned().unwrap_or_default(),
         address: deployment.annotations().get(names::ADDRESS).cloned().unwrap_or_default(),
         companions: names::companions(deployment.annotations().get(names::COMPANIONS).map(String::as_str)),
         observed: seen >= deployment.metadata.generation.unwrap_or(0),

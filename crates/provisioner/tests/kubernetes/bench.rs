@@ -101,7 +101,12 @@ impl Bench {
     }
 
     pub fn reactor(&self) -> ProvisionerReactor {
+        self.reactor_with(|_| {})
+    }
+
+    pub fn reactor_with(&self, change: impl FnOnce(&mut ReactorSettings)) -> ProvisionerReactor {
         let mut settings = ReactorSettings::new(self.options.clone());
+        change(&mut settings);
         settings.poll = Duration::from_millis(100);
         settings.patience.image = Duration::from_secs(2);
         ProvisionerReactor::new(

@@ -95,7 +95,7 @@ impl Objects {
         for object in objects {
             let key = key_of(object)?;
             let kept = self.kept.get(&key);
-            if kept == Some(object) {
+            if kept.is_some_and(|kept| same(kept, object)) {
                 continue;
             }
             let place = if key.1.is_empty() { key.2.clone() } else { format!("{}/{}", key.1, key.2) };
@@ -192,10 +192,7 @@ impl Objects {
             name: key.2.clone(),
             component: component(object).to_owned(),
             generation,
-            position: object["metadata"]["annotations"][names::POSITION]
-                .as_str()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0),
+            plan: object["metadata"]["annotations"][names::PLAN].as_str().unwrap_or_default().to_owned(),
             address: object["metadata"]["annotations"][names::ADDRESS].as_str().unwrap_or_default().to_owned(),
             companions: names::companions(object["metadata"]["annotations"][names::COMPANIONS].as_str()),
             observed: true,
@@ -220,6 +217,18 @@ impl Objects {
             unschedulable: None,
         }));
     }
+}
+
+/// Which event asked last is no matter of what there is.
+fn same(kept: &Value, wanted: &Value) -> bool {
+    let without = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(names::POSITION);
+        }
+        object
+    };
+    without(kept) == without(wanted)
 }
 
 fn key_of(object: &Value) -> Result<Key, ClusterError> {

@@ -157,7 +157,7 @@ fn joined() -> Value {
 fn registration() -> Value {
     form(
         &[
-            ("hostname", bounded(3, 255)),
+            ("hostname", bounded(1, 255)),
             ("ipAddress", bounded(2, 64)),
             ("cpuCores", range(1, 128)),
             ("cpuArchitecture", bounded(1, 128)),

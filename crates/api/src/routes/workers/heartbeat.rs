@@ -38,13 +38,13 @@ pub async fn handle(
     let beat = read(name, &body.value, state.clock.now())?;
     state.store.telemetry().record_heartbeat(&beat).await.map_err(read_failed)?;
     let mut row = row;
-    if beat.ready != row.ready {
+    if beat.ready != row.ready || row.lost {
         let command = AnyCommand::Node(NodeCommand::Beat { ready: beat.ready });
         let actor = Actor::system("node");
         let done = state.dispatcher.dispatch_as(name, command, call.plain(actor)).await?;
         // The next sign of life is compared with what this one changed.
         call.shown(&state, SHOWN_BY, done.ins_seq).await;
-        (row.ready, row.lost) = (beat.ready, row.lost && !beat.ready);
+        (row.ready, row.lost) = (beat.ready, false);
     }
     let kept = state.store.telemetry().heartbeats(Some(&[name.to_owned()])).await.map_err(read_failed)?;
     let kept = kept.first().ok_or_else(not_found)?;

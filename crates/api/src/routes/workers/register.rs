@@ -33,7 +33,8 @@ pub async fn handle(state: web::Data<AppState>, call: Call, request: HttpRequest
     let (name, facts) = read(&body.value)?;
     let known = nodes::find(state.pool(), &name).await.map_err(read_failed)?.is_some();
     let key = MachineToken::node(state.ids.as_ref());
-    let command = JoinTokenCommand::Use { hash: token.hash(), node: name.clone(), facts, key_hash: key.hash() };
+    let command =
+        JoinTokenCommand::Use { hash: token.hash(), node: name.clone(), facts: Box::new(facts), key_hash: key.hash() };
     let actor = Actor::system("join-token");
     let used = state.dispatcher.dispatch_as(&token_id, AnyCommand::JoinToken(command), call.plain(actor.clone())).await;
     let used = used.map_err(|error| match error {
@@ -73,8 +74,8 @@ pub async fn handle(state: web::Data<AppState>, call: Call, request: HttpRequest
 fn read(body: &Value) -> std::result::Result<(String, NodeFacts), ApiError> {
     let mut fields = Fields::of(body)?;
     let hostname = fields.text("hostname", "hostname").unwrap_or_default().to_owned();
-    if !fields.is_faulty("hostname") && !(3..=255).contains(&hostname.chars().count()) {
-        fields.fault("hostname", "hostname must be 3 to 255 characters");
+    if !fields.is_faulty("hostname") && !(1..=255).contains(&hostname.chars().count()) {
+        fields.fault("hostname", "hostname must be 1 to 255 characters");
     }
     let name = fields.optional_text("name", "name").unwrap_or(&hostname).to_ascii_lowercase();
     if !is_node_name(&name) || !(2..=100).contains(&name.len()) {
@@ -215,7 +216,7 @@ mod tests {
     fn every_field_that_does_not_fit_is_named() {
         for (field, bad) in [
             ("name", json!("a b")),
-            ("hostname", json!("x")),
+            ("hostname", json!("")),
             ("ipAddress", json!("300.1.1.1")),
             ("cpuCores", json!(0)),
             ("cpuArchitecture", json!(null)),
