@@ -1,0 +1,3 @@
+module minispod.dev/tests/programs
+
+go 1.26.0
