@@ -9,7 +9,7 @@ use std::{
 
 use minispod_localservers::Places;
 
-/// True if `part` (`pg`, `nats`, `k8s`, `nats-cli`, `pdf` or `schemathesis`) can be had here.
+/// True if `part` (`pg`, `nats`, `k8s`, `containers`, `nats-cli`, `pdf` or `schemathesis`) can be had here.
 ///
 /// If not: prints `SKIP <test>: <reason>` and returns false, so that the test returns; or panics when
 /// `MINISPOD_REQUIRE` (comma-separated) names the part.
@@ -45,7 +45,9 @@ fn look_for(part: &str) -> Result<(), String> {
         "pdf" => program(&places, "pdftotext").and_then(|()| program(&places, "pdftoppm")),
         "k8s" if variable("MINISPOD_TEST_KUBECONFIG").is_some() => Ok(()),
         "k8s" => kubernetes(&places).map(|_| ()),
-        other => panic!("`{other}` is none of pg, nats, k8s, nats-cli, pdf, schemathesis"),
+        "containers" if variable("MINISPOD_TEST_CONTAINERS").is_some() => Ok(()),
+        "containers" => Err("real containers are there only in: cargo xtask test --only containers".to_owned()),
+        other => panic!("`{other}` is none of pg, nats, k8s, containers, nats-cli, pdf, schemathesis"),
     }
 }
 

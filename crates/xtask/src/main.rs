@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod checks;
+mod containers;
 mod deploy;
 mod report;
 mod rust_text;
@@ -49,7 +50,8 @@ enum Task {
     },
     /// Run every check, tier by tier, and print what ran, failed and was skipped
     ///
-    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli,pdf,schemathesis turns a skip for want of that part into a failure.
+    /// MINISPOD_REQUIRE=pg,nats,k8s,nats-cli,pdf,schemathesis turns a skip for want of that part into a failure;
+    /// `containers` among them also runs that tier.
     /// MINISPOD_TEST_PG and MINISPOD_TEST_NATS name servers to use instead of starting a pair.
     Test {
         /// Run only this tier (may be repeated)

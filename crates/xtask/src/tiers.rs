@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::{self, Metadata},
-    checks, deploy,
+    checks, containers, deploy,
     report::{Outcome, Reader, Row, table},
     schemas,
     servers::Servers,
@@ -35,6 +35,8 @@ pub enum Tier {
     Integration,
     /// the provisioner on a real control plane
     Kubernetes,
+    /// the provisioner on real containers; only when asked for
+    Containers,
     /// the whole system through its public doors
     Stories,
     /// manifests, dashboards and rules
@@ -117,6 +119,7 @@ impl Tier {
             Self::Unit => "unit",
             Self::Integration => "integration",
             Self::Kubernetes => "kubernetes",
+            Self::Containers => "containers",
             Self::Stories => "stories",
             Self::Deploy => "deploy",
         }
@@ -141,6 +144,15 @@ impl Tier {
                 cargo::command(&["test", "--workspace", "--doc", "--no-fail-fast"]),
             ]),
             Self::Integration | Self::Kubernetes => tests(vec![programs_of(self)?]),
+            Self::Containers => {
+                if let Some(excuse) = containers::excuse(wanted.only.contains(&self)) {
+                    return Ok(excuse);
+                }
+                containers::fetch()?;
+                let mut command = programs_of(self)?;
+                containers::beside_cluster(&mut command)?;
+                tests(vec![command])
+            }
             Self::Stories => {
                 // The stories start the binary itself.
                 aloud(&mut cargo::command(&["build", "--workspace", "--bins"]))?;
@@ -168,6 +180,7 @@ fn programs_of(tier: Tier) -> Result<Command, Failure> {
 fn tier_of(package: &str, test: &str) -> Tier {
     match (package, test) {
         ("minispod-provisioner", "kubernetes") => Tier::Kubernetes,
+        ("minispod-provisioner", "containers") => Tier::Containers,
         ("minispod-e2e", _) => Tier::Stories,
         _ => Tier::Integration,
     }
@@ -239,6 +252,7 @@ mod tests {
     #[test]
     fn every_test_program_belongs_to_one_tier() {
         assert_eq!(tier_of("minispod-provisioner", "kubernetes"), Tier::Kubernetes);
+        assert_eq!(tier_of("minispod-provisioner", "containers"), Tier::Containers);
         assert_eq!(tier_of("minispod-e2e", "stories"), Tier::Stories);
         assert_eq!(tier_of("minispod-store", "store"), Tier::Integration);
     }

@@ -116,6 +116,13 @@ pub fn fetch(wanted: Wanted) -> Result<(), Failure> {
     if complaints.is_empty() { Ok(()) } else { because(complaints.join("\n")) }
 }
 
+/// Gets etcd and the Kubernetes control plane alone.
+pub fn control_plane() -> Result<(), Failure> {
+    let pins = pins()?;
+    etcd(&pins.etcd)?;
+    kubernetes(&pins.kubernetes)
+}
+
 /// Reads the pinned list.
 pub fn pins() -> Result<Pins, Failure> {
     toml::from_str(include_str!("../tools.toml")).map_err(|error| format!("crates/xtask/tools.toml: {error}").into())
@@ -239,7 +246,8 @@ fn system_package(what: &str, pin: &SystemPackage) -> Result<(), Failure> {
     Ok(())
 }
 
-fn is_root() -> bool {
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
     quietly(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
