@@ -18,6 +18,7 @@ pub const MOST: i64 = 1_000;
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column that is asked for by itself")]
 pub struct NodeRow {
     pub name: String,
     pub facts: NodeFacts,

@@ -249,7 +249,10 @@ pub(crate) mod tests {
         let miss = NodeCommand::Miss { last_seen: noon() };
         let at = |pause: Duration| noon().plus(pause);
         let past = vec![registered("t")];
-        given::<Node>(past.clone()).at(at(LATE - Duration::from_secs(1))).when(miss.clone()).then_nothing();
+        given::<Node>(past.clone())
+            .at(at(LATE.saturating_sub(Duration::from_secs(1))))
+            .when(miss.clone())
+            .then_nothing();
         let reason = format!("no sign of life since {}", noon().to_contract());
         let late = NodeEvent::NodeBecameUnready { reason: reason.clone(), occurred_at: at(LATE) };
         given::<Node>(past.clone()).at(at(LATE)).when(miss.clone()).then(vec![late.clone()]);

@@ -19,7 +19,6 @@ pub enum Access {
 
 /// An operation being described.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a word of a description")]
 pub struct Operation {
     pub method: &'static str,
     /// Under `/api/v1` unless it begins there by itself.

@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn whoever_was_well_for_an_hour_begins_to_count_anew() {
         let past = bout(runs(), 1, noon());
-        let soon = noon().plus(STEADY - Duration::from_secs(1));
+        let soon = noon().plus(STEADY.saturating_sub(Duration::from_secs(1)));
         let later = noon().plus(STEADY);
         let second = follow(past.clone(), vec![(soon, ill(2))]);
         assert_eq!(second.last(), Some(&planned(2, 2, soon, PAUSES[1])));

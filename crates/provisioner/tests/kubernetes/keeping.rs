@@ -35,7 +35,9 @@ struct Facts(Mutex<BTreeMap<String, (Target, Vec<InstanceEvent>)>>);
 impl Facts {
     fn instance(events: &[InstanceEvent]) -> Instance {
         let mut instance = Instance::default();
-        events.iter().for_each(|event| instance.apply(event));
+        for event in events {
+            instance.apply(event);
+        }
         instance
     }
 

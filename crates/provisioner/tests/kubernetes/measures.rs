@@ -3,7 +3,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use minispod_provisioner::{Cluster, names};
 use minispod_testkit::wait_until;
@@ -33,7 +33,7 @@ async fn metrics_api(bench: &Bench) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
     let resource = ApiResource::from_gvk_with_plural(&kind, "pods");
     let everywhere: Api<DynamicObject> = Api::all_with(bench.client.clone(), &resource);
-    wait_until(DEADLINE, || async { everywhere.list(&Default::default()).await.is_ok() }).await;
+    wait_until(DEADLINE, || async { everywhere.list(&ListParams::default()).await.is_ok() }).await;
     Api::default_namespaced_with(bench.client.clone(), &resource)
 }
 
