@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use minispod_events::{
     Account, ApiScope, BillingCycle, CancelReason, Capacity, CouponEvent, CouponKind, CouponLimits, CouponPurpose,
     CouponScope, CouponUse, CouponUseEvent, CouponWindow, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
-    InvoiceKind, InvoiceLine, ManualTopUpEvent, Period, PlanDetails, PlanEvent, PlanSnapshot, Proof, RefundMethod,
-    Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    InvoiceKind, InvoiceLine, JoinTokenEvent, ManualTopUpEvent, NodeEvent, NodeFacts, Period, PlanDetails, PlanEvent,
+    PlanSnapshot, Proof, RefundMethod, Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent,
+    WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -398,6 +399,49 @@ pub fn journey() -> Log {
 
 /// The same customer sends a bank transfer too, asks for a refund and for a smaller plan: every read model has something
 /// to say about it.
+pub fn machine() -> NodeFacts {
+    NodeFacts {
+        hostname: "worker-1.example.com".to_owned(),
+        ip_address: "203.0.113.7".to_owned(),
+        architecture: "amd64".to_owned(),
+        operating_system: "linux".to_owned(),
+        cpu_cores: 4,
+        cpu_architecture: "x86_64".to_owned(),
+        total_memory: "16Gi".to_owned(),
+        total_storage: "200Gi".to_owned(),
+        max_pods: 110,
+        kubelet_version: None,
+        container_runtime: None,
+        kernel_version: None,
+        os_image: None,
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+    }
+}
+
+impl Log {
+    pub fn node(&mut self, name: &str, make: impl FnOnce(Timestamp) -> NodeEvent) -> &mut Self {
+        self.add("node", name, |at| Event::Node(make(at)))
+    }
+
+    /// A token was made, and a machine joined with it.
+    pub fn joined(&mut self, token: &str, name: &str) -> &mut Self {
+        self.add("join_token", token, |occurred_at| {
+            let expires_at = occurred_at.plus(std::time::Duration::from_hours(1));
+            let (hash, label) = ("h".to_owned(), "rack 2".to_owned());
+            Event::JoinToken(JoinTokenEvent::JoinTokenIssued { hash, label, expires_at, occurred_at })
+        })
+        .add("join_token", token, |occurred_at| {
+            let (node, key_hash) = (name.to_owned(), format!("key-of-{token}"));
+            Event::JoinToken(JoinTokenEvent::JoinTokenUsed { node, facts: Box::new(machine()), key_hash, occurred_at })
+        })
+        .node(name, |occurred_at| {
+            let (key_hash, token_id) = (format!("key-of-{token}"), token.to_owned());
+            NodeEvent::NodeRegistered { facts: machine(), key_hash, token_id, occurred_at }
+        })
+    }
+}
+
 pub fn whole_journey() -> Log {
     let mut log = journey();
     let worth = CouponKind::Credit { amount: Rupiah::new(20_000) };
@@ -433,6 +477,7 @@ pub fn whole_journey() -> Log {
         at: period(1).end,
         reason: None,
         occurred_at,
-    });
+    })
+    .joined("t-1", "worker-1");
     log
 }

@@ -8,6 +8,7 @@ mod coupons;
 mod equality;
 mod facts;
 mod ledger;
+mod nodes;
 mod standing;
 mod subscriptions;
 mod users;
