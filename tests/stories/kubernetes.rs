@@ -92,7 +92,7 @@ async fn a_sold_instance_lives_and_ends_on_a_real_api_server() {
     let labels = namespaces.get(&namespace).await.expect("the namespace exists").metadata.labels.unwrap_or_default();
     assert_eq!(labels.get("pod-security.kubernetes.io/enforce").map(String::as_str), Some("restricted"));
     second_apply(&world, &client, &namespace).await;
-    stopped_and_started(&world, &client, &namespace).await;
+    stopped_and_started(&world, &client, &namespace, &path).await;
     let cancelled = customer.send(reqwest::Method::DELETE, &path, Some(json!({"reason": "the story is over"}))).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.body);
     wait_until(READY, || async { kept::<Deployment>(&client, &namespace).await.is_empty() }).await;
@@ -170,7 +170,11 @@ async fn second_apply(world: &World, client: &Client, namespace: &str) {
     let mut after = snapshot(client, namespace).await;
     let anew = after.insert(door.clone(), was.clone()).expect("what was removed is back");
     assert_ne!(anew.uid, was.uid);
-    assert_eq!(after, before, "putting one object back changed others");
+    // The watch for drift may have been quicker; then the objects bear the place of its event, and nothing else differs.
+    let same = |all: BTreeMap<String, Kept>| -> BTreeMap<_, _> {
+        all.into_iter().map(|(name, kept)| (name, (kept.uid, kept.generation))).collect()
+    };
+    assert_eq!(same(after), same(before), "putting one object back changed others");
 }
 
 /// How often the provisioner says that the cluster took an instance's objects.
@@ -182,7 +186,9 @@ fn applies(world: &World) -> usize {
 /// Sets the finished request back in the ledger and waits until it is finished again.
 async fn once_more(world: &World, sql: &PgPool) {
     let again = sqlx::query(
-        "UPDATE ops.effects SET state = 'intended', holder = NULL, lease_until = NULL WHERE reactor = 'provisioner'",
+        "UPDATE ops.effects SET state = 'intended', holder = NULL, lease_until = NULL
+         WHERE reactor = 'provisioner'
+           AND ord = (SELECT min(ord) FROM ops.effects WHERE reactor = 'provisioner')",
     )
     .execute(sql)
     .await
@@ -191,9 +197,9 @@ async fn once_more(world: &World, sql: &PgPool) {
     world.settle(sql, READY).await;
 }
 
-/// No public door stops an instance in this version, so the ledger is handed what the log would hand it: the request
-/// that is there, with another wish and the next generation.
-async fn stopped_and_started(world: &World, client: &Client, namespace: &str) {
+/// An administrator stops it and starts it again.
+async fn stopped_and_started(world: &World, client: &Client, namespace: &str, subscription: &str) {
+    let admin = world.administrator("siti.kubernetes@example.com").await;
     let sql = world.sql().await;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -206,29 +212,16 @@ async fn stopped_and_started(world: &World, client: &Client, namespace: &str) {
         (spec.replicas, pods.list(&all).await.expect("pods are listed").items.len(), volumes)
     };
     assert_eq!(seen().await, (Some(1), 1, 1));
-    ask(&sql, "stopped", 2).await;
+    let ask = async |what: &str| {
+        let asked = admin.post(&format!("/admin{subscription}/{what}"), json!({})).await;
+        assert_eq!(asked.status, 200, "{:#}", asked.body);
+    };
+    ask("stop").await;
     world.settle(&sql, READY).await;
     assert_eq!(seen().await, (Some(0), 0, 1), "a stopped instance is scaled to zero, and its data stays");
-    ask(&sql, "running", 3).await;
+    ask("start").await;
     world.settle(&sql, READY).await;
     assert_eq!(seen().await, (Some(1), 1, 1));
     let deployment = deployments.list(&all).await.expect("deployments are listed").items.remove(0);
     assert_eq!(deployment.status.and_then(|status| status.ready_replicas), Some(1), "it runs again");
-}
-
-/// One request of generation `generation` for what `want` says.
-async fn ask(sql: &PgPool, want: &str, generation: i32) {
-    let asked = sqlx::query(
-        "INSERT INTO ops.effects (reactor, key, lane, kind, payload, position, not_before)
-         SELECT reactor, 'story.' || $1, lane, kind, jsonb_set(jsonb_set(jsonb_set(payload,
-             '{intent,want}', to_jsonb($1::text)), '{intent,generation}', to_jsonb($2::int)),
-             '{intent,first}', 'false'), position, not_before
-         FROM ops.effects WHERE reactor = 'provisioner' AND key NOT LIKE 'story.%'",
-    )
-    .bind(want)
-    .bind(generation)
-    .execute(sql)
-    .await
-    .expect("the request can be written");
-    assert_eq!(asked.rows_affected(), 1);
 }

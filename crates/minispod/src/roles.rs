@@ -381,7 +381,9 @@ async fn start_provisioner(
     let dispatcher = parts.dispatcher_with(&nats);
     let health = watching::health(cluster.clone(), parts.store.clock().clone(), dispatcher.clone());
     let options = wiring::plan_options(&parts.config)?;
-    let drift = watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone());
+    // A simulated cluster forgets with its process, and nobody edits it by hand.
+    let drift = (cluster.kind() == "kubernetes")
+        .then(|| watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone()));
     if let Some(fleet) = fleet {
         let (nodes, until) = (watching::nodes(fleet, &parts.store, dispatcher.clone()), stop.clone());
         running.tasks.spawn(async move {
@@ -400,10 +402,12 @@ async fn start_provisioner(
         health.run(until).await;
         ("health watch", Ok(()))
     });
-    running.tasks.spawn(async move {
-        drift.run(stop).await;
-        ("drift watch", Ok(()))
-    });
+    if let Some(drift) = drift {
+        running.tasks.spawn(async move {
+            drift.run(stop).await;
+            ("drift watch", Ok(()))
+        });
+    }
     react(running, parts, Arc::new(reactor), dispatcher, nats);
     Ok(())
 }
