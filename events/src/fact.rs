@@ -5,9 +5,9 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent, JoinTokenEvent,
-    MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent, UserEvent,
-    WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent,
+    JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent,
+    UserEvent, WalletEvent, WelcomeEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -109,6 +109,7 @@ sum! {
     Welcome(WelcomeEvent),
     Node(NodeEvent),
     JoinToken(JoinTokenEvent),
+    CustomDomains(CustomDomainsEvent),
 }
 
 /// The payload in its current shape.

@@ -33,6 +33,9 @@ pub struct InstanceSpec {
     pub access_mode: String,
     /// DNS label; the host is `<subdomain>.<offering>.<cluster domain>`.
     pub subdomain: String,
+    /// Hosts that the customer brought and proved, the one of the public address first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// One object of an instance that is not as it was applied.

@@ -2,6 +2,7 @@
 
 mod contract;
 pub mod coupon;
+pub mod custom_domains;
 pub mod fact;
 pub mod identity;
 pub mod instance;
@@ -19,6 +20,7 @@ pub use coupon::{
     CouponEvent, CouponKind, CouponLimits, CouponPurpose, CouponScope, CouponStatus, CouponUse, CouponUseEvent,
     CouponWindow, Discount, WelcomeEvent,
 };
+pub use custom_domains::CustomDomainsEvent;
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{DriftFinding, InstanceEvent, InstanceSpec};

@@ -8,9 +8,9 @@ use std::{
 };
 
 use minispod_events::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, Event, InstanceEvent, InvoiceBookEvent, InvoiceEvent,
-    JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent,
-    UserEvent, WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, Event, InstanceEvent, InvoiceBookEvent,
+    InvoiceEvent, JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent,
+    TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
 };
 use serde_json::Value;
 
@@ -105,6 +105,7 @@ macro_rules! by_aggregate {
             "welcome" => $visit::<WelcomeEvent>($payload),
             "node" => $visit::<NodeEvent>($payload),
             "join_token" => $visit::<JoinTokenEvent>($payload),
+            "custom_domains" => $visit::<CustomDomainsEvent>($payload),
             other => panic!("no aggregate is called {other}"),
         }
     };

@@ -14,6 +14,7 @@ pub mod access;
 pub mod billing;
 pub mod catalogue;
 pub mod coupons;
+pub mod custom_domains;
 pub mod ledger;
 pub mod manual_topups;
 pub mod nodes;
@@ -75,5 +76,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(recurring::RecurringRevenue),
         Arc::new(coupons::Coupons),
         Arc::new(nodes::Nodes),
+        Arc::new(custom_domains::CustomDomains),
     ]
 }

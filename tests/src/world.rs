@@ -33,6 +33,8 @@ const MAIL_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub struct WorldOptions {
     /// A real cluster's kubeconfig; else simulated.
     pub kubeconfig: Option<PathBuf>,
+    /// Who is asked for the records that prove hosts; none: the machine's name servers.
+    pub name_servers: Vec<SocketAddr>,
     /// Roles to start; empty: all. Several in one word, `run provisioner api`, are one process.
     pub roles: Vec<&'static str>,
     /// Events of one aggregate between two saved states of it; the usual when `None`.
@@ -115,6 +117,7 @@ impl World {
                 )
             },
         );
+        let name_servers: Vec<_> = self.options.name_servers.iter().map(ToString::to_string).collect();
         let state_every = self.options.state_every.map(|every| format!("state_every = {every}\n")).unwrap_or_default();
         let text = format!(
             "frontend_url = \"http://localhost:3100\"\n\
@@ -128,7 +131,7 @@ impl World {
              [midtrans]\nserver_key = \"{SERVER_KEY}\"\nmerchant_id = \"G900000001\"\n\
              standin_url = \"{gateway}\"\n\
              [billing]\nproofs_directory = \"{proofs}\"\n\
-             [cluster]\n{cluster}\n\
+             [cluster]\nname_servers = {name_servers:?}\n{cluster}\n\
              [telemetry]\nfilter = \"info,sqlx=warn,async_nats=warn\"\n",
             port = self.port,
             database = self.pg.url("postgres"),

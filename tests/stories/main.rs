@@ -5,6 +5,7 @@ mod chaos;
 mod client_flow;
 mod contract;
 mod coupons;
+mod domains;
 mod idempotency;
 mod invoices;
 mod journey;

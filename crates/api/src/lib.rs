@@ -27,9 +27,7 @@ pub mod why;
 
 pub use edge::address::Network;
 pub use limits::Allowance;
-pub use ports::{
-    AllowedOverrides, NoPaymentPage, NotificationGate, PaymentPage, PaymentPages, Probe, ReadModels, Verdict,
-};
+pub use ports::{NoPaymentPage, NotificationGate, Offerings, PaymentPage, PaymentPages, Probe, ReadModels, Verdict};
 pub use routes::configure;
 pub use server::{app, serve};
 pub use state::{ApiConfig, AppState, Parts};

@@ -72,10 +72,12 @@ impl NotificationGate for NotificationVerifier {
     }
 }
 
-/// Which environment variables a customer may set.
-pub trait AllowedOverrides: Send + Sync {
-    /// The names, for one offering (`n8n`).
-    fn of(&self, offering: &str) -> Vec<String>;
+/// What offerings allow, by their names (`n8n`).
+pub trait Offerings: Send + Sync {
+    /// Which environment variables a customer may set.
+    fn overrides(&self, offering: &str) -> Vec<String>;
+    /// Whether it has an address on the Web; others are reached from inside only.
+    fn speaks_http(&self, offering: &str) -> bool;
 }
 
 /// Something that must answer before this process is ready (`nats`).

@@ -17,7 +17,7 @@ use crate::{
     edge::address::Network,
     input::body::DEFAULT_LIMIT,
     limits::{Allowance, Limit, Window},
-    ports::{AllowedOverrides, NotificationGate, PaymentPages, Probe, ReadModels},
+    ports::{NotificationGate, Offerings, PaymentPages, Probe, ReadModels},
     routes::metrics::read::NextCount,
     session::Sessions,
 };
@@ -44,6 +44,8 @@ pub struct ApiConfig {
     pub environment: String,
     /// `kubernetes` or `simulated`.
     pub cluster: String,
+    /// Services answer at `<subdomain>.<offering>.<this>`.
+    pub cluster_domain: String,
     /// Stand-ins in use: name (`midtrans`, `mail`, `cluster`) and control address, empty when it has none; never silent.
     pub stand_ins: BTreeMap<String, String>,
     /// Browsers' origins that may call; `*`: any.
@@ -96,6 +98,7 @@ impl Default for ApiConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: "development".to_owned(),
             cluster: "simulated".to_owned(),
+            cluster_domain: "localhost".to_owned(),
             stand_ins: BTreeMap::new(),
             allowed_origins: vec!["http://localhost:3100".to_owned()],
             metrics_token: None,
@@ -141,7 +144,7 @@ pub struct Parts {
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
     pub proofs: Arc<dyn ProofStore>,
-    pub overrides: Arc<dyn AllowedOverrides>,
+    pub offerings: Arc<dyn Offerings>,
     /// Who checks Google's word; `None`: it is not taken here.
     pub google: Option<Arc<GoogleSignIn>>,
     /// The live cluster; `None`: this process has no way to it.
@@ -192,7 +195,7 @@ pub struct AppState {
     pub notifications: Arc<dyn NotificationGate>,
     pub documents: Arc<dyn Documents>,
     pub proofs: Arc<dyn ProofStore>,
-    pub overrides: Arc<dyn AllowedOverrides>,
+    pub offerings: Arc<dyn Offerings>,
     pub google: Option<Arc<GoogleSignIn>>,
     pub fleet: Option<Arc<dyn Fleet>>,
     pub probes: Vec<Arc<dyn Probe>>,
@@ -236,7 +239,7 @@ impl AppState {
             notifications: parts.notifications,
             documents: parts.documents,
             proofs: parts.proofs,
-            overrides: parts.overrides,
+            offerings: parts.offerings,
             google: parts.google,
             fleet: parts.fleet,
             probes: parts.probes,

@@ -1,6 +1,7 @@
 //! How rows look to clients: the contract's names, money as texts, instants with milliseconds.
 
 pub mod coupons;
+pub mod custom_domains;
 pub mod money;
 pub mod nodes;
 pub mod people;

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdminRosterCommand, CouponCommand, CouponUseCommand, InstanceCommand, InvoiceBookCommand, InvoiceCommand,
-    JoinTokenCommand, MailCommand, ManualTopUpCommand, NodeCommand, PlanCommand, RefundCommand, SessionCommand,
-    SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, WelcomeCommand, coupon::uses::uses_id,
-    invoice::InvoiceTerms,
+    AdminRosterCommand, CouponCommand, CouponUseCommand, CustomDomainsCommand, InstanceCommand, InvoiceBookCommand,
+    InvoiceCommand, JoinTokenCommand, MailCommand, ManualTopUpCommand, NodeCommand, PlanCommand, RefundCommand,
+    SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, WelcomeCommand,
+    coupon::uses::uses_id, invoice::InvoiceTerms,
 };
 use minispod_events::{CancelReason, CouponUse, EntryCause};
 use minispod_kernel::{Rupiah, ids::derived_id};
@@ -36,6 +36,8 @@ pub enum AnyCommand {
     Node(NodeCommand),
     #[serde(rename = "join_token")]
     JoinToken(JoinTokenCommand),
+    #[serde(rename = "custom_domains")]
+    CustomDomains(CustomDomainsCommand),
 }
 
 impl AnyCommand {
@@ -59,6 +61,7 @@ impl AnyCommand {
             Self::Welcome(_) => "welcome",
             Self::Node(_) => "node",
             Self::JoinToken(_) => "join_token",
+            Self::CustomDomains(_) => "custom_domains",
         }
     }
 }
@@ -120,6 +123,8 @@ pub enum OnRefusal {
     ReleaseCoupon { coupon_id: String, used: CouponUse },
     /// The sale was over before its discount came: the customer has the use again.
     ReturnCouponUse { coupon_id: String, user_id: String, use_id: String },
+    /// Another instance answers to the host: it is not waited for any more.
+    RejectDomain { instance_id: String, host: String, challenge: String },
 }
 
 impl OnRefusal {
@@ -168,6 +173,11 @@ impl OnRefusal {
             Self::FailRefund { topup_id, refund_key } => {
                 let fail = RefundCommand::Fail { refund_key: refund_key.clone(), reason: code.to_owned() };
                 (topup_id.clone(), AnyCommand::TopUp(TopUpCommand::Desk(fail)))
+            }
+            Self::RejectDomain { instance_id, host, challenge } => {
+                let (host, challenge, reason) = (host.clone(), challenge.clone(), code.to_owned());
+                let reject = CustomDomainsCommand::Reject { host, challenge, reason };
+                (instance_id.clone(), AnyCommand::CustomDomains(reject))
             }
             Self::ReleaseCoupon { coupon_id, used } => {
                 let release = CouponCommand::Release { used: used.clone(), refused: Some(code.to_owned()) };

@@ -110,6 +110,10 @@ pub enum InstanceCommand {
     Reconfigure {
         overrides: Vec<String>,
     },
+    /// It answers to these hosts too, the first in its public address. What runs is restarted with them.
+    Serve {
+        hosts: Vec<String>,
+    },
     /// It is to have what `plan` gives. What runs is restarted with it; what does not is not started.
     Resize {
         change: u32,
@@ -173,7 +177,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-7";
+    const FINGERPRINT: &'static str = "instance-8";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -200,7 +204,11 @@ impl Aggregate for Instance {
             InstanceCommand::Redeploy => asked.redeploy(occurred_at),
             InstanceCommand::Lock => asked.lock(occurred_at),
             InstanceCommand::Unlock => asked.unlock(occurred_at),
-            InstanceCommand::Reconfigure { overrides } => asked.reconfigure(overrides, occurred_at),
+            InstanceCommand::Reconfigure { overrides } => {
+                // A value may have changed where the names have not, so it is never nothing.
+                asked.reconfigure(InstanceSpec { overrides, ..asked.spec.clone() }, occurred_at)
+            }
+            InstanceCommand::Serve { hosts } => asked.serve(hosts, occurred_at),
             InstanceCommand::Resize { change, plan } => Ok(asked.resize(&plan, change, occurred_at)),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordDeleted { generation, volume_purged: true } if asked.wiping == Some(generation) => {
@@ -357,13 +365,7 @@ impl Asked {
         Ok([InstanceEvent::InstanceUnlocked { occurred_at }].into_iter().chain(started).collect())
     }
 
-    /// A value may have changed where the names have not, so it is never nothing.
-    fn reconfigure(
-        &self,
-        overrides: Vec<String>,
-        occurred_at: Timestamp,
-    ) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
-        let spec = InstanceSpec { overrides, ..self.spec.clone() };
+    fn reconfigure(&self, spec: InstanceSpec, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let (changed, generation) = (spec.clone(), self.generation);
         let reconfigured = InstanceEvent::InstanceReconfigured { spec: changed, generation, occurred_at };
         match self.phase {
@@ -374,6 +376,18 @@ impl Asked {
                 Ok(vec![reconfigured, InstanceEvent::InstanceRestartRequested { spec, generation, occurred_at }])
             }
         }
+    }
+
+    /// What is gone with its data kept may come back, and then answers to what it has by then.
+    fn serve(&self, hosts: Vec<String>, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
+        if hosts == self.spec.hosts {
+            return Ok(Vec::new());
+        }
+        let spec = InstanceSpec { hosts, ..self.spec.clone() };
+        if self.is_gone() {
+            return Ok(vec![InstanceEvent::InstanceReconfigured { spec, generation: self.generation, occurred_at }]);
+        }
+        self.reconfigure(spec, occurred_at)
     }
 
     /// Deleting again with less changes nothing; purging what was kept is a new request.

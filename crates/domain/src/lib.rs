@@ -12,6 +12,7 @@ pub mod bus_contract;
 pub mod command;
 mod consequences;
 pub mod coupon;
+pub mod custom_domains;
 pub mod instance;
 pub mod invoice;
 pub mod invoice_book;
@@ -52,6 +53,7 @@ pub use coupon::{
     uses::{CouponUseCommand, CouponUseRefusal, CouponUses},
     welcome::{Welcome, WelcomeCommand, WelcomeRefusal},
 };
+pub use custom_domains::{CustomDomains, CustomDomainsCommand, CustomDomainsRefusal};
 pub use instance::{Instance, InstanceCommand, InstanceRefusal};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal, InvoiceTerms};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};

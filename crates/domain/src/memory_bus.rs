@@ -308,6 +308,13 @@ impl MemoryBus {
         }
     }
 
+    /// Carries a request out and feeds a refusal back to its process, as an effect's reports are.
+    pub fn follow(&mut self, request: &CommandRequest) -> Option<Refused> {
+        let Carried { refused, .. } = self.carry_out(request);
+        self.queue_reactions();
+        refused
+    }
+
     /// A refusal is fed back to its process. One that went down feeds nothing back.
     fn carry_out(&mut self, request: &CommandRequest) -> Carried {
         match self.execute(request) {

@@ -6,6 +6,7 @@ use crate::{AnyCommand, CommandRequest, OnRefusal};
 
 mod accounts;
 mod coupons;
+mod custom_domains;
 mod documents;
 mod lifetimes;
 mod nodes;
@@ -64,12 +65,16 @@ pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
         Event::Invoice(event) => documents::after_invoice(aggregate_id, event),
         Event::InvoiceBook(event) => documents::after_number(aggregate_id, event),
         Event::Subscription(event) => subscriptions::after_subscription(aggregate_id, event),
-        Event::Instance(event) => subscriptions::after_instance(aggregate_id, event),
+        Event::Instance(event) => {
+            [subscriptions::after_instance(aggregate_id, event), custom_domains::after_instance(aggregate_id, event)]
+                .concat()
+        }
         Event::ManualTopUp(event) => payments::after_manual_topup(aggregate_id, event),
         Event::Coupon(event) => coupons::after_coupon(aggregate_id, event),
         Event::CouponUses(event) => coupons::after_use(event),
         Event::Welcome(event) => coupons::after_welcome(event),
         Event::JoinToken(event) => nodes::after_token(aggregate_id, event),
+        Event::CustomDomains(event) => custom_domains::after_domains(aggregate_id, event),
         Event::Session(_) | Event::Mail(_) | Event::Node(_) => Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! What the domain's reactors need from the world, as traits that the outer rooms implement.
 
+pub mod dns;
 pub mod fleet;
 pub mod proofs;
 

@@ -332,6 +332,7 @@ impl<W: World> Simulation<W> {
             | Event::Welcome(_)
             | Event::Node(_)
             | Event::JoinToken(_)
+            | Event::CustomDomains(_)
             | Event::User(_)
             | Event::AdminRoster(_)
             | Event::Session(_)

@@ -1,6 +1,7 @@
 //! Whole processes walked through in memory: every way forward and every way back, in many orders.
 
 pub mod coupons;
+mod custom_domains;
 mod desk;
 mod lifetimes;
 mod payments;

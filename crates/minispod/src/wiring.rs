@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use minispod_api::{AllowedOverrides, NoPaymentPage, PaymentPage, PaymentPages, Probe};
+use minispod_api::{NoPaymentPage, Offerings, PaymentPage, PaymentPages, Probe};
 use minispod_auth::{GoogleKeys, GoogleSignIn};
 use minispod_billing::{
     Environment, MidtransClient, MidtransConfig, MidtransPorts, MidtransReactor, NotificationVerifier, ProofFolder,
@@ -18,7 +18,8 @@ use minispod_kernel::{Clock, IdSource, Language};
 use minispod_mailer::{Brand, MailConfig, MailPorts, MailReactor, SmtpConfig};
 use minispod_messaging::Nats;
 use minispod_provisioner::{
-    Cluster, KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, catalog::Catalog,
+    Cluster, KubeCluster, KubeConnection, NameServers, PlanOptions, ProvisionerReactor, ReactorSettings,
+    catalog::{Catalog, Protocol},
 };
 use minispod_runtime::{Cause, Dispatcher, InlineEffect, perform_inline};
 use minispod_standins::cluster::SimulatedCluster;
@@ -201,7 +202,10 @@ async fn kubernetes(config: &Config) -> Result<KubeCluster, RoleError> {
 /// The provisioner reactor.
 pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) -> Result<ProvisionerReactor, RoleError> {
     let settings = ReactorSettings::new(plan_options(config)?);
-    Ok(ProvisionerReactor::new(cluster, secrets(store), store.clock().clone(), store.ids().clone(), settings))
+    let records = NameServers::new(&config.cluster.name_servers)
+        .map_err(|source| RoleError::Part { what: "the name servers", source: Box::new(source) })?;
+    let (clock, ids) = (store.clock().clone(), store.ids().clone());
+    Ok(ProvisionerReactor::new(cluster, secrets(store), Arc::new(records), clock, ids, settings))
 }
 
 /// The offerings of this build, and those of the operator's folder where there is one.
@@ -220,12 +224,15 @@ pub fn plan_options(config: &Config) -> Result<PlanOptions, RoleError> {
     Ok(PlanOptions { catalog, ..config.cluster.plan_options() })
 }
 
-/// Environment overrides, as the offerings allow them.
-pub struct CatalogOverrides(pub Arc<Catalog>);
+/// The offerings as the catalogue has them; one that it has not is taken for the generic one.
+pub struct CatalogOfferings(pub Arc<Catalog>);
 
-impl AllowedOverrides for CatalogOverrides {
-    fn of(&self, offering: &str) -> Vec<String> {
+impl Offerings for CatalogOfferings {
+    fn overrides(&self, offering: &str) -> Vec<String> {
         self.0.find(offering).map(|offering| offering.overrides.clone()).unwrap_or_default()
+    }
+    fn speaks_http(&self, offering: &str) -> bool {
+        self.0.find_or_generic(offering).is_some_and(|offering| offering.protocol == Protocol::Http)
     }
 }
 

@@ -82,6 +82,7 @@ impl Walk<'_> {
             storage_class: self.storage_class.to_owned(),
             access_mode: "ReadWriteOnce".into(),
             subdomain: self.id.to_owned(),
+            hosts: Vec::new(),
         }
     }
 

@@ -7,6 +7,8 @@ pub mod catalog;
 pub mod cluster;
 pub mod contract;
 pub mod credentials;
+pub mod dns;
+pub mod domains;
 pub mod keeping;
 pub mod kubernetes;
 pub mod log_lines;
@@ -25,6 +27,7 @@ pub mod sampling;
 pub mod watch;
 
 pub use cluster::{Cluster, ClusterError};
+pub use dns::NameServers;
 pub use keeping::{Desired, DriftWatch, KeepingSettings, Listed};
 pub use kubernetes::{KubeCluster, KubeConnection};
 pub use minispod_domain::ports::fleet;

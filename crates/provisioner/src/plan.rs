@@ -8,6 +8,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use minispod_events::InstanceSpec;
+use minispod_kernel::ids::derived_id;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -162,11 +164,21 @@ fn program_annotations(common: &BTreeMap<String, String>, offering: &Offering) -
     common.clone().into_iter().chain(companion).collect()
 }
 
+/// A host, and the secret with its certificate where it has one of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Door {
+    pub host: String,
+    pub tls_secret: Option<String>,
+}
+
 /// Names and addresses of one instance.
 pub(crate) struct Places {
     pub namespace: String,
     pub workload: String,
+    /// The one of the public address.
     pub host: String,
+    /// All that it answers to, the platform's own first.
+    pub doors: Vec<Door>,
     pub scheme: String,
     pub internal_url: String,
     pub external_url: String,
@@ -180,10 +192,9 @@ impl Places {
             return Err(PlanError::Unusable { what: "the namespace's name", value: namespace });
         }
         let workload = names::workload(spec);
-        let host = format!("{}.{}.{}", spec.subdomain, spec.offering, options.cluster_domain);
-        if !host.split('.').all(names::is_dns_label) || host.len() > 253 {
-            return Err(PlanError::Unusable { what: "the host name", value: host });
-        }
+        let own = format!("{}.{}.{}", spec.subdomain, spec.offering, options.cluster_domain);
+        let doors = doors(&own, spec, &workload, options)?;
+        let host = spec.hosts.first().unwrap_or(&own).clone();
         let inside = format!("{workload}.{namespace}.svc.{}:{}", options.service_domain, spec.container_port);
         let (scheme, internal_url, external_url) = match offering.protocol {
             Protocol::Http => {
@@ -197,8 +208,26 @@ impl Places {
             }
         };
         let volume_claim = spec.volume_size.as_ref().map(|_| format!("{workload}-data"));
-        Ok(Self { namespace, workload, host, scheme, internal_url, external_url, volume_claim })
+        Ok(Self { namespace, workload, host, doors, scheme, internal_url, external_url, volume_claim })
     }
+}
+
+/// A certificate each: one that cannot be had, because its DNS leads elsewhere, holds up no other.
+fn doors(own: &str, spec: &InstanceSpec, workload: &str, options: &PlanOptions) -> Result<Vec<Door>, PlanError> {
+    let issued = matches!(options.tls, Tls::Issuer(_));
+    let secret = |host: &String| {
+        let number: String = derived_id(&["tls-secret", host]).chars().take(13).collect();
+        format!("{workload}-tls-{number}")
+    };
+    let brought = spec.hosts.iter().map(|host| (host.clone(), secret(host)));
+    let all = [(own.to_owned(), format!("{workload}-tls"))].into_iter().chain(brought);
+    all.map(|(host, secret)| {
+        if !host.split('.').all(names::is_dns_label) || host.len() > 253 {
+            return Err(PlanError::Unusable { what: "the host name", value: host });
+        }
+        Ok(Door { host, tls_secret: issued.then_some(secret) })
+    })
+    .collect()
 }
 
 /// Values that reach the cluster from a plan an administrator wrote.

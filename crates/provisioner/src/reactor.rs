@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use metrics::{counter, histogram};
 use minispod_domain::{
     AnyCommand, CommandRequest, InstanceCommand,
-    ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets},
+    ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets, dns::TxtRecords},
 };
 use minispod_events::Fact;
 use minispod_kernel::{Clock, IdSource, Timestamp};
@@ -22,6 +22,7 @@ pub use task::{Task, Want};
 
 use crate::{
     cluster::{Cluster, ClusterError, Leftover, Observed, Removal, Target},
+    domains::{DomainProofs, PROVE},
     numbers,
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
@@ -31,7 +32,7 @@ use crate::{
 
 /// The reactor's permanent name.
 pub const NAME: &str = "provisioner";
-/// The only kind of effect.
+/// The kind of effect that changes the cluster.
 pub const RECONCILE: &str = "reconcile";
 
 /// Facts of an instance that is not asked about any more are forgotten beyond this many.
@@ -79,6 +80,7 @@ pub struct ProvisionerReactor {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: ReactorSettings,
+    domains: DomainProofs,
     /// The newest generation this process has heard of, by instance: a hint that ends a wait which nobody wants any more.
     newest: Mutex<BTreeMap<String, u32>>,
     /// Starts (instance and generation) whose objects this process has applied and that are still waited for.
@@ -86,15 +88,17 @@ pub struct ProvisionerReactor {
 }
 
 impl ProvisionerReactor {
-    /// Over a cluster and a vault.
+    /// Over a cluster and a vault; `records` prove customers' hosts.
     pub fn new(
         cluster: Arc<dyn Cluster>,
         secrets: Arc<dyn Secrets>,
+        records: Arc<dyn TxtRecords>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         settings: ReactorSettings,
     ) -> Self {
-        Self { cluster, secrets, clock, ids, settings, newest: Mutex::default(), applied: Mutex::default() }
+        let domains = DomainProofs::new(records, clock.clone());
+        Self { cluster, secrets, clock, ids, settings, domains, newest: Mutex::default(), applied: Mutex::default() }
     }
 
     fn hear(&self, instance_id: &str, generation: u32) {
@@ -320,12 +324,15 @@ impl Reactor for ProvisionerReactor {
     }
 
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
-        let Some(task) = Task::of(fact) else { return Vec::new() };
+        let Some(task) = Task::of(fact) else { return self.domains.intend(fact).into_iter().collect() };
         self.hear(&task.instance_id, task.generation);
         task.to_intent(&fact.recorded.metadata.event_id).into_iter().collect()
     }
 
     async fn perform(&self, effect: &Effect) -> Result<Performed, EffectError> {
+        if effect.kind == PROVE {
+            return self.domains.perform(effect).await;
+        }
         let task: Task = serde_json::from_value(effect.payload.clone())
             .map_err(|source| EffectError::permanent("read what the instance needs", source))?;
         let reports = Reports { key: &effect.key, task: &task };

@@ -83,6 +83,7 @@ fn sold() -> InstanceSpec {
         storage_class: "local-path".into(),
         access_mode: String::new(),
         subdomain: "me".into(),
+        hosts: Vec::new(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use metrics::histogram;
 use minispod_domain::{
-    AdminRoster, AnyCommand, CommandRequest, Coupon, CouponUses, Instance, Invoice, InvoiceBook, JoinToken, Mail,
-    ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome, policies,
+    AdminRoster, AnyCommand, CommandRequest, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook,
+    JoinToken, Mail, ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome, policies,
 };
 use minispod_events::Event;
 use minispod_kernel::{Actor, InsSeq, Metadata, RefusalKind};
@@ -218,7 +218,8 @@ impl Dispatcher {
             CouponUses,
             Welcome,
             Node,
-            JoinToken
+            JoinToken,
+            CustomDomains
         )
     }
 }

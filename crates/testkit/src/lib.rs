@@ -4,6 +4,7 @@
 //! that this process starts when first asked and that ends with it.
 
 mod database;
+pub mod dns;
 pub mod google;
 pub mod kubernetes;
 mod nats;

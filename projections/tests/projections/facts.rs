@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use minispod_events::{
     Account, ApiScope, BillingCycle, CancelReason, Capacity, CouponEvent, CouponKind, CouponLimits, CouponPurpose,
-    CouponScope, CouponUse, CouponUseEvent, CouponWindow, EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent,
-    InvoiceKind, InvoiceLine, JoinTokenEvent, ManualTopUpEvent, NodeEvent, NodeFacts, Period, PlanDetails, PlanEvent,
-    PlanSnapshot, Proof, RefundMethod, Role, SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent,
-    WalletEvent,
+    CouponScope, CouponUse, CouponUseEvent, CouponWindow, CustomDomainsEvent, EntryCause, Event, InstanceEvent,
+    InstanceSpec, InvoiceEvent, InvoiceKind, InvoiceLine, JoinTokenEvent, ManualTopUpEvent, NodeEvent, NodeFacts,
+    Period, PlanDetails, PlanEvent, PlanSnapshot, Proof, RefundMethod, Role, SessionEvent, SignUpMethod,
+    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -70,6 +70,7 @@ pub fn spec() -> InstanceSpec {
         storage_class: "local-path".to_owned(),
         access_mode: "ReadWriteOnce".to_owned(),
         subdomain: "flow".to_owned(),
+        hosts: Vec::new(),
     }
 }
 
@@ -424,6 +425,22 @@ impl Log {
         self.add("node", name, |at| Event::Node(make(at)))
     }
 
+    pub fn domains(&mut self, make: impl FnOnce(Timestamp) -> CustomDomainsEvent) -> &mut Self {
+        self.add("custom_domains", INSTANCE, |at| Event::CustomDomains(make(at)))
+    }
+
+    /// A host was asked for.
+    pub fn asked_for(&mut self, host: &str) -> &mut Self {
+        self.domains(|occurred_at| CustomDomainsEvent::CustomDomainRequested {
+            subscription_id: SUBSCRIPTION.to_owned(),
+            user_id: USER.to_owned(),
+            host: host.to_owned(),
+            challenge: "c1".to_owned(),
+            expires_at: occurred_at.plus(std::time::Duration::from_hours(24)),
+            occurred_at,
+        })
+    }
+
     /// A token was made, and a machine joined with it.
     pub fn joined(&mut self, token: &str, name: &str) -> &mut Self {
         self.add("join_token", token, |occurred_at| {
@@ -478,6 +495,7 @@ pub fn whole_journey() -> Log {
         reason: None,
         occurred_at,
     })
-    .joined("t-1", "worker-1");
+    .joined("t-1", "worker-1")
+    .asked_for("shop.example.com");
     log
 }

@@ -5,6 +5,7 @@ mod billing;
 mod catalogue;
 mod concerns;
 mod coupons;
+mod custom_domains;
 mod equality;
 mod facts;
 mod ledger;

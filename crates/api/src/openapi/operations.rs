@@ -7,6 +7,7 @@ pub mod admin_subscriptions;
 pub mod admin_writes;
 pub mod catalogue;
 pub mod coupons;
+pub mod custom_domains;
 pub mod money;
 pub mod people;
 pub mod plan_changes;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Group> {
         ("Services", "The catalogue", catalogue::operations()),
         ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
+        ("Domains", "Hosts of one's own for a service", custom_domains::operations()),
         ("Plan changes", "Moving a subscription to another plan", plan_changes::operations()),
         ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),
         ("Pods", "Everybody's instances", pods::operations()),

@@ -44,6 +44,10 @@ pub fn email() -> Value {
     json!({ "type": "string", "format": "email" })
 }
 
+pub fn hostname(max: usize) -> Value {
+    json!({ "type": "string", "format": "hostname", "minLength": 1, "maxLength": max })
+}
+
 /// Whole rupiah in a text, as the contract has it.
 pub fn money() -> Value {
     json!({ "type": "string", "pattern": "^-?[0-9]+$", "description": "whole rupiah" })

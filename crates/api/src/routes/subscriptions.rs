@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod create;
+pub mod domains;
 pub mod eligibility;
 pub mod list;
 pub mod read;
@@ -43,6 +44,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/subscriptions/{id}/reset-pod").route(post().to(reset::handle)))
         .service(resource("/subscriptions/{id}/usage").route(get().to(usage::handle)))
         .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
+    domains::configure(app);
 }
 
 /// The read models that show what these routes write.

@@ -16,7 +16,7 @@ use minispod_testkit::require;
 use serde_json::{Value, json};
 
 use crate::{
-    described::{Access, NOBODY, Operation, operations},
+    described::{Access, HOST, NOBODY, Operation, operations},
     manual_topups::picture,
     world::{Answered, TOKEN_SECRET, World, open},
 };
@@ -284,7 +284,7 @@ where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
-    /// Somebody who has one of everything: a paid and an open order, a bank transfer, a running service, an API token, two sessions.
+    /// Somebody who has one of everything: a paid and an open order, a bank transfer, a running service with a domain, an API token, two sessions.
     async fn owner(&self, email: &str) -> String {
         const PLAN: &str = "cplan0000000000000000own1";
         self.publish(PLAN, "basic", 35_000, 5).await;
@@ -300,6 +300,8 @@ where
         let ready = SubscriptionCommand::Activate { external_url: "https://toko.example".to_owned() };
         self.command(&id, AnyCommand::Subscription(ready), &format!("ready-{user_id}")).await;
         self.settle_reactions().await;
+        let brought = self.post(&format!("/subscriptions/{id}/domains"), &token, json!({ "host": HOST })).await;
+        assert_eq!(brought.status, 201, "{:#}", brought.body);
         token
     }
 

@@ -9,6 +9,10 @@ use crate::world::{Answered, World, request};
 
 /// As well formed as any id, of nothing.
 pub const NOBODY: &str = "c000000000000000000000000";
+/// Stands in paths for a host that somebody brought, which is no id.
+const BROUGHT: &str = "{host}";
+/// A host that somebody may bring.
+pub const HOST: &str = "shop.example.com";
 
 /// Who may call, as `security` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl std::fmt::Display for Operation {
 impl Operation {
     /// How many ids its path takes.
     pub fn ids(&self) -> usize {
-        self.path.matches('{').count()
+        self.path.matches('{').count() - self.path.matches(BROUGHT).count()
     }
 
     /// Whether it can be answered with more than a refusal.
@@ -69,9 +73,12 @@ impl Operation {
     fn request(&self, ids: &[&str], token: Option<&str>) -> TestRequest {
         let mut ids = ids.iter();
         let parts = self.path.split('/');
-        let parts: Vec<&str> = parts
-            .map(|part| if part.starts_with('{') { ids.next().expect("an id for each name") } else { part })
-            .collect();
+        let filled = parts.map(|part| match part {
+            BROUGHT => HOST,
+            part if part.starts_with('{') => ids.next().expect("an id for each name"),
+            part => part,
+        });
+        let parts: Vec<&str> = filled.collect();
         request(&self.method, "", token, self.body.as_ref()).uri(&parts.join("/"))
     }
 
@@ -151,6 +158,9 @@ fn sample(schema: &Value, document: &Value) -> Value {
 fn text(schema: &Value) -> Value {
     if schema["format"] == "email" {
         return json!("somebody@example.com");
+    }
+    if schema["format"] == "hostname" {
+        return json!(HOST);
     }
     let least = schema["minLength"].as_u64().unwrap_or(1).max(1);
     if schema["pattern"].is_null() { json!("a".repeat(least as usize)) } else { json!(NOBODY) }

@@ -19,9 +19,7 @@ use actix_web::{
 };
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use minispod_api::{
-    AllowedOverrides, ApiConfig, AppState, NoPaymentPage, Parts, PaymentPage, PaymentPages, ReadModels, app,
-};
+use minispod_api::{ApiConfig, AppState, NoPaymentPage, Offerings, Parts, PaymentPage, PaymentPages, ReadModels, app};
 use minispod_auth::{AccessTokens, GoogleKeys, GoogleSignIn, LinkToken, Passwords};
 use minispod_billing::{NotificationVerifier, ProofFolder, ServerKey};
 use minispod_domain::{
@@ -118,11 +116,14 @@ impl Documents for Papers {
     }
 }
 
-struct Overrides;
+struct OneOffering;
 
-impl AllowedOverrides for Overrides {
-    fn of(&self, offering: &str) -> Vec<String> {
+impl Offerings for OneOffering {
+    fn overrides(&self, offering: &str) -> Vec<String> {
         if offering == "n8n" { vec!["GENERIC_TIMEZONE".to_owned(), "N8N_SMTP_PASS".to_owned()] } else { Vec::new() }
+    }
+    fn speaks_http(&self, offering: &str) -> bool {
+        offering != "postgresql"
     }
 }
 
@@ -193,7 +194,7 @@ pub fn proofs_of(database: &TestDb) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("proofs").join(name)
 }
 
-fn test_cause() -> Cause {
+pub fn test_cause() -> Cause {
     Cause { actor: Actor::system("test"), correlation_id: "test".to_owned(), causation_id: None, traceparent: None }
 }
 
@@ -293,7 +294,7 @@ pub async fn ground(configure: impl FnOnce(&mut ApiConfig)) -> (AppState, World<
         notifications: Arc::new(NotificationVerifier::new(ServerKey::new(SERVER_KEY))),
         documents: Arc::new(Papers),
         proofs: Arc::new(ProofFolder::new(proofs_of(&database), ids)),
-        overrides: Arc::new(Overrides),
+        offerings: Arc::new(OneOffering),
         google: None,
         fleet: None,
         probes: Vec::new(),

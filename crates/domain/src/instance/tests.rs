@@ -159,6 +159,24 @@ fn other_settings_restart_what_runs_and_wait_for_the_start_of_what_does_not() {
 }
 
 #[test]
+fn other_hosts_restart_what_runs_and_wait_for_what_does_not_or_may_come_back() {
+    let serve = || InstanceCommand::Serve { hosts: vec!["shop.example.com".into()] };
+    let changed = InstanceSpec { hosts: vec!["shop.example.com".into()], ..spec("s") };
+    let reconfigured =
+        |generation| InstanceEvent::InstanceReconfigured { spec: changed.clone(), generation, occurred_at: noon() };
+    let restart = InstanceEvent::InstanceRestartRequested { spec: changed.clone(), generation: 2, occurred_at: noon() };
+    let running = vec![provisioned(), ready(1)];
+    given::<Instance>(running.clone()).when(serve()).then(vec![reconfigured(1), restart.clone()]);
+    given::<Instance>([running, vec![reconfigured(1), restart]].concat()).when(serve()).then_nothing();
+    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)]).when(serve()).then(vec![reconfigured(2)]);
+    let gone = vec![provisioned(), ready(1), deletion_requested(2, false), deleted(2, false)];
+    given::<Instance>(gone.clone()).when(serve()).then(vec![reconfigured(2)]);
+    let start = InstanceEvent::InstanceStartRequested { spec: changed.clone(), generation: 3, occurred_at: noon() };
+    given::<Instance>([gone, vec![reconfigured(2)]].concat()).when(InstanceCommand::Redeploy).then(vec![start]);
+    given_nothing::<Instance>().when(serve()).then_refused(InstanceRefusal::NotFound);
+}
+
+#[test]
 fn a_deleted_instance_cannot_be_run_again() {
     let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
     for command in [InstanceCommand::Start, InstanceCommand::Restart, InstanceCommand::Stop] {
@@ -263,6 +281,7 @@ pub fn spec(subscription: &str) -> InstanceSpec {
         storage_class: "local-path".into(),
         access_mode: "ReadWriteOnce".into(),
         subdomain: "ani".into(),
+        hosts: Vec::new(),
     }
 }
 

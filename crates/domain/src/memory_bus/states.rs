@@ -7,8 +7,8 @@ use minispod_kernel::{Aggregate, Consequence, Moment, Refusal};
 
 use super::{Place, Refused};
 use crate::{
-    AdminRoster, AnyCommand, Coupon, CouponUses, Instance, Invoice, InvoiceBook, JoinToken, Mail, ManualTopUp, Node,
-    Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
+    AdminRoster, AnyCommand, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook, JoinToken, Mail,
+    ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// A state of some aggregate.
@@ -81,6 +81,7 @@ summed!(
     Welcome,
     Node,
     JoinToken,
+    CustomDomains,
 );
 
 impl States {

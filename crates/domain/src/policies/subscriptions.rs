@@ -302,6 +302,7 @@ fn provision(id: &str, event: &SubscriptionEvent) -> Option<Reaction> {
         storage_class: plan.storage_class.clone(),
         access_mode: plan.access_mode.clone(),
         subdomain: subdomain.clone(),
+        hosts: Vec::new(),
     };
     let command = AnyCommand::Instance(InstanceCommand::Provision { spec, deadline: *deadline });
     Some(Reaction::new("provision", instance_id, command))

@@ -142,6 +142,9 @@ const POLICIES: &[&str] = &[
     "CouponUseReturned -> coupon release-coupon (inline)",
     "WelcomeCouponOffered -> coupon reserve-welcome (inline)",
     "JoinTokenUsed -> node register-node (inline)",
+    "CustomDomainVerified -> instance serve-hosts",
+    "CustomDomainPreferred -> instance serve-hosts",
+    "CustomDomainRemoved -> instance serve-hosts",
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! Where instances run: the cluster, its doors, its networks and what one customer may use of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use minispod_api::Network;
 use minispod_provisioner::{PlanOptions, Tls};
@@ -29,6 +29,8 @@ pub struct Cluster {
     pub tls_issuer: String,
     /// A folder with further offerings, one folder each; empty: only those of the build.
     pub catalog_folder: String,
+    /// Who is asked for the records that prove customers' hosts; none: the name servers of this machine.
+    pub name_servers: Vec<SocketAddr>,
     /// Storage class of the plans that `seed` publishes.
     pub storage_class: String,
     /// Networks that no instance may reach.
@@ -56,6 +58,7 @@ impl Default for Cluster {
             tls_mode: TlsMode::Issuer,
             tls_issuer: "letsencrypt-prod".into(),
             catalog_folder: String::new(),
+            name_servers: Vec::new(),
             storage_class: "local-path".into(),
             private_ranges: ranges.filter_map(|range| range.parse().ok()).collect(),
             egress_ports: usual.egress_ports,

@@ -79,6 +79,7 @@ fn sample(name: &str, offering: &Offering, options: &PlanOptions) -> Result<Vec<
         storage_class: "local-path".into(),
         access_mode: "ReadWriteOnce".into(),
         subdomain: "sample".into(),
+        hosts: Vec::new(),
     };
     let drawn = offering.secrets.iter().map(|secret| (secret.name.clone(), "sample".to_owned()));
     let wish = Wish { generation: 1, position: 1, replicas: 1 };

@@ -33,7 +33,6 @@ pub(super) fn build(
         other => return Err(PlanError::Unusable { what: "the volume's access mode", value: other.to_owned() }),
     };
     let mount = spec.volume_mount_path.as_deref().unwrap_or(&offering.volume.mount);
-    let tls_secret = matches!(options.tls, Tls::Issuer(_)).then(|| format!("{}-tls", places.workload));
     let image = if spec.docker_image.is_empty() { &offering.image } else { &spec.docker_image };
     if image.is_empty() || image.contains(char::is_whitespace) {
         return Err(PlanError::Unusable { what: "the image", value: image.clone() });
@@ -53,7 +52,7 @@ pub(super) fn build(
         "replicas": wish.replicas,
         "mount": mount,
         "tls": options.tls != Tls::Off,
-        "tls_secret": tls_secret,
+        "doors": places.doors,
         "options": option_words(options, spec),
         "resources": resources(
             [&spec.cpu_request, &spec.cpu_limit],

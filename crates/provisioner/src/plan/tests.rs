@@ -1,6 +1,10 @@
 //! Every offering's objects compared with the committed ones, and the rules that hold for all of them.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use minispod_events::InstanceSpec;
 use serde_json::Value;
@@ -38,6 +42,7 @@ fn sold(offering: &str) -> InstanceSpec {
         storage_class: "local-path".into(),
         access_mode: "ReadWriteOnce".into(),
         subdomain: "blog".into(),
+        hosts: Vec::new(),
     }
 }
 
@@ -273,6 +278,36 @@ fn without_an_issuer_addresses_are_plain_http() {
     let ingress = of_kind(&plan, "Ingress").next().expect("an ingress");
     assert!(ingress["spec"]["tls"].is_null());
     assert_eq!(ingress["spec"]["ingressClassName"], "nginx");
+}
+
+#[test]
+fn brought_hosts_have_a_door_and_a_certificate_each_and_the_first_is_the_public_address() {
+    let mut spec = sold("ghost");
+    spec.hosts = vec!["shop.example.com".into(), "www.example.com".into()];
+    let plan = planned(&spec);
+    assert_eq!(plan.external_url, "https://shop.example.com");
+    let ingress = of_kind(&plan, "Ingress").next().expect("an ingress");
+    let hosts = |list: &Value, of: fn(&Value) -> &Value| -> Vec<String> {
+        list.as_array().expect("a list").iter().map(|one| of(one).as_str().expect("a text").to_owned()).collect()
+    };
+    let own = format!("blog.ghost.{}", options().cluster_domain);
+    let all = [own.as_str(), "shop.example.com", "www.example.com"];
+    assert_eq!(hosts(&ingress["spec"]["rules"], |rule| &rule["host"]), all);
+    assert_eq!(hosts(&ingress["spec"]["tls"], |tls| &tls["hosts"][0]), all);
+    let secrets: BTreeSet<_> = hosts(&ingress["spec"]["tls"], |tls| &tls["secretName"]).into_iter().collect();
+    assert_eq!(secrets.len(), 3, "{secrets:?}");
+    assert!(secrets.iter().all(|name| names::is_dns_label(name)), "{secrets:?}");
+    let container = &plan.objects.last().expect("not empty")["spec"]["template"]["spec"]["containers"][0];
+    let url = container["env"].as_array().expect("env").iter().find(|one| one["name"] == "url").expect("url");
+    assert_eq!(url["value"], "https://shop.example.com");
+    assert_eq!(container["readinessProbe"]["httpGet"]["httpHeaders"][0]["value"], "shop.example.com");
+
+    spec.hosts.swap(0, 1);
+    let swapped = super::plan(&spec, WISH, &options(), &credentials(&spec)).expect("planned");
+    let ingress = of_kind(&swapped, "Ingress").next().expect("an ingress");
+    let kept: BTreeSet<_> = hosts(&ingress["spec"]["tls"], |tls| &tls["secretName"]).into_iter().collect();
+    assert_eq!(kept, secrets, "a host keeps its certificate");
+    assert!(matches!(refusal(|spec| spec.hosts = vec!["a_b.example.com".into()]), PlanError::Unusable { .. }));
 }
 
 #[test]

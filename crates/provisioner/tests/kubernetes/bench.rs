@@ -85,6 +85,7 @@ impl Bench {
             storage_class: STORAGE_CLASS.into(),
             access_mode: "ReadWriteOnce".into(),
             subdomain: "blog".into(),
+            hosts: Vec::new(),
         }
     }
 
@@ -112,6 +113,7 @@ impl Bench {
         ProvisionerReactor::new(
             self.cluster.clone(),
             self.vault.clone(),
+            Arc::new(BTreeMap::new()),
             self.clock.clone(),
             self.ids.clone(),
             settings,

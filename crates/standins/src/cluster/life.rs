@@ -67,7 +67,8 @@ impl Bench {
         let vault = Arc::new(Vault::default());
         let settings = ReactorSettings::new(PlanOptions::new("customer-", "localhost", "nginx", None));
         let ids = Arc::new(SystemIds::new(Arc::new(SystemClock)));
-        let reactor = ProvisionerReactor::new(cluster.clone(), vault.clone(), clock.clone(), ids, settings);
+        let no_records = Arc::new(BTreeMap::new());
+        let reactor = ProvisionerReactor::new(cluster.clone(), vault.clone(), no_records, clock.clone(), ids, settings);
         Self { clock, cluster, vault, reactor }
     }
 
@@ -115,6 +116,7 @@ fn spec() -> InstanceSpec {
         storage_class: "local-path".into(),
         access_mode: String::new(),
         subdomain: "blog".into(),
+        hosts: Vec::new(),
     }
 }
 

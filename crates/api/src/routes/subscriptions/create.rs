@@ -48,7 +48,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, body
     let plan = catalogue::find(state.pool(), &wish.service_id).await.map_err(read_failed)?;
     let plan = plan.filter(|plan| repeat || plan.is_active).ok_or_else(|| ApiError::not_found("Service"))?;
     if !repeat {
-        wish.settings.check(&state.overrides.of(&plan.details.offering))?;
+        wish.settings.check(&state.offerings.overrides(&plan.details.offering))?;
     }
     let sold = snapshot(&plan.id, &plan.details, plan.monthly_price, wish.cycle)
         .ok_or_else(|| ApiError::invalid_field("billingCycle", "This plan is not sold for this cycle"))?;

@@ -39,7 +39,7 @@ pub async fn handle(
     let mut vault = Vec::new();
     if let Some(settings) = &mut wish.settings {
         if !call.is_repeat(&state, &context).await? {
-            settings.check(&state.overrides.of(&before.row.offering))?;
+            settings.check(&state.offerings.overrides(&before.row.offering))?;
             let set = Placed::load(&state, &id).await?;
             settings.unhide(state.store.vault(), &instance_id, set.overrides()).await?;
         }

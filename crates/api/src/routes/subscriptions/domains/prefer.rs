@@ -1,0 +1,31 @@
+//! `PUT /subscriptions/:id/domains/:host/primary`: the service's public address has this host.
+
+use actix_web::web;
+use minispod_domain::CustomDomainsCommand;
+
+use super::{SHOWN_BY, of_path, one_from_log, target, tell};
+use crate::{
+    answer::{Answer, Result},
+    call::Call,
+    caller::Caller,
+    input::RequestBody,
+    state::AppState,
+    views,
+};
+
+pub async fn handle(
+    state: web::Data<AppState>,
+    caller: Caller,
+    call: Call,
+    path: web::Path<(String, String)>,
+    body: RequestBody,
+) -> Result {
+    let body = body.form().await?;
+    let (view, host) = of_path(&state, &caller, &path).await?;
+    let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    let done = tell(&state, &view, CustomDomainsCommand::Prefer { host: host.clone() }, context).await?;
+    let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
+    let row = one_from_log(&state, &view, &host).await?;
+    let data = views::custom_domains::full(&row, &target(&state, &view));
+    Ok(Answer::ok("The service's public address is changing", data).replayed(done.replayed).shown(shown))
+}

@@ -1,0 +1,209 @@
+//! Given, when, then: how hosts are asked for, proved, preferred and given back.
+
+use super::*;
+use crate::story::{given, given_nothing, noon};
+
+const SHOP: &str = "shop.example.com";
+const WWW: &str = "www.example.com";
+
+fn request(host: &str) -> CustomDomainsCommand {
+    CustomDomainsCommand::Request {
+        subscription_id: "s".into(),
+        user_id: "ani".into(),
+        host: host.into(),
+        challenge: "c".into(),
+        platform: "apps.example.net".into(),
+    }
+}
+
+fn requested(host: &str) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainRequested {
+        subscription_id: "s".into(),
+        user_id: "ani".into(),
+        host: host.into(),
+        challenge: "c".into(),
+        expires_at: noon().plus(PROOF_LIFE),
+        occurred_at: noon(),
+    }
+}
+
+fn texts(hosts: &[&str]) -> Vec<String> {
+    hosts.iter().map(|host| (*host).to_owned()).collect()
+}
+
+fn verify(host: &str, challenge: &str) -> CustomDomainsCommand {
+    CustomDomainsCommand::Verify { host: host.into(), challenge: challenge.into() }
+}
+
+fn verified(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainVerified { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+}
+
+fn preferred(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainPreferred { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+}
+
+fn removed(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainRemoved { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+}
+
+fn unproved(finding: &str) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainUnproved { host: SHOP.into(), finding: finding.into(), occurred_at: noon() }
+}
+
+fn check(host: &str) -> CustomDomainsCommand {
+    CustomDomainsCommand::Check { host: host.into() }
+}
+
+fn prefer(host: &str) -> CustomDomainsCommand {
+    CustomDomainsCommand::Prefer { host: host.into() }
+}
+
+fn remove(host: &str) -> CustomDomainsCommand {
+    CustomDomainsCommand::Remove { host: host.into() }
+}
+
+fn both() -> Vec<CustomDomainsEvent> {
+    vec![requested(SHOP), verified(SHOP, &[SHOP]), requested(WWW), verified(WWW, &[SHOP, WWW])]
+}
+
+#[test]
+fn a_host_is_asked_for_in_one_form_and_anew_with_another_challenge() {
+    given_nothing::<CustomDomains>().when(request("Shop.Example.COM.")).then(vec![requested(SHOP)]);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(request(SHOP)).then(vec![requested(SHOP)]);
+    let anew = CustomDomainsEvent::CustomDomainRequested {
+        subscription_id: "s".into(),
+        user_id: "ani".into(),
+        host: SHOP.into(),
+        challenge: "d".into(),
+        expires_at: noon().plus(PROOF_LIFE),
+        occurred_at: noon(),
+    };
+    let past = vec![requested(SHOP), anew];
+    given::<CustomDomains>(past.clone()).when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
+    given::<CustomDomains>(past).when(verify(SHOP, "d")).then(vec![verified(SHOP, &[SHOP])]);
+}
+
+#[test]
+fn what_is_no_public_name_or_the_platforms_own_is_refused() {
+    let nothing = given_nothing::<CustomDomains>;
+    nothing().when(request("*.example.com")).then_refused(CustomDomainsRefusal::BadHost);
+    for host in ["apps.example.net", "ani.n8n.apps.example.net"] {
+        nothing().when(request(host)).then_refused(CustomDomainsRefusal::PlatformHost);
+    }
+    given::<CustomDomains>(both()).when(request(WWW)).then_refused(CustomDomainsRefusal::AlreadyServed);
+}
+
+#[test]
+fn a_service_has_so_many_hosts_and_no_more_where_those_that_lapsed_do_not_count() {
+    let many = (0..MOST_HOSTS).map(|number| requested(&format!("h{number}.example.com"))).collect::<Vec<_>>();
+    given::<CustomDomains>(many.clone()).when(request(SHOP)).then_refused(CustomDomainsRefusal::TooMany);
+    given::<CustomDomains>(many.clone()).when(request("h0.example.com")).then(vec![requested("h0.example.com")]);
+    let freed = [many.clone(), vec![removed("h0.example.com", &[])]].concat();
+    given::<CustomDomains>(freed).when(request(SHOP)).then(vec![requested(SHOP)]);
+    let later = noon().plus(PROOF_LIFE);
+    let asked = given::<CustomDomains>(many).at(later).when(request(SHOP));
+    asked.then(vec![CustomDomainsEvent::CustomDomainRequested {
+        subscription_id: "s".into(),
+        user_id: "ani".into(),
+        host: SHOP.into(),
+        challenge: "c".into(),
+        expires_at: later.plus(PROOF_LIFE),
+        occurred_at: later,
+    }]);
+}
+
+#[test]
+fn what_is_proved_is_served_once_and_held_until_it_is_given_back() {
+    given::<CustomDomains>(vec![requested(SHOP)]).when(verify(SHOP, "c")).then(vec![verified(SHOP, &[SHOP])]);
+    given::<CustomDomains>(both()).when(verify(SHOP, "c")).then_nothing();
+    given_nothing::<CustomDomains>().when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
+    given::<CustomDomains>(vec![requested(SHOP)])
+        .when(verify(SHOP, "another"))
+        .then_refused(CustomDomainsRefusal::NotFound);
+    let key = || "host/shop.example.com".to_owned();
+    assert_eq!(
+        CustomDomains::consequences("i", &verified(SHOP, &[SHOP])),
+        [Consequence::Hold { key: key() }],
+        "held from the proof on"
+    );
+    assert_eq!(CustomDomains::consequences("i", &requested(SHOP)), [], "who only asks holds nothing");
+    assert_eq!(CustomDomains::consequences("i", &removed(SHOP, &[])), [Consequence::Release { key: key() }]);
+}
+
+#[test]
+fn what_a_look_found_is_told_once_and_only_of_what_waits() {
+    let record = |finding: &str| CustomDomainsCommand::RecordUnproved {
+        host: SHOP.into(),
+        challenge: "c".into(),
+        finding: finding.into(),
+    };
+    let past = vec![requested(SHOP), unproved("no record")];
+    given::<CustomDomains>(vec![requested(SHOP)]).when(record("no record")).then(vec![unproved("no record")]);
+    given::<CustomDomains>(past.clone()).when(record("no record")).then_nothing();
+    given::<CustomDomains>(past).when(record("another")).then(vec![unproved("another")]);
+    given::<CustomDomains>(both()).when(record("no record")).then_refused(CustomDomainsRefusal::NotFound);
+}
+
+#[test]
+fn a_look_can_be_asked_for_now_and_then() {
+    let asked = |at: Timestamp| CustomDomainsEvent::CustomDomainCheckRequested {
+        host: SHOP.into(),
+        challenge: "c".into(),
+        expires_at: noon().plus(PROOF_LIFE),
+        occurred_at: at,
+    };
+    let later = noon().plus(CHECK_PAUSE);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(check(SHOP)).then_nothing();
+    given::<CustomDomains>(vec![requested(SHOP)]).at(later).when(check(SHOP)).then(vec![asked(later)]);
+    given::<CustomDomains>(vec![requested(SHOP), asked(later)]).at(later).when(check(SHOP)).then_nothing();
+    given::<CustomDomains>(both()).when(check(SHOP)).then_nothing();
+    given_nothing::<CustomDomains>().when(check(SHOP)).then_refused(CustomDomainsRefusal::NotFound);
+}
+
+#[test]
+fn a_proof_that_never_came_or_came_to_another_ends_the_wait() {
+    let reject =
+        |reason: &str| CustomDomainsCommand::Reject { host: SHOP.into(), challenge: "c".into(), reason: reason.into() };
+    let rejected = CustomDomainsEvent::CustomDomainRejected {
+        host: SHOP.into(),
+        reason: "claim-taken".into(),
+        occurred_at: noon(),
+    };
+    given::<CustomDomains>(vec![requested(SHOP)]).when(reject("claim-taken")).then(vec![rejected.clone()]);
+    let past = vec![requested(SHOP), rejected];
+    given::<CustomDomains>(past.clone()).when(reject(LAPSED)).then_refused(CustomDomainsRefusal::NotFound);
+    given::<CustomDomains>(past.clone()).when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
+    given::<CustomDomains>(past).when(request(SHOP)).then(vec![requested(SHOP)]);
+}
+
+#[test]
+fn the_public_address_has_the_host_that_was_proved_first_or_is_preferred() {
+    let swapped = preferred(WWW, &[WWW, SHOP]);
+    given::<CustomDomains>(both()).when(prefer(SHOP)).then_nothing();
+    given::<CustomDomains>(both()).when(prefer(WWW)).then(vec![swapped.clone()]);
+    given::<CustomDomains>([both(), vec![swapped]].concat()).when(prefer(WWW)).then_nothing();
+    given::<CustomDomains>(vec![requested(SHOP)]).when(prefer(SHOP)).then_refused(CustomDomainsRefusal::Unproved);
+    given::<CustomDomains>(both()).when(prefer("x.example.com")).then_refused(CustomDomainsRefusal::NotFound);
+}
+
+#[test]
+fn hosts_are_given_back_one_by_one_or_all_with_the_service() {
+    given::<CustomDomains>(both()).when(remove(SHOP)).then(vec![removed(SHOP, &[WWW])]);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(remove(SHOP)).then(vec![removed(SHOP, &[])]);
+    given_nothing::<CustomDomains>().when(remove(SHOP)).then_refused(CustomDomainsRefusal::NotFound);
+    let closed = CustomDomainsEvent::CustomDomainsClosed { occurred_at: noon() };
+    let all = [both(), vec![requested("x.example.com")]].concat();
+    let end = vec![removed(SHOP, &[WWW]), removed(WWW, &[]), removed("x.example.com", &[]), closed];
+    given::<CustomDomains>(all.clone()).when(CustomDomainsCommand::Close).then(end.clone());
+    let over = [all, end].concat();
+    given::<CustomDomains>(over.clone()).when(CustomDomainsCommand::Close).then_nothing();
+    given::<CustomDomains>(over).when(request(SHOP)).then_refused(CustomDomainsRefusal::Closed);
+    given_nothing::<CustomDomains>().when(CustomDomainsCommand::Close).then_nothing();
+}
+
+#[test]
+fn the_record_says_what_it_is_for() {
+    assert_eq!(proof_name(SHOP), "_minispod-challenge.shop.example.com");
+    assert_eq!(proof_value("c"), "minispod-verification=c");
+}

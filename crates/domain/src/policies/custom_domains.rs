@@ -1,0 +1,33 @@
+//! What follows when the hosts of an instance change, and what becomes of them when the instance goes.
+
+use minispod_events::{CustomDomainsEvent, InstanceEvent};
+
+use super::{Reaction, subscriptions::to_instance};
+use crate::{AnyCommand, CustomDomainsCommand, InstanceCommand};
+
+/// Never in-line, so that what is served follows the order of the log.
+pub fn after_domains(instance_id: &str, event: &CustomDomainsEvent) -> Vec<Reaction> {
+    match event {
+        CustomDomainsEvent::CustomDomainVerified { hosts, .. }
+        | CustomDomainsEvent::CustomDomainPreferred { hosts, .. }
+        | CustomDomainsEvent::CustomDomainRemoved { hosts, .. } => {
+            vec![to_instance("serve-hosts", instance_id, InstanceCommand::Serve { hosts: hosts.clone() })]
+        }
+        CustomDomainsEvent::CustomDomainRequested { .. }
+        | CustomDomainsEvent::CustomDomainCheckRequested { .. }
+        | CustomDomainsEvent::CustomDomainUnproved { .. }
+        | CustomDomainsEvent::CustomDomainRejected { .. }
+        | CustomDomainsEvent::CustomDomainsClosed { .. } => Vec::new(),
+    }
+}
+
+/// While its data is kept it may come back, and its hosts stay its own.
+pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction> {
+    match event {
+        InstanceEvent::InstanceDeletionRequested { purge_volume: true, .. } => {
+            let close = AnyCommand::CustomDomains(CustomDomainsCommand::Close);
+            vec![Reaction::new("close-domains", instance_id, close)]
+        }
+        _ => Vec::new(),
+    }
+}
