@@ -16,6 +16,7 @@ pub mod placed;
 pub mod ports;
 pub mod preference;
 pub mod refusals;
+mod room;
 pub mod routes;
 pub mod server;
 pub mod session;

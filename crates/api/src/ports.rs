@@ -76,6 +76,8 @@ impl NotificationGate for NotificationVerifier {
 pub trait Offerings: Send + Sync {
     /// Which environment variables a customer may set.
     fn overrides(&self, offering: &str) -> Vec<String>;
+    /// What its own database requests beside the program, CPU and memory in the cluster's quantities.
+    fn beside(&self, offering: &str) -> Option<[String; 2]>;
     /// Whether it has an address on the Web; others are reached from inside only.
     fn speaks_http(&self, offering: &str) -> bool;
 }

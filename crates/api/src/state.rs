@@ -46,6 +46,8 @@ pub struct ApiConfig {
     pub cluster: String,
     /// Services answer at `<subdomain>.<offering>.<this>`.
     pub cluster_domain: String,
+    /// Percent of the cluster's room that may be sold; 0: whatever is asked for.
+    pub sell_percent: u32,
     /// Stand-ins in use: name (`midtrans`, `mail`, `cluster`) and control address, empty when it has none; never silent.
     pub stand_ins: BTreeMap<String, String>,
     /// Browsers' origins that may call; `*`: any.
@@ -99,6 +101,7 @@ impl Default for ApiConfig {
             environment: "development".to_owned(),
             cluster: "simulated".to_owned(),
             cluster_domain: "localhost".to_owned(),
+            sell_percent: 100,
             stand_ins: BTreeMap::new(),
             allowed_origins: vec!["http://localhost:3100".to_owned()],
             metrics_token: None,

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bridge;
 #[cfg(test)]
 pub mod bus_contract;
+pub mod capacity;
 pub mod command;
 mod consequences;
 pub mod coupon;
@@ -29,6 +30,7 @@ pub mod ports;
 #[cfg(test)]
 mod properties;
 pub mod proration;
+pub mod quantity;
 #[cfg(test)]
 mod rehearsals;
 pub mod session;
@@ -46,6 +48,7 @@ pub mod wallet;
 pub mod whatif;
 
 pub use admin_roster::{AdminRoster, AdminRosterCommand, AdminRosterRefusal};
+pub use capacity::{Amounts, Capacity};
 pub use command::{AnyCommand, CommandRequest, OnRefusal, Settings};
 pub use consequences::consequences_of;
 pub use coupon::{

@@ -26,6 +26,8 @@ pub struct PlanChange<'a> {
     pub to_offering: &'a str,
     /// Of the new plan.
     pub offer: Offer,
+    /// The cluster has room for what the new plan requests beyond the old one.
+    pub fits: bool,
     /// An administrator asks, who may move it to a cheaper plan at once.
     pub by_administrator: bool,
     pub proration: Proration,
@@ -46,6 +48,8 @@ pub enum Objection {
     NotSold,
     #[error("This plan is sold out")]
     SoldOut,
+    #[error("The cluster has no room for this plan at the moment")]
+    NoRoom,
     #[error("Moving to a cheaper plan inside a paid period is done by an administrator")]
     CheaperPlan,
     #[error("The balance is too low for the prorated difference")]
@@ -59,7 +63,7 @@ impl Objection {
             Self::NotActive => "INVALID_SUBSCRIPTION_STATUS",
             Self::SamePlan => "SAME_SERVICE",
             Self::OtherService => "DIFFERENT_SERVICE",
-            Self::NotSold | Self::SoldOut => "SERVICE_UNAVAILABLE",
+            Self::NotSold | Self::SoldOut | Self::NoRoom => "SERVICE_UNAVAILABLE",
             Self::CheaperPlan => "DOWNGRADE_NOT_ALLOWED",
             Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
         }
@@ -76,6 +80,7 @@ pub fn objections(change: &PlanChange<'_>) -> Vec<Objection> {
         (change.from_offering != change.to_offering, Objection::OtherService),
         (change.offer == Offer::Retired, Objection::NotSold),
         (!is_same && change.offer == Offer::SoldOut, Objection::SoldOut),
+        (!is_same && !change.fits, Objection::NoRoom),
         (!is_same && is_cheaper && !change.by_administrator, Objection::CheaperPlan),
         (!is_same && change.proration.charge() > change.balance, Objection::InsufficientBalance),
     ]
@@ -107,6 +112,7 @@ mod tests {
             to_plan: "pro",
             to_offering: "n8n",
             offer: Offer::Free,
+            fits: true,
             by_administrator: false,
             proration: sum(25_000, 65_000),
             balance: Rupiah::new(40_000),
@@ -124,6 +130,14 @@ mod tests {
     fn one_rupiah_too_little_is_too_little() {
         let poor = PlanChange { balance: Rupiah::new(39_999), ..upgrade() };
         assert_eq!(objections(&poor), [Objection::InsufficientBalance]);
+    }
+
+    #[test]
+    fn what_the_cluster_has_no_room_for_is_not_sold_and_the_present_plan_needs_none() {
+        let full = PlanChange { fits: false, ..upgrade() };
+        assert_eq!(objections(&full), [Objection::NoRoom]);
+        let same = PlanChange { to_plan: "basic", ..full };
+        assert_eq!(objections(&same), [Objection::SamePlan]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
-use minispod_domain::{CommandRequest, Instance, instance::Kept, ports::fleet::Fleet};
+use minispod_domain::{Amounts, CommandRequest, Instance, instance::Kept, ports::fleet::Fleet};
 use minispod_kernel::{Actor, Clock, Timestamp};
 use minispod_projections::{nodes, subscriptions};
 use minispod_provisioner::{
@@ -12,7 +12,10 @@ use minispod_provisioner::{
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
-use minispod_store::{CommandError, Store, UsageSample, telemetry};
+use minispod_store::{
+    CommandError, Store, UsageSample,
+    telemetry::{self, ClusterRoom},
+};
 
 use crate::wiring;
 
@@ -70,6 +73,12 @@ impl NodeBook for Nodes {
             schedulable: row.schedulable,
         });
         Ok(known.collect())
+    }
+
+    async fn keep_room(&self, room: Amounts, at: Timestamp) -> Result<(), Trouble> {
+        let whole = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+        let (cpu_millis, memory_bytes) = (whole(room.cpu_millis), whole(room.memory_bytes));
+        Ok(self.0.telemetry().record_room(ClusterRoom { at, cpu_millis, memory_bytes }).await?)
     }
 
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Trouble> {

@@ -231,6 +231,10 @@ impl Offerings for CatalogOfferings {
     fn overrides(&self, offering: &str) -> Vec<String> {
         self.0.find(offering).map(|offering| offering.overrides.clone()).unwrap_or_default()
     }
+    fn beside(&self, offering: &str) -> Option<[String; 2]> {
+        let companion = self.0.find_or_generic(offering)?.companion.as_ref()?;
+        Some([companion.cpu[0].clone(), companion.memory[0].clone()])
+    }
     fn speaks_http(&self, offering: &str) -> bool {
         self.0.find_or_generic(offering).is_some_and(|offering| offering.protocol == Protocol::Http)
     }

@@ -21,7 +21,6 @@ mod planning;
 pub mod progress;
 #[cfg(test)]
 mod properties;
-pub mod quantity;
 pub mod reactor;
 pub mod sampling;
 pub mod watch;
@@ -30,7 +29,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use dns::NameServers;
 pub use keeping::{Desired, DriftWatch, KeepingSettings, Listed};
 pub use kubernetes::{KubeCluster, KubeConnection};
-pub use minispod_domain::ports::fleet;
+pub use minispod_domain::{ports::fleet, quantity};
 pub use nodes::{KnownNode, NodeBook, NodeWatch};
 pub use options::{PlanOptions, Tls};
 pub use plan::{Plan, PlanError, plan};

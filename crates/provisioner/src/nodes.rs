@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use metrics::gauge;
 use minispod_domain::{
-    AnyCommand, CommandRequest, NodeCommand,
+    Amounts, AnyCommand, CommandRequest, NodeCommand,
     node::LATE,
     ports::fleet::{Fleet, FleetError, NodeSeen, NodeStanding},
 };
@@ -23,6 +23,9 @@ pub const EVERY: Duration = Duration::from_secs(30);
 pub trait NodeBook: Send + Sync {
     /// The nodes that facts know.
     async fn known(&self) -> Result<Vec<KnownNode>, Cause>;
+
+    /// Keeps what the nodes that take pods give, so that no more is sold.
+    async fn keep_room(&self, room: Amounts, at: Timestamp) -> Result<(), Cause>;
 
     /// Nodes that joined by themselves and gave their last sign of life before `before`.
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause>;
@@ -103,6 +106,10 @@ impl NodeWatch {
         gauge!("minispod_cluster_cpu_millis", "what" => "requested").set(sum(|node| node.requested.cpu_millis));
         gauge!("minispod_cluster_memory_bytes", "what" => "room").set(sum(|node| node.room.memory_bytes));
         gauge!("minispod_cluster_memory_bytes", "what" => "requested").set(sum(|node| node.requested.memory_bytes));
+        // What is simulated runs nothing, so there is always room for more of it.
+        if !self.fleet.is_simulated() {
+            self.book.keep_room(room(&nodes), now).await.map_err(NodeWatchError::Book)?;
+        }
         let known = self.book.known().await.map_err(NodeWatchError::Book)?;
         for node in &nodes {
             let is_so = known.iter().any(|one| {
@@ -137,6 +144,19 @@ impl NodeWatch {
             tracing::warn!(node = name, error = error.as_ref() as &dyn Error, "a node is told of again later");
         }
     }
+}
+
+/// What the nodes give that run and take pods.
+fn room(nodes: &[NodeSeen]) -> Amounts {
+    let open = nodes.iter().filter(|node| node.standing() == NodeStanding::Active);
+    open.map(given).fold(Amounts::default(), Amounts::plus)
+}
+
+/// What pods may have of it; all of it where it does not say.
+fn given(node: &NodeSeen) -> Amounts {
+    let said = node.allocatable.get("cpu").zip(node.allocatable.get("memory"));
+    let whole = Amounts { cpu_millis: node.room.cpu_millis, memory_bytes: node.room.memory_bytes };
+    said.and_then(|(cpu, memory)| Amounts::parse(cpu, memory).ok()).unwrap_or(whole)
 }
 
 fn millis(length: Duration) -> i64 {
@@ -198,7 +218,7 @@ mod tests {
     #[async_trait]
     impl Fleet for Machines {
         fn is_simulated(&self) -> bool {
-            true
+            false
         }
         async fn log_of(&self, _: &Place, _: &LogWish) -> Result<Option<LogSeen>, FleetError> {
             Ok(None)
@@ -233,12 +253,17 @@ mod tests {
         known: Mutex<Vec<KnownNode>>,
         silent: Mutex<Vec<(String, Timestamp)>>,
         told: Mutex<Vec<(String, NodeCommand)>>,
+        room: Mutex<Option<Amounts>>,
     }
 
     #[async_trait]
     impl NodeBook for Notes {
         async fn known(&self) -> Result<Vec<KnownNode>, Cause> {
             Ok(self.known.lock().expect("not poisoned").clone())
+        }
+        async fn keep_room(&self, room: Amounts, _: Timestamp) -> Result<(), Cause> {
+            *self.room.lock().expect("not poisoned") = Some(room);
+            Ok(())
         }
         async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause> {
             let silent = self.silent.lock().expect("not poisoned");
@@ -277,6 +302,24 @@ mod tests {
             requested: Resources::default(),
             usage: None,
         }
+    }
+
+    #[tokio::test]
+    async fn only_what_open_nodes_give_to_pods_is_there_to_be_sold() {
+        let room = Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, storage_bytes: 0 };
+        let mut whole = node("True", true);
+        whole.room = room;
+        let mut said = whole.clone();
+        said.allocatable = BTreeMap::from([("cpu".into(), "3800m".into()), ("memory".into(), "7Gi".into())]);
+        let (mut closed, mut silent) = (node("True", false), node("Unknown", true));
+        (closed.room, silent.room) = (room, room);
+        let machines = Arc::new(Machines(Mutex::new(Some(vec![whole, said, closed, silent]))));
+        let notes = Arc::new(Notes::default());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
+        let watch = NodeWatch::new(machines, notes.clone(), clock, notes.clone());
+        watch.look().await.expect("looked");
+        let given = Amounts { cpu_millis: 7_800, memory_bytes: 15 << 30 };
+        assert_eq!(*notes.room.lock().expect("not poisoned"), Some(given));
     }
 
     #[tokio::test]

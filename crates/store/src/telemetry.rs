@@ -74,6 +74,15 @@ pub struct NodeHeartbeat {
     pub current_pods: Option<i32>,
 }
 
+/// What the nodes that take pods give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterRoom {
+    pub at: Timestamp,
+    /// Thousandths of a core.
+    pub cpu_millis: i64,
+    pub memory_bytes: i64,
+}
+
 /// The tables of what was measured.
 #[derive(Clone)]
 pub struct Telemetry {
@@ -206,6 +215,39 @@ impl Telemetry {
             .await
             .map_err(StoreError::database("read signs of life"))?;
         rows.iter().map(heartbeat).collect::<Result<_, _>>().map_err(StoreError::database("read signs of life"))
+    }
+
+    /// Keeps what the cluster's nodes give now; an older measurement changes nothing.
+    pub async fn record_room(&self, room: ClusterRoom) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO telemetry.cluster_room AS r (at, cpu_millis, memory_bytes) VALUES ($1, $2, $3)
+             ON CONFLICT (single) DO UPDATE SET at = excluded.at, cpu_millis = excluded.cpu_millis,
+               memory_bytes = excluded.memory_bytes
+             WHERE r.at <= excluded.at",
+        )
+        .bind(room.at.to_utc())
+        .bind(room.cpu_millis)
+        .bind(room.memory_bytes)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::database("keep the cluster's room"))?;
+        Ok(())
+    }
+
+    /// What the cluster's nodes gave when it was last measured.
+    pub async fn room(&self) -> Result<Option<ClusterRoom>, StoreError> {
+        let row = sqlx::query("SELECT at, cpu_millis, memory_bytes FROM telemetry.cluster_room")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::database("read the cluster's room"))?;
+        let read = |row: PgRow| {
+            Ok(ClusterRoom {
+                at: Timestamp::new(row.try_get("at")?),
+                cpu_millis: row.try_get("cpu_millis")?,
+                memory_bytes: row.try_get("memory_bytes")?,
+            })
+        };
+        row.map(read).transpose().map_err(StoreError::database("read the cluster's room"))
     }
 
     /// Throws away what is older than its time, at most `limit` rows of each table; gives how many went.

@@ -345,6 +345,31 @@ pub async fn applied_instances(
     .map_err(database("instances"))
 }
 
+/// Instances that are sold and to run, counted by what they request.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sold {
+    pub offering: String,
+    /// In the cluster's own quantities, of one.
+    pub cpu_request: String,
+    pub mem_request: String,
+    pub count: i64,
+}
+
+/// Everything that is sold and to run, by its plan before it has an instance: what is suspended or expired has given its slot back and counts no more.
+pub async fn sold(pool: &PgPool) -> Result<Vec<Sold>, ProjectionError> {
+    sqlx::query_as(
+        "SELECT s.offering, coalesce(i.cpu_request, p.cpu_request) AS cpu_request,
+                coalesce(i.mem_request, p.mem_request) AS mem_request, count(*) AS count
+         FROM read.subscriptions s JOIN read.plans p ON p.id = s.plan_id
+         LEFT JOIN read.instances i ON i.id = s.instance_id
+         WHERE s.status IN ('PENDING_DEPLOYMENT', 'ACTIVE') AND i.status IS DISTINCT FROM 'DELETED'
+         GROUP BY 1, 2, 3",
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(database("what is sold"))
+}
+
 /// Which of `ids` are instances, deleted ones too.
 pub async fn known_instances(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, ProjectionError> {
     sqlx::query_scalar("SELECT id FROM read.instances WHERE id = ANY($1)")

@@ -27,6 +27,7 @@ use crate::{
     error::ApiError,
     input::{Fields, RequestBody, Unknown},
     refusals::read_failed,
+    room,
     state::AppState,
     views,
 };
@@ -68,6 +69,8 @@ struct Quote {
     subscription: SubscriptionView,
     target: PlanRow,
     proration: Proration,
+    /// The cluster has room for what the target requests beyond what there is.
+    fits: bool,
     /// Of the customer's wallet, whoever asks.
     balance: Rupiah,
 }
@@ -89,7 +92,11 @@ impl Quote {
             .ok_or_else(|| ApiError::conflict("The difference to this plan cannot be calculated"))?;
         let wallet = billing::wallet(state.pool(), &subscription.row.user_id).await.map_err(read_failed)?;
         let balance = wallet.map_or(Rupiah::ZERO, |wallet| wallet.balance);
-        Ok(Self { subscription, target, proration, balance })
+        let fits = match &subscription.instance {
+            Some(now) => room::fits_instead(state, &target, &now.cpu_request, &now.mem_request).await?,
+            None => true,
+        };
+        Ok(Self { subscription, target, proration, fits, balance })
     }
 
     /// The contract's `Calc`.

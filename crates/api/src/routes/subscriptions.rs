@@ -53,6 +53,7 @@ pub(super) const SHOWN_BY: &[&str] = &["subscriptions", "billing", "catalogue", 
 const NO_BALANCE: &str = "Insufficient balance";
 const DUPLICATE: &str = "Already subscribed to this service";
 const SOLD_OUT: &str = "Service quota exhausted";
+const NO_ROOM: &str = "Insufficient cluster capacity";
 
 /// The caller's own subscription `id`, else 404.
 async fn owned(state: &AppState, id: &str, caller: &Caller) -> Result<SubscriptionView, ApiError> {

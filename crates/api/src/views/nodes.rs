@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use minispod_domain::ports::fleet::{Condition, NodeSeen, NodeStanding, Resources, Usage};
+use minispod_domain::{
+    Amounts, Capacity,
+    ports::fleet::{Condition, NodeSeen, NodeStanding, Resources, Usage},
+};
 use minispod_kernel::Timestamp;
 use serde_json::{Value, json};
 
@@ -155,6 +158,17 @@ pub fn numbers(nodes: &[NodeSeen], now: Timestamp) -> Value {
             },
             "pods": { "maxTotal": pods_max, "currentTotal": pods, "utilization": percent(pods, pods_max) },
         },
+    })
+}
+
+/// What is sold of the room and what is left to sell; no amounts while nobody has measured it lately.
+pub fn selling(capacity: Option<&Capacity>, percent: u32) -> Value {
+    let words = |amounts: Amounts| json!({ "cpu": hundredths(amounts.cpu_millis, 1000), "memory": hundredths(amounts.memory_bytes, GI) });
+    json!({
+        "percent": percent,
+        "room": capacity.map(|capacity| words(capacity.room)),
+        "sold": capacity.map(|capacity| words(capacity.sold)),
+        "left": capacity.map(|capacity| words(capacity.left())),
     })
 }
 

@@ -40,6 +40,7 @@ mod pods;
 mod preferences;
 mod reasons;
 mod refunds;
+mod room;
 mod services;
 mod sessions;
 mod settings;

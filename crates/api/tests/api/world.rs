@@ -122,6 +122,9 @@ impl Offerings for OneOffering {
     fn overrides(&self, offering: &str) -> Vec<String> {
         if offering == "n8n" { vec!["GENERIC_TIMEZONE".to_owned(), "N8N_SMTP_PASS".to_owned()] } else { Vec::new() }
     }
+    fn beside(&self, offering: &str) -> Option<[String; 2]> {
+        (offering == "wordpress").then(|| ["0.25".to_owned(), "256Mi".to_owned()])
+    }
     fn speaks_http(&self, offering: &str) -> bool {
         offering != "postgresql"
     }
@@ -548,7 +551,7 @@ pub fn request(method: &str, path: &str, token: Option<&str>, body: Option<&Valu
     }
 }
 
-fn n8n() -> PlanDetails {
+pub fn n8n() -> PlanDetails {
     PlanDetails {
         offering: "n8n".into(),
         variant: "basic".into(),

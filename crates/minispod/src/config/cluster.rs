@@ -29,6 +29,8 @@ pub struct Cluster {
     pub tls_issuer: String,
     /// A folder with further offerings, one folder each; empty: only those of the build.
     pub catalog_folder: String,
+    /// Percent of the room of the cluster's nodes that may be sold; 0: whatever is asked for.
+    pub sell_percent: u32,
     /// Who is asked for the records that prove customers' hosts; none: the name servers of this machine.
     pub name_servers: Vec<SocketAddr>,
     /// Storage class of the plans that `seed` publishes.
@@ -58,6 +60,7 @@ impl Default for Cluster {
             tls_mode: TlsMode::Issuer,
             tls_issuer: "letsencrypt-prod".into(),
             catalog_folder: String::new(),
+            sell_percent: 100,
             name_servers: Vec::new(),
             storage_class: "local-path".into(),
             private_ranges: ranges.filter_map(|range| range.parse().ok()).collect(),

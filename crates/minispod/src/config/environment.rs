@@ -68,6 +68,7 @@ const VARIABLES: &[(&str, &str, Kind)] = &[
     ("K8S_TLS_ISSUER", "cluster.tls_issuer", Kind::Text),
     ("K8S_TLS_MODE", "cluster.tls_mode", Kind::Text),
     ("MINISPOD_CATALOG_FOLDER", "cluster.catalog_folder", Kind::Text),
+    ("MINISPOD_SELL_PERCENT", "cluster.sell_percent", Kind::Integer),
     ("MINISPOD_NAME_SERVERS", "cluster.name_servers", Kind::List),
     ("K8S_STORAGE_CLASS", "cluster.storage_class", Kind::Text),
     ("K8S_PRIVATE_RANGES", "cluster.private_ranges", Kind::List),

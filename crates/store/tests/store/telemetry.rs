@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minispod_kernel::Timestamp;
 use minispod_store::{
-    Grain, NodeHeartbeat, UsageSample,
+    ClusterRoom, Grain, NodeHeartbeat, UsageSample,
     telemetry::{BATCH_MAX, KEEP_HOURS, KEEP_SAMPLES},
 };
 
@@ -91,4 +91,21 @@ async fn the_newest_sign_of_life_stays_and_an_older_one_changes_nothing() {
     );
     assert_eq!(telemetry.heartbeats(Some(&["nobody".to_owned()])).await.expect("read"), []);
     assert_eq!(telemetry.heartbeats(None).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn the_cluster_has_the_room_that_was_measured_last() {
+    let Some(world) = world().await else { return };
+    let telemetry = world.store.telemetry();
+    assert_eq!(telemetry.room().await.expect("read"), None);
+    let room = |minutes: i64, cpu_millis: i64| ClusterRoom {
+        at: Timestamp::from_unix_millis(EVENING + minutes * 60_000),
+        cpu_millis,
+        memory_bytes: 1 << 40,
+    };
+    telemetry.record_room(room(2, 8_000)).await.expect("kept");
+    telemetry.record_room(room(1, 4_000)).await.expect("passed over");
+    assert_eq!(telemetry.room().await.expect("read"), Some(room(2, 8_000)));
+    telemetry.record_room(room(3, 0)).await.expect("kept");
+    assert_eq!(telemetry.room().await.expect("read"), Some(room(3, 0)));
 }

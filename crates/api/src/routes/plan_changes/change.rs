@@ -102,6 +102,10 @@ pub(super) async fn carry_out(
     let reason = wish.reason.map(Sensitive::Open);
     let command = AnyCommand::Subscription(command(way, later, &quote, to, by_administrator, reason)?);
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
+    if !quote.fits && !call.is_repeat(state, &context).await? {
+        let objection = Objection::NoRoom;
+        return Err(eligibility_error(&quote, &[objection.code()], objection.to_string()));
+    }
     let asked = match state.dispatcher.dispatch_as(id, command, context).await {
         Ok(asked) => asked,
         Err(CommandError::Refused(no)) => return Err(not_eligible(&quote, caller, &no)),

@@ -40,6 +40,7 @@ pub(super) fn against(quote: &Quote, caller: &Caller) -> Vec<Objection> {
         to_plan: &target.id,
         to_offering: &target.details.offering,
         offer: offer_of(target),
+        fits: quote.fits,
         by_administrator: caller.may(Action::ManageSubscriptions).is_ok(),
         proration: quote.proration,
         balance: quote.balance,

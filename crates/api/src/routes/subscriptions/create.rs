@@ -17,7 +17,7 @@ use minispod_runtime::Dispatched;
 use minispod_store::{CommandContext, CommandError, CommandKey};
 use serde_json::Value;
 
-use super::{DUPLICATE, NO_BALANCE, SHOWN_BY, SOLD_OUT, Weighed, balance_of, refusal_of, settings::Settings};
+use super::{DUPLICATE, NO_BALANCE, NO_ROOM, SHOWN_BY, SOLD_OUT, Weighed, balance_of, refusal_of, settings::Settings};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -26,6 +26,7 @@ use crate::{
     input::{Fields, RequestBody, Unknown},
     placed::Placed,
     refusals::read_failed,
+    room,
     routes::coupons::{objection, of_code, off, read_optional_code},
     state::AppState,
     views,
@@ -164,7 +165,9 @@ pub(super) async fn weigh(
     let live = subscriptions::live_of(state.pool(), &caller.user.id, &plan.details.offering);
     let existing = live.await.map_err(read_failed)?.is_some();
     let balance = balance_of(state, caller).await?;
-    let told = [(balance < price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT)];
+    let full = !room::fits(state, plan).await?;
+    let told =
+        [(balance < price, NO_BALANCE), (existing, DUPLICATE), (plan.available() == 0, SOLD_OUT), (full, NO_ROOM)];
     let reasons = told.iter().filter(|(holds, _)| *holds).map(|(_, reason)| *reason).collect();
     Ok(Weighed { reasons, balance, price, existing })
 }

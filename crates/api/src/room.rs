@@ -1,0 +1,61 @@
+//! Whether the cluster has room for what is asked for: what its nodes gave when last measured, and what is sold of it.
+
+use std::time::Duration;
+
+use minispod_domain::{Amounts, Capacity, quantity::QuantityError};
+use minispod_projections::{catalogue::PlanRow, subscriptions};
+
+use crate::{error::ApiError, refusals::read_failed, state::AppState};
+
+/// A measurement is believed for so long; it is made twice a minute.
+const BELIEVED: Duration = Duration::from_mins(10);
+
+/// The cluster's room, when it is known and counts. The answer is a courtesy: two who ask at once may both be told that
+/// there is room, and what the cluster then does not take is given back with its money.
+pub async fn capacity(state: &AppState) -> Result<Option<Capacity>, ApiError> {
+    let percent = state.config.sell_percent;
+    if percent == 0 {
+        return Ok(None);
+    }
+    let measured = state.store.telemetry().room().await.map_err(read_failed)?;
+    let Some(measured) = measured.filter(|room| room.at.plus(BELIEVED) >= state.clock.now()) else { return Ok(None) };
+    let whole = |amount: i64| u64::try_from(amount).unwrap_or_default();
+    let room = Amounts { cpu_millis: whole(measured.cpu_millis), memory_bytes: whole(measured.memory_bytes) };
+    Ok(Some(Capacity { room, sold: sold(state).await?, percent }))
+}
+
+/// What everything requests that is sold and to run.
+async fn sold(state: &AppState) -> Result<Amounts, ApiError> {
+    let mut sum = Amounts::default();
+    for row in subscriptions::sold(state.pool()).await.map_err(read_failed)? {
+        let one = requests(state, &row.offering, &row.cpu_request, &row.mem_request).map_err(ApiError::internal)?;
+        sum = sum.plus(one.times(row.count.unsigned_abs()));
+    }
+    Ok(sum)
+}
+
+/// What one instance requests, with its own database.
+fn requests(state: &AppState, offering: &str, cpu: &str, memory: &str) -> Result<Amounts, QuantityError> {
+    let program = Amounts::parse(cpu, memory)?;
+    match state.offerings.beside(offering) {
+        Some([cpu, memory]) => Ok(program.plus(Amounts::parse(&cpu, &memory)?)),
+        None => Ok(program),
+    }
+}
+
+/// Whether another instance of `plan` may be sold.
+pub async fn fits(state: &AppState, plan: &PlanRow) -> Result<bool, ApiError> {
+    let Some(capacity) = capacity(state).await? else { return Ok(true) };
+    let of = &plan.details;
+    let wish = requests(state, &of.offering, &of.cpu_request, &of.mem_request).map_err(ApiError::internal)?;
+    Ok(capacity.fits(wish))
+}
+
+/// Whether an instance of the plan with these requests may have those of `plan` instead.
+pub async fn fits_instead(state: &AppState, plan: &PlanRow, cpu: &str, memory: &str) -> Result<bool, ApiError> {
+    let Some(capacity) = capacity(state).await? else { return Ok(true) };
+    let of = &plan.details;
+    let now = Amounts::parse(cpu, memory).map_err(ApiError::internal)?;
+    let then = Amounts::parse(&of.cpu_request, &of.mem_request).map_err(ApiError::internal)?;
+    Ok(capacity.fits(then.beyond(now)))
+}
