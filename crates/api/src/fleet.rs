@@ -1,11 +1,14 @@
 //! The live cluster for requests: whether this process has one, and its failures as answers.
 
-use actix_web::http::StatusCode;
-use minispod_domain::ports::fleet::{Fleet, FleetError};
+use actix_web::{HttpRequest, http::StatusCode};
+use minispod_domain::ports::fleet::{EventSeen, Fleet, FleetError, LogWish, Place};
+use minispod_projections::subscriptions::InstanceRow;
 
 use crate::{
     error::{ApiError, RETRY_AFTER},
+    input::Query,
     state::AppState,
+    views::pods,
 };
 
 /// The cluster, else 503.
@@ -31,10 +34,51 @@ pub fn fleet_failed(error: FleetError) -> ApiError {
     }
 }
 
+/// Lines when none are asked for, and the most.
+const LINES: u32 = 100;
+const LINES_MAX: u32 = 1_000;
+/// What stands for the log of what is not there.
+const NO_POD: &str = "No pod of this instance is there, so there is no log.";
+
+/// Where an instance is; `None` before the cluster took its objects.
+pub fn place_of(row: &InstanceRow) -> Option<Place> {
+    let namespace = row.namespace.clone()?;
+    Some(Place { namespace, instance_id: row.id.clone() })
+}
+
+/// The pod of an instance and what it printed last.
+pub async fn log_of(fleet: &dyn Fleet, row: &InstanceRow, wish: &LogWish) -> Result<(String, String), ApiError> {
+    let seen = match place_of(row) {
+        Some(place) => fleet.log_of(&place, wish).await.map_err(fleet_failed)?,
+        None => None,
+    };
+    Ok(seen.map_or_else(|| (pods::name(row).to_owned(), NO_POD.to_owned()), |seen| (seen.pod, seen.text)))
+}
+
+/// What happened to an instance; nothing before the cluster took its objects.
+pub async fn events_of(fleet: &dyn Fleet, row: &InstanceRow) -> Result<Vec<EventSeen>, ApiError> {
+    match place_of(row) {
+        Some(place) => fleet.events_of(&place, pods::name(row)).await.map_err(fleet_failed),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Which lines a request asks for.
+pub fn log_wish(request: &HttpRequest) -> Result<LogWish, ApiError> {
+    let mut query = Query::of(request);
+    let wish = LogWish {
+        lines: query.number("lines", LINES_MAX).unwrap_or(LINES),
+        since: query.from("since"),
+        timestamps: query.flag("timestamps").unwrap_or(false),
+    };
+    query.finish()?;
+    Ok(wish)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::ResponseError;
+    use actix_web::{ResponseError, test::TestRequest};
 
     #[test]
     fn an_outage_is_503_with_a_cause_for_the_log_only_and_a_refusal_is_409() {
@@ -47,5 +91,18 @@ mod tests {
         assert_eq!(denied.status_code(), 503);
         assert!(!denied.message().contains("User"));
         assert_eq!(fleet_failed(FleetError::Refused { what: what(), reason: "no".into() }).status_code(), 409);
+    }
+
+    #[test]
+    fn lines_are_bounded_and_every_bad_parameter_is_named() {
+        let of = |query: &str| log_wish(&TestRequest::with_uri(&format!("/?{query}")).to_http_request());
+        assert_eq!(of("").expect("reads"), LogWish { lines: 100, since: None, timestamps: false });
+        let all = of("lines=1000&since=2026-11-26T10:00:00.500Z&timestamps=true").expect("reads");
+        let since = all.since.map(minispod_kernel::Timestamp::to_contract);
+        assert_eq!((all.lines, since.as_deref(), all.timestamps), (1000, Some("2026-11-26T10:00:00.500Z"), true));
+        let bad = of("lines=1001&since=yesterday&timestamps=1").expect_err("three faults");
+        let names: Vec<_> = bad.errors().iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(names, ["lines", "since", "timestamps"]);
+        assert!(of("lines=0").is_err());
     }
 }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod fleet;
 pub mod input;
 pub mod limits;
+mod log_stream;
 pub mod openapi;
 pub mod orders;
 pub mod placed;

@@ -2,6 +2,7 @@
 
 pub mod coupons;
 pub mod custom_domains;
+pub mod events;
 pub mod money;
 pub mod nodes;
 pub mod people;

@@ -5,6 +5,7 @@ mod compare;
 mod drain;
 mod failures;
 mod fleet;
+mod following;
 mod look;
 mod measures;
 mod nodes;

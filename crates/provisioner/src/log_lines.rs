@@ -24,6 +24,16 @@ pub fn wanted(text: &str, wish: &LogWish) -> String {
     out
 }
 
+/// A line's instant in nanoseconds since 1970, and the rest of it.
+pub fn timed(line: &str) -> (Option<i64>, &str) {
+    let nanos = |word: &str| {
+        let at: k8s_openapi::jiff::Timestamp = word.parse().ok()?;
+        i64::try_from(at.as_nanosecond()).ok()
+    };
+    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+    nanos(first).map_or((None, line), |at| (Some(at), rest))
+}
+
 /// A line's instant and the rest of it.
 fn split(line: &str) -> (Option<Timestamp>, &str) {
     let Some((first, rest)) = line.split_once(' ') else { return (instant(line), "") };
@@ -59,6 +69,14 @@ mod tests {
         assert_eq!(wanted(TEXT, &wish(1, Some(500), true)), "2026-11-26T10:00:02Z three words\n");
         assert_eq!(wanted(TEXT, &wish(10, Some(5_000), false)), "");
         assert_eq!(wanted("", &wish(10, None, false)), "");
+    }
+
+    #[test]
+    fn instants_of_lines_are_known_to_the_nanosecond() {
+        let second = 1_795_687_200_000_000_000;
+        assert_eq!(timed("2026-11-26T10:00:00.000000001Z a b"), (Some(second + 1), "a b"));
+        assert_eq!(timed("2026-11-26T10:00:00Z"), (Some(second), ""));
+        assert_eq!(timed("  at main"), (None, "  at main"));
     }
 
     #[test]

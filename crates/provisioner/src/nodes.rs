@@ -206,7 +206,8 @@ mod tests {
     use std::{collections::BTreeMap, sync::Mutex};
 
     use minispod_domain::ports::fleet::{
-        Condition, DrainWish, Drained, LogSeen, LogWish, NamespaceSeen, Place, Removed, Resources, WorkloadSeen,
+        Condition, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen, Place,
+        Removed, Resources, WorkloadSeen,
     };
     use minispod_kernel::ManualClock;
 
@@ -222,6 +223,12 @@ mod tests {
         }
         async fn log_of(&self, _: &Place, _: &LogWish) -> Result<Option<LogSeen>, FleetError> {
             Ok(None)
+        }
+        async fn follow_log(&self, _: &Place, _: &FollowWish) -> Result<Option<LogFollowed>, FleetError> {
+            Ok(None)
+        }
+        async fn events_of(&self, _: &Place, _: &str) -> Result<Vec<EventSeen>, FleetError> {
+            Ok(Vec::new())
         }
         async fn instances_on(&self, _: &str) -> Result<Vec<String>, FleetError> {
             Ok(Vec::new())

@@ -29,6 +29,7 @@ pub fn all() -> Vec<Group> {
         ("Services", "The catalogue", catalogue::operations()),
         ("Users", "Everybody's accounts", people::operations()),
         ("Subscriptions", "What a customer runs", subscriptions::operations()),
+        ("Logs", "What a service prints", subscriptions::logs()),
         ("Domains", "Hosts of one's own for a service", custom_domains::operations()),
         ("Plan changes", "Moving a subscription to another plan", plan_changes::operations()),
         ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),

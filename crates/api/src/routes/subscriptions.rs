@@ -4,7 +4,10 @@ pub mod cancel;
 pub mod create;
 pub mod domains;
 pub mod eligibility;
+pub mod events;
+pub mod follow;
 pub mod list;
+pub mod logs;
 pub mod read;
 pub mod renew;
 pub mod reset;
@@ -19,7 +22,7 @@ use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
 use minispod_kernel::Rupiah;
 use minispod_projections::{
     billing,
-    subscriptions::{self, SubscriptionView},
+    subscriptions::{self, InstanceRow, SubscriptionView},
 };
 use minispod_store::Refused;
 use serde_json::json;
@@ -42,6 +45,9 @@ pub fn configure(app: &mut ServiceConfig) {
         )
         .service(resource("/subscriptions/{id}/renew").route(put().to(renew::handle)))
         .service(resource("/subscriptions/{id}/reset-pod").route(post().to(reset::handle)))
+        .service(resource("/subscriptions/{id}/logs").route(get().to(logs::handle)))
+        .service(resource("/subscriptions/{id}/logs/stream").route(get().to(follow::handle)))
+        .service(resource("/subscriptions/{id}/events").route(get().to(events::handle)))
         .service(resource("/subscriptions/{id}/usage").route(get().to(usage::handle)))
         .service(resource("/subscriptions/{id}/restart-pod").route(post().to(restart::handle)));
     domains::configure(app);
@@ -60,6 +66,11 @@ async fn owned(state: &AppState, id: &str, caller: &Caller) -> Result<Subscripti
     let id = existing_id(id, "Subscription")?;
     let view = subscriptions::find(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
     view.ok_or_else(|| ApiError::not_found("Subscription"))
+}
+
+/// The instance of the caller's own subscription, else 404: before it is provisioned there is none.
+async fn deployed(state: &AppState, id: &str, caller: &Caller) -> Result<InstanceRow, ApiError> {
+    owned(state, id, caller).await?.instance.ok_or_else(|| ApiError::not_found("Service"))
 }
 
 /// Whether a subscription can be had: every reason against it, and what was looked at.

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 use crate::{
     described::{Access, HOST, NOBODY, Operation, operations},
+    fleet::PlayedFleet,
     manual_topups::picture,
-    world::{Answered, TOKEN_SECRET, World, open},
+    world::{Answered, TOKEN_SECRET, World, open, open_with_fleet_as},
 };
 
 /// Somebody at the door.
@@ -336,7 +337,7 @@ async fn what_is_somebody_elses_is_found_by_nobody_but_its_owner() {
     if !require("pg") {
         return;
     }
-    let world = open(unlimited).await;
+    let world = open_with_fleet_as(unlimited, Arc::new(PlayedFleet::default())).await;
     let mut owner = world.owner("owner@example.com").await;
     let (other, _) = world.register("other@example.com").await;
     let (admin, _) = world.administrator("admin@example.com").await;

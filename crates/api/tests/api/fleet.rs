@@ -7,9 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use minispod_domain::ports::fleet::{
-    Condition, DrainWish, Drained, Eviction, Fleet, FleetError, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place,
-    Removed, Resources, Taint, Usage, WorkloadSeen,
+    Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed, LogLine, LogSeen,
+    LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, Taint, Usage, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 
@@ -20,6 +21,10 @@ pub struct Laid {
     pub workloads: Vec<WorkloadSeen>,
     pub on_nodes: BTreeMap<String, Vec<String>>,
     pub log: Option<LogSeen>,
+    /// What whoever follows is told, and whether it goes on afterwards.
+    pub lines: Vec<LogLine>,
+    pub goes_on: bool,
+    pub events: Vec<EventSeen>,
     /// Nobody answers.
     pub away: bool,
     /// What it was asked to do, in words.
@@ -114,6 +119,26 @@ impl Fleet for PlayedFleet {
         let since = wish.since.map(Timestamp::to_contract);
         laid.asked.push(format!("log {} {} {since:?} {}", place.instance_id, wish.lines, wish.timestamps));
         Ok(laid.log.clone())
+    }
+
+    async fn follow_log(&self, place: &Place, wish: &FollowWish) -> Result<Option<LogFollowed>, FleetError> {
+        let mut laid = self.reach()?;
+        laid.asked.push(format!("follow {} {} {:?}", place.instance_id, wish.lines, wish.after));
+        let Some(pod) = laid.log.as_ref().map(|log| log.pod.clone()) else { return Ok(None) };
+        let after = wish.after.unwrap_or_default();
+        let lines: Vec<_> = laid.lines.iter().filter(|line| line.nanos > after).cloned().map(Ok).collect();
+        let lines = if laid.goes_on {
+            stream::iter(lines).chain(stream::pending()).boxed()
+        } else {
+            stream::iter(lines).boxed()
+        };
+        Ok(Some(LogFollowed { pod, lines }))
+    }
+
+    async fn events_of(&self, _: &Place, workload: &str) -> Result<Vec<EventSeen>, FleetError> {
+        let mut laid = self.reach()?;
+        laid.asked.push(format!("events {workload}"));
+        Ok(laid.events.clone())
     }
 
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {

@@ -46,6 +46,7 @@ mod sessions;
 mod settings;
 mod shapes;
 mod stage;
+mod streams;
 mod subscription_reads;
 mod two_factor;
 mod usage;

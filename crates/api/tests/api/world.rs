@@ -243,7 +243,17 @@ pub async fn open_with_fleet(
 ) -> World<
     impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
 > {
-    let (mut state, world) = ground(|_| {}).await;
+    open_with_fleet_as(|_| {}, fleet).await
+}
+
+/// The same; `configure` may change what the binary would choose.
+pub async fn open_with_fleet_as(
+    configure: impl FnOnce(&mut ApiConfig),
+    fleet: Arc<dyn Fleet>,
+) -> World<
+    impl Service<actix_http::Request, Response = ServiceResponse<impl actix_web::body::MessageBody>, Error = Error>,
+> {
+    let (mut state, world) = ground(configure).await;
     state.fleet = Some(fleet);
     over(state, world).await
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use minispod_kernel::Timestamp;
 
 /// The live cluster. Everything is asked anew at every call; nothing of it is a fact of the log.
@@ -13,6 +14,12 @@ pub trait Fleet: Send + Sync {
 
     /// The newest lines that an instance's program printed; `None` when it has no pod.
     async fn log_of(&self, place: &Place, wish: &LogWish) -> Result<Option<LogSeen>, FleetError>;
+
+    /// The lines that an instance's program prints from now on, and some from before; `None` when it has no pod.
+    async fn follow_log(&self, place: &Place, wish: &FollowWish) -> Result<Option<LogFollowed>, FleetError>;
+
+    /// What the cluster says happened to the objects of an instance lately, the newest first.
+    async fn events_of(&self, place: &Place, workload: &str) -> Result<Vec<EventSeen>, FleetError>;
 
     /// Ids of the instances that have a pod on a node.
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError>;
@@ -77,6 +84,46 @@ pub struct LogWish {
 pub struct LogSeen {
     pub pod: String,
     pub text: String,
+}
+
+/// Where following a log begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowWish {
+    /// So many lines from before, unless `after` says where to go on.
+    pub lines: u32,
+    /// Only lines after this instant, in nanoseconds since 1970: the last one that was seen.
+    pub after: Option<i64>,
+}
+
+/// A line that was printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When, in nanoseconds since 1970; that of the line before where the cluster does not say.
+    pub nanos: i64,
+    pub text: String,
+}
+
+/// A log that goes on.
+pub struct LogFollowed {
+    pub pod: String,
+    /// Ends with the container.
+    pub lines: BoxStream<'static, Result<LogLine, FleetError>>,
+}
+
+/// What happened to an object, as the cluster tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSeen {
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    /// Kind and name: `Pod n8n-x-7d9f`.
+    pub object: String,
+    /// The cluster's word: `FailedScheduling`.
+    pub reason: String,
+    pub message: String,
+    /// Something is wrong.
+    pub warning: bool,
+    /// How often.
+    pub count: u32,
 }
 
 /// A namespace.

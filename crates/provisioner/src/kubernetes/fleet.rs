@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     coordination::v1::Lease,
-    core::v1::{Namespace, Node, Pod, Service},
+    core::v1::{Event, Namespace, Node, Pod, Service},
     networking::v1::Ingress,
 };
 use kube::{
@@ -18,13 +19,14 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use minispod_domain::ports::fleet::{
-    DrainWish, Drained, Fleet, FleetError, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, WorkloadSeen,
+    DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen,
+    NodeSeen, Place, Removed, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{KubeCluster, PAGE, PAGES, instant, nodes, of_instance};
+use super::{KubeCluster, PAGE, PAGES, following, instant, nodes, of_instance};
 use crate::{
     cluster::{ClusterError, Target},
     log_lines, names,
@@ -32,6 +34,9 @@ use crate::{
 
 /// Most bytes of one pod's log; the cluster cuts there.
 const LOG_BYTES: i64 = 2 << 20;
+/// Most events of one instance in an answer.
+const EVENTS_MAX: usize = 200;
+const NANOS: i64 = 1_000_000_000;
 /// Where nodes renew their leases.
 const LEASES: &str = "kube-node-lease";
 
@@ -181,6 +186,35 @@ impl KubeCluster {
     }
 }
 
+/// The event, when it is about an object of the workload: all their names begin with its own.
+fn happened(event: &Event, workload: &str) -> Option<EventSeen> {
+    let (kind, name) = (event.involved_object.kind.as_deref()?, event.involved_object.name.as_deref()?);
+    let rest = name.strip_prefix(workload)?;
+    if !rest.is_empty() && !rest.starts_with(['-', '.']) {
+        return None;
+    }
+    let at = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.as_ref().map(|time| Timestamp::from_unix_millis(time.0.as_millisecond()))
+    };
+    let precise = event.event_time.as_ref().map(|time| Timestamp::from_unix_millis(time.0.as_millisecond()));
+    let series = event.series.as_ref();
+    let last_of_series = series
+        .and_then(|series| series.last_observed_time.as_ref())
+        .map(|time| Timestamp::from_unix_millis(time.0.as_millisecond()));
+    let made = instant(event);
+    let first_at = at(&event.first_timestamp).or(precise).unwrap_or(made);
+    let count = event.count.or_else(|| series.and_then(|series| series.count)).unwrap_or(1);
+    Some(EventSeen {
+        first_at,
+        last_at: last_of_series.or_else(|| at(&event.last_timestamp)).unwrap_or(first_at),
+        object: format!("{kind} {name}"),
+        reason: event.reason.clone().unwrap_or_default(),
+        message: event.message.clone().unwrap_or_default(),
+        warning: event.type_.as_deref() == Some("Warning"),
+        count: u32::try_from(count).unwrap_or(1).max(1),
+    })
+}
+
 #[async_trait]
 impl Fleet for KubeCluster {
     fn is_simulated(&self) -> bool {
@@ -210,6 +244,40 @@ impl Fleet for KubeCluster {
             Err(error) => return Err(error.into()),
         };
         Ok(Some(LogSeen { pod: name, text: log_lines::wanted(&text, wish) }))
+    }
+
+    async fn follow_log(&self, place: &Place, wish: &FollowWish) -> Result<Option<LogFollowed>, FleetError> {
+        let Some(pod) = self.program_pod(place).await? else { return Ok(None) };
+        let (name, api) = (pod.name_any(), self.api::<Pod>(&place.namespace));
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|one| one.name.clone());
+        let since = wish.after.and_then(|nanos| k8s_openapi::jiff::Timestamp::from_second(nanos / NANOS).ok());
+        let params = LogParams {
+            container,
+            follow: true,
+            since_time: since,
+            tail_lines: wish.after.is_none().then_some(i64::from(wish.lines)),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let printed = self.call(&format!("follow the log of {name}"), || api.log_stream(&name, &params)).await;
+        let lines = match printed {
+            Ok(printed) => following::lines(printed, wish.after).boxed(),
+            // A container that has not started yet has printed nothing; whoever follows asks again.
+            Err(ClusterError::Invalid { reason, .. }) if reason.contains("waiting to start") => {
+                futures::stream::empty().boxed()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(LogFollowed { pod: name, lines }))
+    }
+
+    async fn events_of(&self, place: &Place, workload: &str) -> Result<Vec<EventSeen>, FleetError> {
+        let api: Api<Event> = self.api(&place.namespace);
+        let all = self.all_of("read what happened", &api, ListParams::default()).await?;
+        let mut seen: Vec<_> = all.iter().filter_map(|event| happened(event, workload)).collect();
+        seen.sort_by(|one, other| (other.last_at, &other.object).cmp(&(one.last_at, &one.object)));
+        seen.truncate(EVENTS_MAX);
+        Ok(seen)
     }
 
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
     fleet::{
-        Condition, DrainWish, Drained, Eviction, Fleet, FleetError, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place,
-        Removed, Resources, WorkloadSeen,
+        Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed, LogLine,
+        LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, WorkloadSeen,
     },
     log_lines,
 };
@@ -64,6 +65,13 @@ fn node(objects: &Objects, now: Timestamp) -> NodeSeen {
     }
 }
 
+/// A line of a text with instants, when it is after the last one that was seen.
+fn followed(line: &str, after: Option<i64>) -> Option<LogLine> {
+    let (at, text) = log_lines::timed(line);
+    let nanos = at.unwrap_or_default();
+    after.is_none_or(|after| nanos > after).then(|| LogLine { nanos, text: text.to_owned() })
+}
+
 #[async_trait]
 impl Fleet for SimulatedCluster {
     fn is_simulated(&self) -> bool {
@@ -80,6 +88,32 @@ impl Fleet for SimulatedCluster {
             let _ = writeln!(text, "{ready} simulated cluster: it is said to be ready");
         }
         Ok(Some(LogSeen { pod, text: log_lines::wanted(&text, wish) }))
+    }
+
+    async fn follow_log(&self, place: &Place, wish: &FollowWish) -> Result<Option<LogFollowed>, FleetError> {
+        let past = LogWish { lines: wish.lines, since: None, timestamps: true };
+        let Some(LogSeen { pod, text }) = self.log_of(place, &past).await? else { return Ok(None) };
+        let lines: Vec<_> = text.lines().filter_map(|line| followed(line, wish.after)).map(Ok).collect();
+        // Nothing more is ever printed, as nothing runs; whoever follows waits, as he would for a quiet program.
+        let lines = stream::iter(lines).chain(stream::pending()).boxed();
+        Ok(Some(LogFollowed { pod, lines }))
+    }
+
+    async fn events_of(&self, place: &Place, _: &str) -> Result<Vec<EventSeen>, FleetError> {
+        let objects = self.reach("read what happened")?;
+        let Some((pod, _, since)) = objects.program(&place.namespace, &place.instance_id) else {
+            return Ok(Vec::new());
+        };
+        let simulated = EventSeen {
+            first_at: since,
+            last_at: since,
+            object: format!("Pod {pod}"),
+            reason: "Simulated".to_owned(),
+            message: "simulated cluster: no container runs".to_owned(),
+            warning: false,
+            count: 1,
+        };
+        Ok(vec![simulated])
     }
 
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {

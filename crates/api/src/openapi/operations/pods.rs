@@ -43,6 +43,19 @@ pub fn operations() -> Vec<Operation> {
                 ("service", object(&[("name", text()), ("displayName", text())])),
                 ("simulated", flag()),
             ])),
+        get("/admin/pods/{id}/logs/stream", "What the program of one instance prints, as server-sent events")
+            .admin()
+            .query("lines", range(1, 1_000))
+            .query("lastEventId", text())
+            .gives_bytes("text/event-stream"),
+        get("/admin/pods/{id}/events", "What happened to one instance in the cluster lately, newest first")
+            .admin()
+            .gives(object(&[
+                ("events", list(event(&[("object", text()), ("message", text())]))),
+                ("podName", text()),
+                ("owner", owner()),
+                ("simulated", flag()),
+            ])),
         get("/admin/pods/{id}", "One instance with all about it").admin().gives(pod()),
         post("/admin/pods/{id}/restart", "A new pod over the same data; what was stopped stays stopped")
             .admin()
@@ -197,4 +210,17 @@ pub fn reset() -> Value {
             object(&[("originalStatus", statuses()), ("settings", list(text())), ("resetTimestamp", date())]),
         ),
     ])
+}
+
+/// Something that happened in the cluster, and members that not everybody is shown.
+pub fn event(more: &[(&str, Value)]) -> Value {
+    let shown = [
+        ("at", date()),
+        ("firstAt", date()),
+        ("count", int()),
+        ("warning", flag()),
+        ("reason", text()),
+        ("words", text()),
+    ];
+    object(&[&shown[..], more].concat())
 }

@@ -6,7 +6,7 @@ use crate::openapi::{
     operation::{Operation, delete, get, post, put},
     schema::{
         all, any, bounded, date, flag, form, id, int, list, loose_flag, money, nullable, number, object, of, pages,
-        pattern, text, texts, words,
+        pattern, range, text, texts, words,
     },
 };
 
@@ -65,6 +65,8 @@ pub fn operations() -> Vec<Operation> {
                 ("period", object(&[("startDate", date()), ("endDate", date()), ("granularity", text())])),
                 ("simulated", flag()),
             ])),
+        get("/subscriptions/{id}/events", "What happened to the service in the cluster lately, newest first")
+            .gives(object(&[("events", list(super::pods::event(&[]))), ("simulated", flag())])),
         delete("/subscriptions/{id}", "Cancels now, or with the period when immediate is false; the data is kept")
             .may_take(form(&[], &[("reason", bounded(0, 500)), ("immediate", flag())], false))
             .gives(of("Subscription")),
@@ -72,6 +74,21 @@ pub fn operations() -> Vec<Operation> {
             .may_take(form(&[], &[("billingCycle", any()), ("autoRenew", any())], false))
             .gives(with_service())
             .refuses(&[402]),
+    ]
+}
+
+/// What a service prints.
+pub fn logs() -> Vec<Operation> {
+    vec![
+        get("/subscriptions/{id}/logs", "What the service printed last")
+            .query("lines", range(1, 1_000))
+            .query("since", date())
+            .query("timestamps", words(&["true", "false"]))
+            .gives(object(&[("logs", text()), ("podName", text()), ("timestamp", date()), ("simulated", flag())])),
+        get("/subscriptions/{id}/logs/stream", "What the service prints, as server-sent events")
+            .query("lines", range(1, 1_000))
+            .query("lastEventId", text())
+            .gives_bytes("text/event-stream"),
     ]
 }
 

@@ -3,6 +3,8 @@
 pub mod action;
 pub mod debug;
 pub mod delete;
+pub mod events;
+pub mod follow;
 pub mod list;
 pub mod logs;
 pub mod orphaned;
@@ -38,6 +40,8 @@ pub fn configure(app: &mut ServiceConfig) {
         .configure(orphaned::configure)
         .service(resource("/admin/pods/{id}").route(get().to(read::handle)).route(delete().to(delete::handle)))
         .service(resource("/admin/pods/{id}/logs").route(get().to(logs::handle)))
+        .service(resource("/admin/pods/{id}/logs/stream").route(get().to(follow::handle)))
+        .service(resource("/admin/pods/{id}/events").route(get().to(events::handle)))
         .service(resource("/admin/pods/{id}/restart").route(post().to(restart::handle)))
         .service(resource("/admin/pods/{id}/reset").route(post().to(reset::handle)))
         .service(resource("/admin/pods/{id}/action").route(post().to(action::handle)));
