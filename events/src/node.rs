@@ -81,6 +81,10 @@ pub enum NodeEvent {
         failed: u32,
         occurred_at: Timestamp,
     },
+    /// Somebody has made sure that the machine is off: what ran there may run elsewhere, with its volumes.
+    NodeTakenOutOfService {
+        occurred_at: Timestamp,
+    },
     NodeRemoved {
         occurred_at: Timestamp,
     },
@@ -99,6 +103,7 @@ contract!(
         NodeCordoned,
         NodeUncordoned,
         NodeDrained,
+        NodeTakenOutOfService,
         NodeRemoved,
     ]
 );

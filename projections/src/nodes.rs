@@ -157,6 +157,7 @@ fn fold_node(rows: &mut Rows<NodeRow>, name: &str, event: &NodeEvent) {
         NodeEvent::NodeCordoned { .. } => row.schedulable = false,
         NodeEvent::NodeUncordoned { .. } => row.schedulable = true,
         NodeEvent::NodeDrained { .. } => row.last_drained = Some(at),
+        NodeEvent::NodeTakenOutOfService { .. } => row.schedulable = false,
         NodeEvent::NodeRemoved { .. } => (row.removed, row.ready, row.key_hash) = (true, false, None),
         // Written above.
         NodeEvent::NodeRegistered { .. } | NodeEvent::NodeDiscovered { .. } => {}

@@ -65,6 +65,8 @@ pub enum NodeCommand {
         evicted: u32,
         failed: u32,
     },
+    /// Its machine is off for certain.
+    RecordOutOfService,
     Remove,
 }
 
@@ -83,7 +85,7 @@ impl Aggregate for Node {
     type Event = NodeEvent;
     type Command = NodeCommand;
     type Refusal = NodeRefusal;
-    const FINGERPRINT: &'static str = "node-1";
+    const FINGERPRINT: &'static str = "node-2";
 
     fn decide(&self, command: NodeCommand, at: &Moment) -> Result<Vec<NodeEvent>, NodeRefusal> {
         let occurred_at = at.now;
@@ -116,6 +118,7 @@ impl Aggregate for Node {
             (Some(_), NodeCommand::RecordDrained { evicted, failed }) => {
                 Ok(vec![NodeEvent::NodeDrained { evicted, failed, occurred_at }])
             }
+            (Some(_), NodeCommand::RecordOutOfService) => Ok(vec![NodeEvent::NodeTakenOutOfService { occurred_at }]),
             (Some(_), NodeCommand::Remove) => Ok(vec![NodeEvent::NodeRemoved { occurred_at }]),
         }
     }
@@ -164,7 +167,7 @@ impl Known {
             NodeEvent::NodeBecameReady { .. } => self.health = Health::Ready,
             NodeEvent::NodeBecameUnready { .. } => self.health = Health::Unready,
             NodeEvent::NodeLost { .. } => self.health = Health::Lost,
-            NodeEvent::NodeCordoned { .. } => self.schedulable = false,
+            NodeEvent::NodeCordoned { .. } | NodeEvent::NodeTakenOutOfService { .. } => self.schedulable = false,
             NodeEvent::NodeUncordoned { .. } => self.schedulable = true,
             _ => {}
         }

@@ -249,6 +249,9 @@ mod tests {
         async fn set_schedulable(&self, _: &str, _: bool) -> Result<Option<NodeSeen>, FleetError> {
             Ok(None)
         }
+        async fn take_out_of_service(&self, _: &str) -> Result<Option<NodeSeen>, FleetError> {
+            Ok(None)
+        }
         async fn drain(&self, _: &str, _: &DrainWish) -> Result<Option<Drained>, FleetError> {
             Ok(None)
         }

@@ -180,6 +180,18 @@ impl Fleet for PlayedFleet {
         }))
     }
 
+    async fn take_out_of_service(&self, node: &str) -> Result<Option<NodeSeen>, FleetError> {
+        let mut laid = self.reach()?;
+        laid.asked.push(format!("out-of-service {node}"));
+        let Some(found) = laid.nodes.iter_mut().find(|one| one.name == node) else { return Ok(None) };
+        if found.is_ready() {
+            let reason = "it answers, so it is not off; drain it instead".to_owned();
+            return Err(FleetError::Refused { what: format!("take node {node} out of service"), reason });
+        }
+        found.schedulable = false;
+        Ok(Some(found.clone()))
+    }
+
     async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError> {
         let Some(node) = self.set_schedulable(node, false).await? else { return Ok(None) };
         let seconds = |time: Duration| time.as_secs();

@@ -156,3 +156,30 @@ async fn without_a_cluster_live_views_are_503_and_customers_see_nothing_w56() {
     fleet.laid().away = false;
     assert_eq!(world.get("/admin/workers", &admin).await.status, 200, "it comes back by itself");
 }
+
+#[actix_web::test]
+async fn a_lost_node_is_taken_out_of_service_only_on_a_persons_word_that_its_machine_is_off() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    fleet.laid().nodes = three();
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    let path = |node: &str| format!("/admin/workers/{node}/out-of-service");
+    for body in [json!({}), json!({ "machineIsOff": false })] {
+        let unsure = world.post(&path("silent"), &admin, body).await;
+        assert_eq!((unsure.status.as_u16(), unsure.fields()), (400, vec!["machineIsOff"]), "{:#}", unsure.body);
+    }
+    let sure = json!({ "machineIsOff": true });
+    let answers = world.post(&path("open"), &admin, sure.clone()).await;
+    assert_eq!(answers.status, 409);
+    assert!(answers.body["message"].as_str().expect("a text").contains("drain it instead"), "{:#}", answers.body);
+    assert_eq!(world.post(&path("nobody"), &admin, sure.clone()).await.status, 404);
+    let (customer, _) = world.register("ani@example.com").await;
+    assert_eq!(world.post(&path("silent"), &customer, sure.clone()).await.status, 403);
+    let done = world.post(&path("silent"), &admin, sure).await;
+    assert_eq!((done.status.as_u16(), &done.data()["isSchedulable"]), (200, &json!(false)), "{:#}", done.body);
+    let asked: Vec<String> = fleet.laid().asked.iter().filter(|one| one.starts_with("out")).cloned().collect();
+    assert_eq!(asked, ["out-of-service open", "out-of-service nobody", "out-of-service silent"]);
+}

@@ -39,6 +39,10 @@ pub trait Fleet: Send + Sync {
     /// Opens a node to new pods, or closes it; `None` when there is no such node.
     async fn set_schedulable(&self, node: &str, schedulable: bool) -> Result<Option<NodeSeen>, FleetError>;
 
+    /// Tells the cluster that a node's machine is off for certain, so that what it had runs elsewhere with its volumes; one
+    /// that still answers is refused. Opening the node takes that back. `None` when there is no such node.
+    async fn take_out_of_service(&self, node: &str) -> Result<Option<NodeSeen>, FleetError>;
+
     /// Closes a node and moves its pods away, within the wish's time; `None` when there is no such node.
     async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError>;
 }

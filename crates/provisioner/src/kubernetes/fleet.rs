@@ -37,6 +37,8 @@ const LOG_BYTES: i64 = 2 << 20;
 /// Most events of one instance in an answer.
 const EVENTS_MAX: usize = 200;
 const NANOS: i64 = 1_000_000_000;
+/// Kubernetes' mark of a node whose machine is off: its pods are deleted at once and their volumes let go.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Where nodes renew their leases.
 const LEASES: &str = "kube-node-lease";
 
@@ -162,13 +164,27 @@ impl KubeCluster {
         Ok(seen)
     }
 
-    /// Opens or closes a node; `false` when there is none of this name.
-    pub(super) async fn patch_schedulable(&self, node: &str, schedulable: bool) -> Result<bool, ClusterError> {
+    /// Opens or closes a node; `false` when there is none of this name. One that is out of service carries the cluster's
+    /// own mark for that, which only opening it takes away.
+    pub(super) async fn patch_node(&self, name: &str, open: bool, is_off: bool) -> Result<bool, ClusterError> {
+        let what = format!("change node {name}");
         let api: Api<Node> = Api::all(self.client.clone());
-        let patch = Patch::Merge(json!({ "spec": { "unschedulable": !schedulable } }));
+        let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
+        let Some(node) = self.all_of(&what, &api, by_name).await?.pop() else { return Ok(false) };
+        let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        let is_marked = taints.clone().any(|taint| taint.key == OUT_OF_SERVICE);
+        let mut change = json!({ "spec": { "unschedulable": !open } });
+        if is_off != is_marked && (is_off || open) {
+            let others = taints.filter(|taint| taint.key != OUT_OF_SERVICE).map(|taint| json!(taint));
+            let mark = json!({ "key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute" });
+            change["spec"]["taints"] = others.chain(is_off.then_some(mark)).collect();
+            // The list is written whole: nobody else's taint may be lost by it.
+            change["metadata"] = json!({ "resourceVersion": node.metadata.resource_version });
+        }
+        let patch = Patch::Merge(change);
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.call(&format!("change node {node}"), || async {
-            match api.patch(node, &params, &patch).await {
+        self.call(&what, || async {
+            match api.patch(name, &params, &patch).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
                 other => other.map(|_| true),
             }
@@ -342,7 +358,19 @@ impl Fleet for KubeCluster {
     }
 
     async fn set_schedulable(&self, node: &str, schedulable: bool) -> Result<Option<NodeSeen>, FleetError> {
-        if !self.patch_schedulable(node, schedulable).await? {
+        if !self.patch_node(node, schedulable, false).await? {
+            return Ok(None);
+        }
+        Ok(self.node(node).await?)
+    }
+
+    async fn take_out_of_service(&self, node: &str) -> Result<Option<NodeSeen>, FleetError> {
+        let Some(seen) = self.node(node).await? else { return Ok(None) };
+        if seen.is_ready() {
+            let reason = "it answers, so it is not off; drain it instead".to_owned();
+            return Err(FleetError::Refused { what: format!("take node {node} out of service"), reason });
+        }
+        if !self.patch_node(node, false, true).await? {
             return Ok(None);
         }
         Ok(self.node(node).await?)
@@ -350,7 +378,7 @@ impl Fleet for KubeCluster {
 
     async fn drain(&self, node: &str, wish: &DrainWish) -> Result<Option<Drained>, FleetError> {
         let end = tokio::time::Instant::now() + wish.timeout;
-        if !self.patch_schedulable(node, false).await? {
+        if !self.patch_node(node, false, false).await? {
             return Ok(None);
         }
         let evictions = self.evict_all(node, wish, end).await?;

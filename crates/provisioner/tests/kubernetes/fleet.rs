@@ -201,3 +201,39 @@ async fn w67_a_log_is_read_from_the_kubelet_with_every_wish() {
     let wish = LogWish { lines: 1, since: None, timestamps: false };
     assert_eq!(bench.cluster.log_of(&nobody, &wish).await.expect("answered"), None);
 }
+
+/// What the node says of itself from now on.
+async fn says(bench: &Bench, node: &str, ready: &str) {
+    let nodes: Api<Node> = Api::all(bench.client.clone());
+    let status = json!({ "status": { "conditions": [{ "type": "Ready", "status": ready, "reason": "Own" }] } });
+    nodes.patch_status(node, &PatchParams::default(), &Patch::Strategic(status)).await.expect("said");
+}
+
+/// The documented fencing step: nothing goes before somebody says that the machine is off, and then everything does.
+#[tokio::test]
+async fn reviewer_11_what_a_lost_machine_ran_goes_when_somebody_says_that_it_is_off() {
+    let Some(bench) = Bench::open().await else { return };
+    let (node, namespace) = (format!("lost-{}", bench.customer), format!("lost-{}", bench.customer));
+    own_node(&bench, &node, 1).await;
+    own_namespace(&bench, &namespace, &BTreeMap::new()).await;
+    running_pod(&bench, &namespace, "stuck", &node, json!({ "app": "stuck" })).await;
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &namespace);
+    let refused = bench.cluster.take_out_of_service(&node).await.expect_err("it answers");
+    assert!(matches!(&refused, FleetError::Refused { reason, .. } if reason.contains("drain it")), "{refused}");
+    says(&bench, &node, "Unknown").await;
+    pods.delete("stuck", &DeleteParams::default()).await.expect("asked to go");
+    let leaving = pods.get("stuck").await.expect("no kubelet ends it");
+    assert!(leaving.metadata.deletion_timestamp.is_some());
+
+    let seen = bench.cluster.take_out_of_service(&node).await.expect("answered").expect("the node");
+    assert!(!seen.schedulable && seen.taints.iter().any(|taint| taint.key == "node.kubernetes.io/out-of-service"));
+    assert!(seen.taints.iter().any(|taint| taint.key == "minispod.dev/one-test"), "other taints stay");
+    let gone = || async { pods.get_opt("stuck").await.expect("answered").is_none() };
+    minispod_testkit::wait_until(Duration::from_mins(2), gone).await;
+    assert_eq!(bench.cluster.take_out_of_service("nobody").await.expect("answered"), None);
+
+    says(&bench, &node, "True").await;
+    let back = bench.cluster.set_schedulable(&node, true).await.expect("answered").expect("the node");
+    let keys: Vec<_> = back.taints.iter().map(|taint| taint.key.as_str()).collect();
+    assert_eq!((back.schedulable, keys), (true, vec!["minispod.dev/one-test"]), "opening it takes the mark back");
+}

@@ -151,6 +151,15 @@ impl Fleet for SimulatedCluster {
         Ok(Some(node(&objects, now)))
     }
 
+    /// The simulated machine never goes off.
+    async fn take_out_of_service(&self, name: &str) -> Result<Option<NodeSeen>, FleetError> {
+        if name != NODE {
+            return Ok(None);
+        }
+        let reason = "it answers, so it is not off; drain it instead".to_owned();
+        Err(FleetError::Refused { what: format!("take node {name} out of service"), reason })
+    }
+
     /// Every pod begins anew on the same node: there is no other.
     async fn drain(&self, name: &str, _: &DrainWish) -> Result<Option<Drained>, FleetError> {
         let now = self.clock.now();

@@ -65,6 +65,13 @@ pub fn operations() -> Vec<Operation> {
         get("/admin/workers/{nodeId}", "One node by its name").admin().gives(node()),
         post("/admin/workers/{nodeId}/cordon", "Closes a node to new pods").admin().gives(node()),
         post("/admin/workers/{nodeId}/uncordon", "Opens a node to new pods again").admin().gives(node()),
+        post(
+            "/admin/workers/{nodeId}/out-of-service",
+            "Says that a lost node's machine is off for certain: what it ran runs elsewhere, until the node is opened again",
+        )
+        .admin()
+        .takes(form(&[("machineIsOff", loose_flag())], &[], false))
+        .gives(node()),
         post("/admin/workers/{nodeId}/drain", "Closes a node and moves its pods away, keeping disruption budgets")
             .admin()
             .may_take(drain)

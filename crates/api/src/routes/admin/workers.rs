@@ -6,6 +6,7 @@ pub mod join_tokens;
 pub mod list;
 pub mod offline;
 pub mod online;
+pub mod out_of_service;
 pub mod read;
 pub mod stats;
 pub mod sync;
@@ -39,6 +40,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(resource("/admin/workers/{nodeId}").route(get().to(read::handle)))
         .service(resource("/admin/workers/{nodeId}/cordon").route(post().to(cordon::handle)))
         .service(resource("/admin/workers/{nodeId}/uncordon").route(post().to(uncordon::handle)))
+        .service(resource("/admin/workers/{nodeId}/out-of-service").route(post().to(out_of_service::handle)))
         .service(resource("/admin/workers/{nodeId}/drain").route(post().to(drain::handle)));
 }
 
