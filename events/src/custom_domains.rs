@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::contract;
 
-/// Facts about an instance's own hosts; the aggregate id is the instance id. `hosts` are always all that it answers to
-/// from then on besides the platform's, the one of its public address first.
+/// Facts about an instance's own hosts; the aggregate id is the instance id. `hosts` are always all that it is to answer to
+/// from then on besides the platform's, `preferred` the one of its public address where that is not the platform's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum CustomDomainsEvent {
@@ -23,45 +23,21 @@ pub enum CustomDomainsEvent {
         occurred_at: Timestamp,
     },
     /// The customer says that the record is there now.
-    CustomDomainCheckRequested {
-        host: String,
-        challenge: String,
-        expires_at: Timestamp,
-        occurred_at: Timestamp,
-    },
+    CustomDomainCheckRequested { host: String, challenge: String, expires_at: Timestamp, occurred_at: Timestamp },
     /// The record is not there, or says something else.
-    CustomDomainUnproved {
-        host: String,
-        finding: String,
-        occurred_at: Timestamp,
-    },
+    CustomDomainUnproved { host: String, finding: String, occurred_at: Timestamp },
     /// It is the customer's: the instance answers to it.
-    CustomDomainVerified {
-        host: String,
-        hosts: Vec<String>,
-        occurred_at: Timestamp,
-    },
+    CustomDomainVerified { host: String, hosts: Vec<String>, preferred: Option<String>, occurred_at: Timestamp },
     /// It was not proved in time, or another instance answers to it.
-    CustomDomainRejected {
-        host: String,
-        reason: String,
-        occurred_at: Timestamp,
-    },
+    CustomDomainRejected { host: String, reason: String, occurred_at: Timestamp },
     /// The public address has another host.
-    CustomDomainPreferred {
-        host: String,
-        hosts: Vec<String>,
-        occurred_at: Timestamp,
-    },
-    CustomDomainRemoved {
-        host: String,
-        hosts: Vec<String>,
-        occurred_at: Timestamp,
-    },
+    CustomDomainPreferred { hosts: Vec<String>, preferred: Option<String>, occurred_at: Timestamp },
+    /// It is not wanted any more; until the cluster has let it go nobody else has it.
+    CustomDomainRemoved { host: String, hosts: Vec<String>, preferred: Option<String>, occurred_at: Timestamp },
+    /// Nothing answers to it any more: others may prove it.
+    CustomDomainReleased { host: String, occurred_at: Timestamp },
     /// The instance is gone with its data: it takes no host any more.
-    CustomDomainsClosed {
-        occurred_at: Timestamp,
-    },
+    CustomDomainsClosed { occurred_at: Timestamp },
 }
 
 contract!(
@@ -76,6 +52,7 @@ contract!(
         CustomDomainRejected,
         CustomDomainPreferred,
         CustomDomainRemoved,
+        CustomDomainReleased,
         CustomDomainsClosed,
     ]
 );

@@ -33,9 +33,12 @@ pub struct InstanceSpec {
     pub access_mode: String,
     /// DNS label; the host is `<subdomain>.<offering>.<cluster domain>`.
     pub subdomain: String,
-    /// Hosts that the customer brought and proved, the one of the public address first.
+    /// Hosts that the customer brought and proved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// The one of them that its public address has; none: the platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_host: Option<String>,
 }
 
 /// One object of an instance that is not as it was applied.
@@ -192,6 +195,18 @@ pub enum InstanceEvent {
         generation: u32,
         occurred_at: Timestamp,
     },
+    /// Its doors shall be those of the specification; what runs goes on.
+    InstanceHostsRequested {
+        spec: InstanceSpec,
+        generation: u32,
+        occurred_at: Timestamp,
+    },
+    /// It answers to these hosts besides the platform's, and to none that it answered to before.
+    InstanceHostsChanged {
+        generation: u32,
+        hosts: Vec<String>,
+        occurred_at: Timestamp,
+    },
     /// It shall run with what another plan gives; `change` is the subscription's change of plan.
     InstanceResizeRequested {
         spec: InstanceSpec,
@@ -242,6 +257,8 @@ contract!(
         InstanceLocked,
         InstanceUnlocked,
         InstanceReconfigured,
+        InstanceHostsRequested,
+        InstanceHostsChanged,
         InstanceResizeRequested,
         InstanceResized,
         InstanceResizeFailed,

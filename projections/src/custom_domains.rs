@@ -127,13 +127,13 @@ impl Projection for CustomDomains {
 fn ids(instance: &str, event: &CustomDomainsEvent) -> Vec<String> {
     let (own, others): (Option<&String>, &[String]) = match event {
         CustomDomainsEvent::CustomDomainVerified { host, hosts, .. }
-        | CustomDomainsEvent::CustomDomainPreferred { host, hosts, .. }
         | CustomDomainsEvent::CustomDomainRemoved { host, hosts, .. } => (Some(host), hosts),
+        CustomDomainsEvent::CustomDomainPreferred { hosts, .. } => (None, hosts),
         CustomDomainsEvent::CustomDomainRequested { host, .. }
         | CustomDomainsEvent::CustomDomainCheckRequested { host, .. }
         | CustomDomainsEvent::CustomDomainUnproved { host, .. }
         | CustomDomainsEvent::CustomDomainRejected { host, .. } => (Some(host), &[]),
-        CustomDomainsEvent::CustomDomainsClosed { .. } => (None, &[]),
+        CustomDomainsEvent::CustomDomainReleased { .. } | CustomDomainsEvent::CustomDomainsClosed { .. } => (None, &[]),
     };
     own.into_iter().chain(others).map(|host| format!("{instance}/{host}")).collect()
 }
@@ -164,28 +164,28 @@ impl CustomDomainRow {
             });
         }
         let mut row = row?;
-        let own = id.ends_with(&format!("/{}", host_of(event)?));
         match event {
             CustomDomainsEvent::CustomDomainUnproved { finding, .. } => row.finding = Some(finding.clone()),
             CustomDomainsEvent::CustomDomainRejected { reason, .. } => {
                 (row.status, row.finding) = (CustomDomainStatus::Rejected, Some(reason.clone()));
             }
-            CustomDomainsEvent::CustomDomainVerified { hosts, .. } => {
-                if own {
+            CustomDomainsEvent::CustomDomainVerified { host, preferred, .. } => {
+                if row.host == *host {
                     (row.status, row.finding, row.verified_at) = (CustomDomainStatus::Verified, None, Some(at));
                 }
-                row.preferred = hosts.first() == Some(&row.host);
+                row.preferred = preferred.as_ref() == Some(&row.host);
             }
-            CustomDomainsEvent::CustomDomainPreferred { hosts, .. } => {
-                row.preferred = hosts.first() == Some(&row.host);
+            CustomDomainsEvent::CustomDomainPreferred { preferred, .. } => {
+                row.preferred = preferred.as_ref() == Some(&row.host);
             }
-            CustomDomainsEvent::CustomDomainRemoved { hosts, .. } => {
-                row.removed |= own;
-                row.preferred = hosts.first() == Some(&row.host);
+            CustomDomainsEvent::CustomDomainRemoved { host, preferred, .. } => {
+                row.removed |= row.host == *host;
+                row.preferred = preferred.as_ref() == Some(&row.host);
             }
             // Made above; asked for only.
             CustomDomainsEvent::CustomDomainRequested { .. }
             | CustomDomainsEvent::CustomDomainCheckRequested { .. }
+            | CustomDomainsEvent::CustomDomainReleased { .. }
             | CustomDomainsEvent::CustomDomainsClosed { .. } => {}
         }
         row.updated_at = at;
@@ -210,23 +210,17 @@ impl CustomDomainRow {
     }
 }
 
-fn host_of(event: &CustomDomainsEvent) -> Option<&str> {
-    match event {
-        CustomDomainsEvent::CustomDomainRequested { host, .. }
-        | CustomDomainsEvent::CustomDomainCheckRequested { host, .. }
-        | CustomDomainsEvent::CustomDomainUnproved { host, .. }
-        | CustomDomainsEvent::CustomDomainVerified { host, .. }
-        | CustomDomainsEvent::CustomDomainRejected { host, .. }
-        | CustomDomainsEvent::CustomDomainPreferred { host, .. }
-        | CustomDomainsEvent::CustomDomainRemoved { host, .. } => Some(host),
-        CustomDomainsEvent::CustomDomainsClosed { .. } => None,
-    }
-}
-
 /// An instance's hosts that are not removed, oldest first.
 pub async fn of_instance(pool: &PgPool, instance_id: &str) -> Result<Vec<CustomDomainRow>, ProjectionError> {
     let mut query =
         QueryBuilder::new("SELECT to_jsonb(t) FROM read.custom_domains t WHERE NOT removed AND instance_id = ");
     query.push_bind(instance_id.to_owned()).push(" ORDER BY created_at, host");
+    rows_of(pool, "custom_domains", query).await
+}
+
+/// Every instance that has a host or asks for it, oldest first.
+pub async fn of_host(pool: &PgPool, host: &str) -> Result<Vec<CustomDomainRow>, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.custom_domains t WHERE NOT removed AND host = ");
+    query.push_bind(host.to_owned()).push(" ORDER BY created_at, id LIMIT 100");
     rows_of(pool, "custom_domains", query).await
 }

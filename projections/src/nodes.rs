@@ -154,10 +154,9 @@ fn fold_node(rows: &mut Rows<NodeRow>, name: &str, event: &NodeEvent) {
         NodeEvent::NodeBecameReady { .. } => (row.ready, row.lost, row.reason) = (true, false, None),
         NodeEvent::NodeBecameUnready { reason, .. } => (row.ready, row.reason) = (false, Some(reason.clone())),
         NodeEvent::NodeLost { .. } => (row.ready, row.lost) = (false, true),
-        NodeEvent::NodeCordoned { .. } => row.schedulable = false,
+        NodeEvent::NodeCordoned { .. } | NodeEvent::NodeTakenOutOfService { .. } => row.schedulable = false,
         NodeEvent::NodeUncordoned { .. } => row.schedulable = true,
         NodeEvent::NodeDrained { .. } => row.last_drained = Some(at),
-        NodeEvent::NodeTakenOutOfService { .. } => row.schedulable = false,
         NodeEvent::NodeRemoved { .. } => (row.removed, row.ready, row.key_hash) = (true, false, None),
         // Written above.
         NodeEvent::NodeRegistered { .. } | NodeEvent::NodeDiscovered { .. } => {}

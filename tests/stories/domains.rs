@@ -70,21 +70,34 @@ async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     wait_until(READY, async || shown(&ani, &path).await["status"] == "VERIFIED").await;
     wait_until(READY, async || served(&client, &namespace).await.contains(&HOST.to_owned())).await;
     let address = async || ani.get(&path).await.data()["serviceInstance"]["externalUrl"].clone();
+    assert_ne!(address().await, json!(format!("https://{HOST}")), "the address moves only when its owner says so");
+    let moved = ani.send(Method::PUT, &format!("{path}/domains/{HOST}/primary"), Some(json!({}))).await;
+    assert_eq!(moved.status, 200, "{:#}", moved.body);
     wait_until(READY, async || address().await == json!(format!("https://{HOST}"))).await;
 
-    let (budi, other, _) = owner(&world, "Budi Domains").await;
+    let (budi, other, elsewhere) = owner(&world, "Budi Domains").await;
     let wanted = budi.post(&format!("{other}/domains"), json!({ "host": HOST })).await;
     assert_eq!(wanted.status, 201, "{:#}", wanted.body);
     dns.set_txt(RECORD, &[wanted.data()["records"][0]["value"].as_str().expect("a text")]).await;
     wait_until(READY, async || shown(&budi, &other).await["status"] == "REJECTED").await;
     assert_eq!(shown(&budi, &other).await["detail"], "another service answers to this host");
 
+    // Her service rests when she gives the host back, and nothing of it leads there any more.
+    let admin = world.administrator("siti.domains@example.com").await;
+    let instance = ani.get(&path).await.data()["serviceInstance"]["id"].as_str().expect("an id").to_owned();
+    let stopped = admin.post(&format!("/admin/pods/{instance}/action"), json!({ "action": "stop" })).await;
+    assert_eq!(stopped.status, 200, "{:#}", stopped.body);
+    wait_until(READY, async || served(&client, &namespace).await.is_empty()).await;
     let removed = ani.send(Method::DELETE, &format!("{path}/domains/{HOST}"), None).await;
     assert_eq!(removed.status, 200, "{:#}", removed.body);
-    wait_until(READY, async || !served(&client, &namespace).await.contains(&HOST.to_owned())).await;
-    wait_until(READY, async || address().await != json!(format!("https://{HOST}"))).await;
+    world.settle(&world.sql().await, READY).await;
     let again = budi.post(&format!("{other}/domains"), json!({ "host": HOST })).await;
     assert_eq!(again.status, 201, "{:#}", again.body);
     dns.set_txt(RECORD, &[again.data()["records"][0]["value"].as_str().expect("a text")]).await;
     wait_until(READY, async || shown(&budi, &other).await["status"] == "VERIFIED").await;
+    wait_until(READY, async || served(&client, &elsewhere).await.contains(&HOST.to_owned())).await;
+    let started = admin.post(&format!("/admin/pods/{instance}/action"), json!({ "action": "start" })).await;
+    assert_eq!(started.status, 200, "{:#}", started.body);
+    wait_until(READY, async || served(&client, &namespace).await.len() == 1).await;
+    assert!(!served(&client, &namespace).await.contains(&HOST.to_owned()), "what she gave back stays given back");
 }

@@ -43,6 +43,8 @@ const SEND_LIMIT: Duration = Duration::from_secs(30);
 const QUEUE: usize = 64;
 /// How long a client waits before it goes on, in milliseconds.
 const RETRY: u64 = 2_000;
+/// The same where nothing runs.
+const RETRY_RESTING: u64 = 15_000;
 /// The header with which a client goes on.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 
@@ -122,7 +124,7 @@ fn read(request: &HttpRequest) -> Result<FollowWish, ApiError> {
     let header = request.headers().get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let after = header.filter(|text| !text.is_empty()).or(asked).map(|text| text.parse::<i64>());
     let after = match after {
-        Some(Ok(after)) if after >= 0 => Some(after),
+        Some(Ok(after)) if after > 0 => Some(after),
         Some(_) => {
             query.fault("lastEventId", "lastEventId must be the id of an event of this stream");
             None
@@ -178,16 +180,21 @@ async fn speak(
     }
 }
 
-/// A line; its id is where to go on.
+/// A line; its id is where to go on, where its instant is known.
 fn said(line: &LogLine) -> String {
     let at = Timestamp::from_unix_millis(line.nanos / 1_000_000).to_contract();
     let data = json!({ "timestamp": at, "line": line.text });
+    if line.nanos == 0 {
+        return format!("data: {data}\n\n");
+    }
     format!("id: {}\ndata: {data}\n\n", line.nanos)
 }
 
 /// The last event: why there is no more for now.
 fn ended(reason: &str) -> String {
-    format!("event: end\ndata: {}\n\n", json!({ "reason": reason }))
+    // What does not run is asked for less often than what only broke off.
+    let pause = if ["no-pod", "container-ended"].contains(&reason) { RETRY_RESTING } else { RETRY };
+    format!("retry: {pause}\nevent: end\ndata: {}\n\n", json!({ "reason": reason }))
 }
 
 #[cfg(test)]
@@ -204,7 +211,7 @@ mod tests {
         assert_eq!(of(uri("lines=5&lastEventId=17")).expect("reads"), FollowWish { lines: 5, after: Some(17) });
         let both = uri("lastEventId=17").insert_header((LAST_EVENT_ID, "18"));
         assert_eq!(of(both).expect("reads").after, Some(18), "a client that goes on by itself knows better");
-        for bad in ["lines=0", "lines=1001", "lastEventId=-1", "lastEventId=x"] {
+        for bad in ["lines=0", "lines=1001", "lastEventId=-1", "lastEventId=0", "lastEventId=x"] {
             assert!(of(uri(bad)).is_err(), "{bad}");
         }
     }
@@ -215,12 +222,14 @@ mod tests {
         let said = said(&line);
         assert_eq!(said.matches("\n\n").count(), 1, "{said:?}");
         assert!(said.starts_with("id: 1795687200000000001\ndata: {"), "{said:?}");
+        let unknown = super::said(&LogLine { nanos: 0, text: "x".into() });
+        assert!(!unknown.contains("id:"), "whoever goes on goes on from a known line: {unknown:?}");
     }
 
     #[test]
     fn few_at_once_and_a_place_comes_back() {
         let followers = Arc::new(Followers::default());
-        let seats: Vec<_> = (0..OF_ONE).map(|_| followers.enter("ani").ok().expect("a place")).collect();
+        let seats: Vec<_> = (0..OF_ONE).map(|_| followers.enter("ani").expect("a place")).collect();
         assert!(followers.enter("ani").is_err());
         assert!(followers.enter("budi").is_ok(), "another person has places of his own");
         drop(seats);

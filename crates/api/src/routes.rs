@@ -39,6 +39,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(admin::billing::configure)
                 .service(resource("/billing/health").route(get().to(health::billing::handle)))
                 .configure(admin::pods::configure)
+                .configure(admin::domains::configure)
                 .configure(admin::workers::configure)
                 .configure(workers::configure)
                 .configure(balance::configure)

@@ -47,6 +47,8 @@ pub struct ApiConfig {
     pub cluster: String,
     /// Services answer at `<subdomain>.<offering>.<this>`.
     pub cluster_domain: String,
+    /// Whether hosts that customers bring get certificates, or need none.
+    pub brings_hosts: bool,
     /// Percent of the cluster's room that may be sold; 0: whatever is asked for.
     pub sell_percent: u32,
     /// Stand-ins in use: name (`midtrans`, `mail`, `cluster`) and control address, empty when it has none; never silent.
@@ -102,6 +104,7 @@ impl Default for ApiConfig {
             environment: "development".to_owned(),
             cluster: "simulated".to_owned(),
             cluster_domain: "localhost".to_owned(),
+            brings_hosts: true,
             sell_percent: 100,
             stand_ins: BTreeMap::new(),
             allowed_origins: vec!["http://localhost:3100".to_owned()],

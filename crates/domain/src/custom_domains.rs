@@ -37,8 +37,14 @@ pub fn proof_value(challenge: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CustomDomains {
     wanted: Vec<Wanted>,
-    /// Proved ones, the public address's first.
+    /// Proved ones, in the order of their proofs.
     served: Vec<String>,
+    /// The one of the public address.
+    preferred: Option<String>,
+    /// Not wanted any more, but the cluster may still answer to them.
+    leaving: Vec<String>,
+    /// Not waited for any more; kept until somebody takes them off the list.
+    rejected: Vec<String>,
     closed: bool,
 }
 
@@ -85,12 +91,16 @@ pub enum CustomDomainsCommand {
         challenge: String,
         reason: String,
     },
-    /// The public address is this one.
+    /// The public address has this one; none: the platform's.
     Prefer {
-        host: String,
+        host: Option<String>,
     },
     Remove {
         host: String,
+    },
+    /// The instance answers to these and to no others.
+    RecordServed {
+        hosts: Vec<String>,
     },
     /// The instance goes with its data.
     Close,
@@ -111,6 +121,8 @@ pub enum CustomDomainsRefusal {
     NotFound,
     #[error("the host is not proved to be yours yet")]
     Unproved,
+    #[error("the proof came too late")]
+    TooLate,
     #[error("the service is gone")]
     Closed,
 }
@@ -122,6 +134,7 @@ refusals!(CustomDomainsRefusal {
     TooMany => Conflict, "custom-domains-too-many";
     NotFound => NotFound, "custom-domains-not-found";
     Unproved => Conflict, "custom-domains-unproved";
+    TooLate => Conflict, "custom-domains-too-late";
     Closed => Conflict, "custom-domains-closed";
 });
 
@@ -143,6 +156,10 @@ impl Aggregate for CustomDomains {
         match command {
             CustomDomainsCommand::Request { subscription_id, user_id, host, challenge, platform } => {
                 let host = self.admit(&host, &platform, occurred_at)?;
+                // Asked for twice: the record that was named first is the one to be set.
+                if self.want(&host).is_some_and(|wanted| wanted.expires_at > occurred_at) {
+                    return Ok(Vec::new());
+                }
                 let expires_at = occurred_at.plus(PROOF_LIFE);
                 Ok(vec![CustomDomainsEvent::CustomDomainRequested {
                     subscription_id,
@@ -161,9 +178,15 @@ impl Aggregate for CustomDomains {
             }
             CustomDomainsCommand::Verify { host, .. } if self.serves(&host) => Ok(Vec::new()),
             CustomDomainsCommand::Verify { host, challenge } => {
-                self.waiting(&host, &challenge)?;
+                if self.waiting(&host, &challenge)?.expires_at <= occurred_at {
+                    return Err(CustomDomainsRefusal::TooLate);
+                }
+                if self.served.len() >= MOST_HOSTS {
+                    return Err(CustomDomainsRefusal::TooMany);
+                }
                 let hosts = self.served.iter().chain([&host]).cloned().collect();
-                Ok(vec![CustomDomainsEvent::CustomDomainVerified { host, hosts, occurred_at }])
+                let preferred = self.preferred.clone();
+                Ok(vec![CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, occurred_at }])
             }
             CustomDomainsCommand::Reject { host, challenge, reason } => {
                 self.waiting(&host, &challenge)?;
@@ -173,6 +196,11 @@ impl Aggregate for CustomDomains {
             CustomDomainsCommand::Remove { host } => {
                 self.known(&host)?;
                 Ok(vec![self.removed(host, &[], occurred_at)])
+            }
+            CustomDomainsCommand::RecordServed { hosts } => {
+                let gone = self.leaving.iter().filter(|host| !hosts.contains(host)).cloned();
+                let released = |host| CustomDomainsEvent::CustomDomainReleased { host, occurred_at };
+                Ok(gone.map(released).collect())
             }
             CustomDomainsCommand::Close => Ok(self.close(occurred_at)),
         }
@@ -192,22 +220,35 @@ impl Aggregate for CustomDomains {
             CustomDomainsEvent::CustomDomainUnproved { host, finding, .. } => {
                 self.edit(host, |wanted| wanted.finding = Some(finding.clone()));
             }
-            CustomDomainsEvent::CustomDomainVerified { host, hosts, .. }
-            | CustomDomainsEvent::CustomDomainPreferred { host, hosts, .. }
-            | CustomDomainsEvent::CustomDomainRemoved { host, hosts, .. } => {
+            CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, .. } => {
                 self.forget(host);
-                self.served.clone_from(hosts);
+                self.leaving.retain(|leaving| leaving != host);
+                self.serve(hosts, preferred.as_ref());
             }
-            CustomDomainsEvent::CustomDomainRejected { host, .. } => self.forget(host),
+            CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, .. } => {
+                self.serve(hosts, preferred.as_ref());
+            }
+            CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, .. } => {
+                self.forget(host);
+                if self.serves(host) {
+                    self.leaving.push(host.clone());
+                }
+                self.serve(hosts, preferred.as_ref());
+            }
+            CustomDomainsEvent::CustomDomainReleased { host, .. } => self.leaving.retain(|leaving| leaving != host),
+            CustomDomainsEvent::CustomDomainRejected { host, .. } => {
+                self.forget(host);
+                self.rejected.push(host.clone());
+            }
             CustomDomainsEvent::CustomDomainsClosed { .. } => self.closed = true,
         }
     }
 
-    /// One instance answers to a host, whoever else proves it: from the proof until it is given back.
+    /// One instance answers to a host, whoever else proves it: from the proof until the cluster has let it go.
     fn consequences(_id: &str, event: &CustomDomainsEvent) -> Vec<Consequence> {
         match event {
             CustomDomainsEvent::CustomDomainVerified { host, .. } => vec![Consequence::Hold { key: host_key(host) }],
-            CustomDomainsEvent::CustomDomainRemoved { host, .. } => vec![Consequence::Release { key: host_key(host) }],
+            CustomDomainsEvent::CustomDomainReleased { host, .. } => vec![Consequence::Release { key: host_key(host) }],
             _ => Vec::new(),
         }
     }
@@ -243,17 +284,22 @@ impl CustomDomains {
         Ok(vec![CustomDomainsEvent::CustomDomainCheckRequested { host, challenge, expires_at, occurred_at }])
     }
 
-    fn prefer(&self, host: String, occurred_at: Timestamp) -> Result<Vec<CustomDomainsEvent>, CustomDomainsRefusal> {
-        self.known(&host)?;
-        if !self.serves(&host) {
-            return Err(CustomDomainsRefusal::Unproved);
+    fn prefer(
+        &self,
+        host: Option<String>,
+        occurred_at: Timestamp,
+    ) -> Result<Vec<CustomDomainsEvent>, CustomDomainsRefusal> {
+        if let Some(host) = &host {
+            self.known(host)?;
+            if !self.serves(host) {
+                return Err(CustomDomainsRefusal::Unproved);
+            }
         }
-        if self.served.first() == Some(&host) {
+        if self.preferred == host {
             return Ok(Vec::new());
         }
-        let others = self.served.iter().filter(|served| **served != host);
-        let hosts = [&host].into_iter().chain(others).cloned().collect();
-        Ok(vec![CustomDomainsEvent::CustomDomainPreferred { host, hosts, occurred_at }])
+        let hosts = self.served.clone();
+        Ok(vec![CustomDomainsEvent::CustomDomainPreferred { hosts, preferred: host, occurred_at }])
     }
 
     /// Nothing for an instance that never had a host: there is nothing to give back.
@@ -261,7 +307,8 @@ impl CustomDomains {
         if self.closed || *self == Self::default() {
             return Vec::new();
         }
-        let all: Vec<_> = self.served.iter().chain(self.wanted.iter().map(|wanted| &wanted.host)).cloned().collect();
+        let wanted = self.wanted.iter().map(|wanted| &wanted.host);
+        let all: Vec<_> = self.served.iter().chain(wanted).chain(&self.rejected).cloned().collect();
         let removed = (0..all.len()).map(|gone| self.removed(all[gone].clone(), &all[..gone], occurred_at));
         removed.chain([CustomDomainsEvent::CustomDomainsClosed { occurred_at }]).collect()
     }
@@ -270,7 +317,8 @@ impl CustomDomains {
     fn removed(&self, host: String, gone: &[String], occurred_at: Timestamp) -> CustomDomainsEvent {
         let stays = |served: &&String| **served != host && !gone.contains(served);
         let hosts = self.served.iter().filter(stays).cloned().collect();
-        CustomDomainsEvent::CustomDomainRemoved { host, hosts, occurred_at }
+        let preferred = self.preferred.clone().filter(|preferred| stays(&preferred));
+        CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, occurred_at }
     }
 
     fn serves(&self, host: &str) -> bool {
@@ -282,7 +330,7 @@ impl CustomDomains {
     }
 
     fn known(&self, host: &str) -> Result<(), CustomDomainsRefusal> {
-        let known = self.serves(host) || self.want(host).is_some();
+        let known = self.serves(host) || self.want(host).is_some() || self.rejected.iter().any(|one| one == host);
         known.then_some(()).ok_or(CustomDomainsRefusal::NotFound)
     }
 
@@ -294,6 +342,12 @@ impl CustomDomains {
 
     fn forget(&mut self, host: &str) {
         self.wanted.retain(|wanted| wanted.host != host);
+        self.rejected.retain(|rejected| rejected != host);
+    }
+
+    fn serve(&mut self, hosts: &[String], preferred: Option<&String>) {
+        self.served = hosts.to_vec();
+        self.preferred = preferred.cloned();
     }
 
     fn edit(&mut self, host: &str, change: impl FnOnce(&mut Wanted)) {

@@ -8,6 +8,7 @@ use crate::bridge::{bridge, refusals};
 
 mod keeping;
 mod resizing;
+mod serving;
 
 pub use keeping::{Kept, MOST_ATTEMPTS};
 
@@ -40,6 +41,7 @@ struct Asked {
     /// The generation of a reset whose data still goes, whatever was asked for since.
     wiping: Option<u32>,
     care: keeping::Care,
+    doors: serving::Doors,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,8 +112,15 @@ pub enum InstanceCommand {
     Reconfigure {
         overrides: Vec<String>,
     },
-    /// It answers to these hosts too, the first in its public address. What runs is restarted with them.
+    /// It answers to these hosts too, and has `public_host` of them in its public address. Only another public address
+    /// restarts what runs.
     Serve {
+        hosts: Vec<String>,
+        public_host: Option<String>,
+    },
+    /// Its doors are so.
+    RecordHosts {
+        generation: u32,
         hosts: Vec<String>,
     },
     /// It is to have what `plan` gives. What runs is restarted with it; what does not is not started.
@@ -208,7 +217,7 @@ impl Aggregate for Instance {
                 // A value may have changed where the names have not, so it is never nothing.
                 asked.reconfigure(InstanceSpec { overrides, ..asked.spec.clone() }, occurred_at)
             }
-            InstanceCommand::Serve { hosts } => asked.serve(hosts, occurred_at),
+            InstanceCommand::Serve { hosts, public_host } => asked.serve(hosts, public_host, occurred_at),
             InstanceCommand::Resize { change, plan } => Ok(asked.resize(&plan, change, occurred_at)),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordDeleted { generation, volume_purged: true } if asked.wiping == Some(generation) => {
@@ -219,6 +228,7 @@ impl Aggregate for Instance {
             | InstanceCommand::RecordDrift { generation, .. }
             | InstanceCommand::RecordDriftOver { generation, .. }
             | InstanceCommand::RecordHindered { generation, .. }
+            | InstanceCommand::RecordHosts { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
             | InstanceCommand::RecordUnhealthy { generation, .. }
             | InstanceCommand::RecordFailed { generation, .. }
@@ -245,6 +255,7 @@ impl Aggregate for Instance {
                 volume: None,
                 wiping: None,
                 care: keeping::Care::default(),
+                doors: serving::Doors::default(),
             });
         }
         if let Some(asked) = &mut self.asked {
@@ -378,18 +389,6 @@ impl Asked {
         }
     }
 
-    /// What is gone with its data kept may come back, and then answers to what it has by then.
-    fn serve(&self, hosts: Vec<String>, occurred_at: Timestamp) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
-        if hosts == self.spec.hosts {
-            return Ok(Vec::new());
-        }
-        let spec = InstanceSpec { hosts, ..self.spec.clone() };
-        if self.is_gone() {
-            return Ok(vec![InstanceEvent::InstanceReconfigured { spec, generation: self.generation, occurred_at }]);
-        }
-        self.reconfigure(spec, occurred_at)
-    }
-
     /// Deleting again with less changes nothing; purging what was kept is a new request.
     fn delete(&self, purge_volume: bool, occurred_at: Timestamp) -> Vec<InstanceEvent> {
         match self.phase {
@@ -408,7 +407,9 @@ impl Asked {
         let subscription_id = self.spec.subscription_id.clone();
         match (report, self.phase) {
             (Report::RecordApplied { .. }, _) if self.applied => Ok(Vec::new()),
-            (report @ Report::RecordApplied { .. }, _) if !self.is_gone() => Ok(applied(report, occurred_at)),
+            (report @ Report::RecordApplied { .. }, _) if !self.is_gone() => {
+                Ok(applied(report, occurred_at).into_iter().chain(self.applied_hosts(occurred_at)).collect())
+            }
             (Report::RecordReady { .. }, Phase::Ready)
             | (Report::RecordUnhealthy { .. }, Phase::Unhealthy)
             | (Report::RecordFailed { .. }, Phase::Failed)
@@ -440,11 +441,14 @@ impl Asked {
             (Report::RecordHindered { generation, detail }, Phase::Deleting { .. } | Phase::Resetting) => {
                 Ok(self.hindered(generation, detail, occurred_at))
             }
+            (Report::RecordHosts { generation, hosts }, _) => Ok(self.hosts_seen(generation, hosts, occurred_at)),
             (Report::RecordStopped { generation }, Phase::Stopping) => {
-                Ok(vec![InstanceEvent::InstanceStopped { generation, occurred_at }])
+                let stopped = InstanceEvent::InstanceStopped { generation, occurred_at };
+                Ok([stopped].into_iter().chain(self.no_hosts(occurred_at)).collect())
             }
             (Report::RecordDeleted { generation, volume_purged }, Phase::Deleting { .. }) => {
-                Ok(vec![InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at }])
+                let deleted = InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at };
+                Ok([deleted].into_iter().chain(self.no_hosts(occurred_at)).collect())
             }
             _ => Err(InstanceRefusal::WrongState),
         }
@@ -452,6 +456,7 @@ impl Asked {
 
     fn apply(&mut self, event: &InstanceEvent) {
         self.care.apply(event);
+        self.doors.apply(&self.spec, event);
         match event {
             InstanceEvent::InstanceProvisionRequested { .. }
             | InstanceEvent::InstanceHealingPlanned { .. }
@@ -459,7 +464,9 @@ impl Asked {
             | InstanceEvent::InstanceDriftDetected { .. }
             | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
-            | InstanceEvent::InstanceRemovalHindered { .. } => {}
+            | InstanceEvent::InstanceRemovalHindered { .. }
+            | InstanceEvent::InstanceHostsRequested { .. }
+            | InstanceEvent::InstanceHostsChanged { .. } => {}
             InstanceEvent::InstanceLocked { .. } => self.locked = true,
             InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
             InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),

@@ -499,6 +499,7 @@ fn api_config(config: &Config, status: &doors::StandIns) -> ApiConfig {
             crate::config::ClusterKind::Kubernetes => "kubernetes".into(),
             crate::config::ClusterKind::Simulated => "simulated".into(),
         },
+        brings_hosts: config.cluster.tls_mode != crate::config::TlsMode::Controller,
         sell_percent: config.cluster.sell_percent,
         cluster_domain: config.cluster.domain.clone(),
         stand_ins: status.by_name.clone(),

@@ -58,6 +58,8 @@ pub enum Removal {
     Program,
     /// Everything.
     Everything,
+    /// Only what leads to it from outside.
+    Doors,
     /// Its workloads and volumes; addresses, certificates and secrets stay for what begins anew.
     Data,
 }

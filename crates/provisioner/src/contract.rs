@@ -83,6 +83,7 @@ impl Walk<'_> {
             access_mode: "ReadWriteOnce".into(),
             subdomain: self.id.to_owned(),
             hosts: Vec::new(),
+            public_host: None,
         }
     }
 

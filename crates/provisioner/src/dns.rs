@@ -11,9 +11,9 @@ use hickory_resolver::{
 };
 use minispod_domain::ports::{PortError, dns::TxtRecords};
 
-/// Longest wait for one server's answer; each is asked twice.
+/// Longest wait for one server's answer, and how often each is asked again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
-const TRIES: usize = 2;
+const TRIES: usize = 1;
 /// Most records of one name, and most bytes of one of them, that are read.
 const RECORDS_MAX: usize = 50;
 const RECORD_MAX: usize = 1_024;

@@ -10,11 +10,12 @@ use metrics::counter;
 use minispod_domain::{
     AnyCommand, CommandRequest, CustomDomainsCommand, OnRefusal,
     custom_domains::{LAPSED, proof_name, proof_value},
-    ports::{Effect, EffectError, Intent, Performed, dns::TxtRecords},
+    ports::{Effect, EffectError, Intent, Performed, PortError, dns::TxtRecords},
 };
 use minispod_events::{CustomDomainsEvent, Event, Fact};
 use minispod_kernel::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 /// The kind of these effects.
 pub const PROVE: &str = "prove-domain";
@@ -26,6 +27,11 @@ const PACES: [(Duration, Duration); 3] = [
     (Duration::from_hours(24), Duration::from_mins(10)),
 ];
 const LAST_PACE: Duration = Duration::from_hours(1);
+/// Looks of one process at once, and how long one may take: slow name servers hold up nobody's instances.
+const LOOKS_AT_ONCE: usize = 4;
+const LOOK_LIMIT: Duration = Duration::from_secs(8);
+/// Pause of a look that finds no place.
+const BUSY_PAUSE: Duration = Duration::from_secs(3);
 /// What is known of a host is forgotten beyond this many.
 const REMEMBERED: usize = 10_000;
 
@@ -56,12 +62,13 @@ pub struct DomainProofs {
     records: Arc<dyn TxtRecords>,
     clock: Arc<dyn Clock>,
     known: Mutex<BTreeMap<(String, String), Known>>,
+    looks: Semaphore,
 }
 
 impl DomainProofs {
     /// By these records.
     pub fn new(records: Arc<dyn TxtRecords>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, known: Mutex::default() }
+        Self { records, clock, known: Mutex::default(), looks: Semaphore::new(LOOKS_AT_ONCE) }
     }
 
     /// What a fact asks for.
@@ -84,6 +91,7 @@ impl DomainProofs {
             }
             CustomDomainsEvent::CustomDomainUnproved { .. }
             | CustomDomainsEvent::CustomDomainPreferred { .. }
+            | CustomDomainsEvent::CustomDomainReleased { .. }
             | CustomDomainsEvent::CustomDomainsClosed { .. } => return None,
         };
         let proof = Proof {
@@ -109,6 +117,9 @@ impl DomainProofs {
         if self.is_over(&proof) {
             return Ok(Performed::default());
         }
+        let Ok(_look) = self.looks.try_acquire() else {
+            return Ok(Performed { commands: Vec::new(), again_at: Some(self.clock.now().plus(BUSY_PAUSE)) });
+        };
         let (outcome, finding) = self.look(&proof).await;
         counter!("minispod_domain_looks_total", "outcome" => outcome).increment(1);
         let Some(finding) = finding else {
@@ -126,13 +137,15 @@ impl DomainProofs {
     /// For metrics, and in words what is wrong; `None`: it is proved.
     async fn look(&self, proof: &Proof) -> (&'static str, Option<String>) {
         let name = proof_name(&proof.host);
-        match self.records.find(&name).await {
+        let found = tokio::time::timeout(LOOK_LIMIT, self.records.find(&name)).await;
+        let found = found.unwrap_or_else(|late| Err(PortError { what: name.clone(), source: Box::new(late) }));
+        match found {
             Ok(texts) if texts.iter().any(|text| text.trim() == proof_value(&proof.challenge)) => ("proved", None),
             Ok(texts) if texts.is_empty() => ("missing", Some(format!("there is no TXT record at {name} yet"))),
             Ok(_) => ("different", Some(format!("the TXT record at {name} says something else"))),
             Err(error) => {
                 tracing::warn!(host = proof.host, error = %error.source, "a host's proof could not be looked for");
-                ("failed", Some(format!("the name servers of {} did not answer", proof.host)))
+                ("failed", Some(format!("{name} could not be looked up; it is tried again")))
             }
         }
     }
@@ -149,7 +162,8 @@ impl DomainProofs {
         }
     }
 
-    /// Something newer ended this wait. Forgetting costs a few looks whose reports are refused.
+    /// Something newer ended this wait. A process that has not heard of it looks on, less and less often, until the wait's
+    /// own end; its reports are refused.
     fn is_over(&self, proof: &Proof) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = known.get(&(proof.instance_id.clone(), proof.host.clone()));

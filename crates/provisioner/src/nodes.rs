@@ -18,6 +18,9 @@ use crate::{cluster::Cause, watch::ReportSink};
 /// Pause between two looks, as long as between two signs of life.
 pub const EVERY: Duration = Duration::from_secs(30);
 
+/// Effects of taints that keep customers' pods away, as they tolerate none.
+const REPELLING: [&str; 2] = ["NoSchedule", "NoExecute"];
+
 /// What facts and telemetry say of nodes.
 #[async_trait]
 pub trait NodeBook: Send + Sync {
@@ -148,7 +151,8 @@ impl NodeWatch {
 
 /// What the nodes give that run and take pods.
 fn room(nodes: &[NodeSeen]) -> Amounts {
-    let open = nodes.iter().filter(|node| node.standing() == NodeStanding::Active);
+    let repels = |node: &NodeSeen| node.taints.iter().any(|taint| REPELLING.contains(&taint.effect.as_str()));
+    let open = nodes.iter().filter(|node| node.standing() == NodeStanding::Active && !repels(node));
     open.map(given).fold(Amounts::default(), Amounts::plus)
 }
 
@@ -207,7 +211,7 @@ mod tests {
 
     use minispod_domain::ports::fleet::{
         Condition, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen, Place,
-        Removed, Resources, WorkloadSeen,
+        Removed, Resources, Taint, WorkloadSeen,
     };
     use minispod_kernel::ManualClock;
 
@@ -323,7 +327,10 @@ mod tests {
         said.allocatable = BTreeMap::from([("cpu".into(), "3800m".into()), ("memory".into(), "7Gi".into())]);
         let (mut closed, mut silent) = (node("True", false), node("Unknown", true));
         (closed.room, silent.room) = (room, room);
-        let machines = Arc::new(Machines(Mutex::new(Some(vec![whole, said, closed, silent]))));
+        let taint = |effect: &str| Taint { key: "role".into(), value: String::new(), effect: effect.into() };
+        let control_plane = NodeSeen { taints: vec![taint("NoSchedule")], ..whole.clone() };
+        whole.taints = vec![taint("PreferNoSchedule")];
+        let machines = Arc::new(Machines(Mutex::new(Some(vec![whole, said, closed, silent, control_plane]))));
         let notes = Arc::new(Notes::default());
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
         let watch = NodeWatch::new(machines, notes.clone(), clock, notes.clone());

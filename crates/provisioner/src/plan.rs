@@ -194,7 +194,8 @@ impl Places {
         let workload = names::workload(spec);
         let own = format!("{}.{}.{}", spec.subdomain, spec.offering, options.cluster_domain);
         let doors = doors(&own, spec, &workload, options)?;
-        let host = spec.hosts.first().unwrap_or(&own).clone();
+        let public = spec.public_host.as_ref().filter(|host| spec.hosts.contains(host));
+        let host = public.unwrap_or(&own).clone();
         let inside = format!("{workload}.{namespace}.svc.{}:{}", options.service_domain, spec.container_port);
         let (scheme, internal_url, external_url) = match offering.protocol {
             Protocol::Http => {

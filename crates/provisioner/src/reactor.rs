@@ -40,6 +40,8 @@ const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
+/// Pause before doors that the cluster refuses are tried again.
+const DOORS_PAUSE: Duration = Duration::from_mins(1);
 /// Longer than any offering's grace.
 const SLOW_STOP: Duration = Duration::from_mins(3);
 /// On a volume until no pod uses it.
@@ -237,12 +239,19 @@ impl ProvisionerReactor {
     /// What was found to differ is applied again, over whoever took it.
     async fn repair(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
         match self.try_repair(task, target).await {
+            Ok(true) if task.doors => Ok(reports.hosts()),
             Ok(true) => Ok(reports.drift_over(None)),
             Ok(false) => Ok(Performed::default()),
             Err(RunError::Planning(PlanningError::Vault(source))) => {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
             Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
+            // Its doors stay as they are until the reason passes or something newer is asked for.
+            Err(error) if task.doors => {
+                let source: &dyn std::error::Error = &error;
+                tracing::warn!(instance = task.instance_id, error = source, "an instance's doors cannot be changed");
+                Ok(Performed { commands: Vec::new(), again_at: Some(self.clock.now().plus(DOORS_PAUSE)) })
+            }
             Err(error) => {
                 let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
                 Ok(reports.drift_over(Some(cause.to_string())))
@@ -265,12 +274,14 @@ impl ProvisionerReactor {
         Ok(planning::plan(secrets, ids, &self.settings.options, &task.spec, wish).await?)
     }
 
-    /// Towards stopped: no copies, and none left running; volumes stay.
+    /// Towards stopped: no door, no copies, and none left running; volumes stay.
     async fn stop(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
         let observed = self.cluster.observe(target).await?;
         if observed.generation() > task.generation {
             return Ok(Performed::default());
         }
+        // Its hosts may be given to others while it rests.
+        self.cluster.delete(target, Removal::Doors, task.generation).await?;
         if observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0) {
             return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
         }
@@ -284,15 +295,11 @@ impl ProvisionerReactor {
         if task.resets && observed.generation() > task.generation {
             return Ok(Performed::default());
         }
-        let removal = match (task.resets, task.purge) {
-            (true, _) => Removal::Data,
-            (false, true) => Removal::Everything,
-            (false, false) => Removal::Program,
-        };
-        let gone = match removal {
-            Removal::Data => observed.rests() && observed.volumes.is_empty(),
-            Removal::Everything => observed.is_gone() && observed.volumes.is_empty(),
-            Removal::Program => observed.is_gone(),
+        let no_data = observed.volumes.is_empty();
+        let (removal, gone) = match (task.resets, task.purge) {
+            (true, _) => (Removal::Data, observed.rests() && no_data),
+            (false, true) => (Removal::Everything, observed.is_gone() && no_data),
+            (false, false) => (Removal::Program, observed.is_gone()),
         };
         if gone {
             return Ok(reports.deleted(task.purge));
@@ -434,6 +441,12 @@ impl Reports<'_> {
         counter!("minispod_provisioner_outcomes_total", "outcome" => "stopped").increment(1);
         let command = InstanceCommand::RecordStopped { generation: self.task.generation };
         Performed::report(vec![self.command("stopped", command)])
+    }
+
+    fn hosts(&self) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors").increment(1);
+        let (generation, hosts) = (self.task.generation, self.task.spec.hosts.clone());
+        Performed::report(vec![self.command("hosts", InstanceCommand::RecordHosts { generation, hosts })])
     }
 
     fn drift_over(&self, fault: Option<String>) -> Performed {

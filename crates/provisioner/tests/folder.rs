@@ -84,6 +84,7 @@ fn sold() -> InstanceSpec {
         access_mode: String::new(),
         subdomain: "me".into(),
         hosts: Vec::new(),
+        public_host: None,
     }
 }
 

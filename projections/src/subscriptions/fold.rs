@@ -277,6 +277,8 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         | InstanceEvent::InstanceHealingPlanned { .. }
         | InstanceEvent::InstanceHealingGivenUp { .. }
         | InstanceEvent::InstanceDriftDetected { .. }
+        | InstanceEvent::InstanceHostsRequested { .. }
+        | InstanceEvent::InstanceHostsChanged { .. }
         | InstanceEvent::InstanceResized { .. }
         | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }
@@ -300,6 +302,7 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceDeleted { .. }
             | InstanceEvent::InstanceReset { .. }
             | InstanceEvent::InstanceDriftDetected { .. }
+            | InstanceEvent::InstanceHostsChanged { .. }
             | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }

@@ -71,6 +71,7 @@ pub fn spec() -> InstanceSpec {
         access_mode: "ReadWriteOnce".to_owned(),
         subdomain: "flow".to_owned(),
         hosts: Vec::new(),
+        public_host: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod billing;
 pub mod coupons;
+pub mod domains;
 pub mod pods;
 pub mod subscriptions;
 pub mod users;

@@ -24,6 +24,26 @@ pub fn full(row: &CustomDomainRow, target: &str) -> Value {
     })
 }
 
+/// One host and whose it is.
+pub fn for_administrators(row: &CustomDomainRow) -> Value {
+    json!({
+        "host": row.host,
+        "status": row.status.as_str(),
+        "primary": row.preferred,
+        "detail": detail(row),
+        "subscriptionId": row.subscription_id,
+        "podId": row.instance_id,
+        "userId": row.user_id,
+        "verifiedAt": instant(row.verified_at),
+        "createdAt": row.created_at.to_contract(),
+    })
+}
+
+/// The platform's own host, when the public address has it.
+pub fn own(target: &str) -> Value {
+    json!({ "host": target, "primary": true })
+}
+
 /// What is wrong with it, in words.
 fn detail(row: &CustomDomainRow) -> Option<String> {
     let finding = row.finding.as_deref();

@@ -67,13 +67,18 @@ async fn a_host_is_asked_for_proved_served_preferred_and_taken_away() {
     assert_eq!(no(&too_early), (409, "CONFLICT_ERROR"));
     prove(&world, &ani, "www.example.com").await;
     let listed = world.get(&path(&ani, ""), &ani.token).await;
-    assert_eq!(brief(listed.data()), [(HOST, "VERIFIED", true), ("www.example.com", "VERIFIED", false)]);
+    assert_eq!(brief(listed.data()), [(HOST, "VERIFIED", false), ("www.example.com", "VERIFIED", false)]);
     assert_eq!((&listed.data()["limit"], &listed.data()["domains"][0]["detail"]), (&json!(10), &Value::Null));
     let spec = served(&world, &ani).await;
     assert_eq!(spec, json!([HOST, "www.example.com"]), "the instance is asked to answer to both");
 
     let preferred = world.call("PUT", &path(&ani, "/www.example.com/primary"), Some(&ani.token), None).await;
     assert_eq!((preferred.status.as_u16(), &preferred.data()["primary"]), (200, &json!(true)), "{:#}", preferred.body);
+    let target = listed.data()["target"].as_str().expect("a host").to_owned();
+    let own = world.call("PUT", &path(&ani, &format!("/{target}/primary")), Some(&ani.token), None).await;
+    assert_eq!((own.status.as_u16(), &own.data()["host"]), (200, &json!(target)), "and back: {:#}", own.body);
+    let again = world.call("PUT", &path(&ani, "/www.example.com/primary"), Some(&ani.token), None).await;
+    assert_eq!(again.status, 200, "{:#}", again.body);
     let removed = world.call("DELETE", &path(&ani, "/SHOP.example.com"), Some(&ani.token), None).await;
     assert_eq!(removed.status, 200, "{:#}", removed.body);
     world.settle_reactions().await;
@@ -159,9 +164,26 @@ async fn one_customer_neither_sees_nor_changes_anothers_hosts_and_one_host_is_se
     let word = on_refusal.to_request(&verify.key, "claim-taken");
     world.dispatcher.dispatch(word, &test_cause()).await.expect("rejected");
     world.read.catch_up().await;
-    let listed = world.get(&path(&budi, ""), &budi.token).await;
-    assert_eq!(brief(listed.data()), [(HOST, "REJECTED", false)]);
-    assert_eq!(listed.data()["domains"][0]["detail"], "another service answers to this host");
+    let rejected = world.get(&path(&budi, ""), &budi.token).await;
+    assert_eq!(brief(rejected.data()), [(HOST, "REJECTED", false)]);
+    let (admin, _) = world.administrator("admin@example.com").await;
+    let held = world.get("/admin/domains/SHOP.example.com", &admin).await;
+    let listed = held.data()["domains"].as_array().expect("a list");
+    let of = |customer: &Customer| listed.iter().find(|one| one["userId"] == customer.user_id.as_str());
+    let status = |customer: &Customer| of(customer).map(|one| one["status"].clone());
+    assert_eq!((status(&ani), status(&budi)), (Some(json!("VERIFIED")), Some(json!("REJECTED"))));
+    for method in ["GET", "DELETE"] {
+        let other = world.call(method, "/admin/domains/x.example.com", Some(&admin), None).await;
+        assert_eq!(other.status, 404);
+        let customer = world.call(method, "/admin/domains/shop.example.com", Some(&ani.token), None).await;
+        assert_eq!(customer.status, 403);
+    }
+    assert_eq!(rejected.data()["domains"][0]["detail"], "another service answers to this host");
+    let taken = world.call("DELETE", "/admin/domains/shop.example.com", Some(&admin), None).await;
+    assert_eq!((taken.status.as_u16(), &taken.data()["userId"]), (200, &json!(ani.user_id)), "{:#}", taken.body);
+    assert_eq!(brief(world.get(&path(&ani, ""), &ani.token).await.data()), []);
+    let again = world.call("DELETE", "/admin/domains/shop.example.com", Some(&admin), None).await;
+    assert_eq!(again.status, 409, "nobody answers to it any more: {:#}", again.body);
 }
 
 #[actix_web::test]
@@ -176,10 +198,36 @@ async fn a_repeat_under_one_key_is_one_request_and_only_what_is_paid_and_public_
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201), "{:#}", second.body);
     assert_eq!(first.data()["records"], second.data()["records"]);
     assert_eq!(world.count("CustomDomainRequested").await, 1);
+    let twice = world.post(&path(&ani, ""), &ani.token, json!({ "host": HOST })).await;
+    assert_eq!(twice.data()["records"], first.data()["records"], "the record that was named first is the one to set");
     let early = world.post(&path(&budi, ""), &budi.token, json!({ "host": HOST })).await;
     assert_eq!(no(&early), (409, "CONFLICT_ERROR"));
     let looked = world.call("POST", &path(&ani, "/shop.example.com/verify"), Some(&ani.token), None).await;
     assert_eq!((looked.status.as_u16(), &looked.data()["status"]), (200, &json!("PENDING")), "{:#}", looked.body);
     let nothing = world.call("POST", &path(&ani, "/x.example.com/verify"), Some(&ani.token), None).await;
     assert_eq!(no(&nothing), (404, "NOT_FOUND_ERROR"));
+}
+
+#[actix_web::test]
+async fn without_certificates_for_them_no_hosts_are_brought_and_what_was_rejected_goes_from_the_list() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|config| config.brings_hosts = false).await;
+    world.publish(PAID, "pro", PRICE, 3).await;
+    let ani = world.running("ani").await;
+    let refused = world.post(&path(&ani, ""), &ani.token, json!({ "host": HOST })).await;
+    assert_eq!(no(&refused), (409, "CONFLICT_ERROR"));
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", PRICE, 3).await;
+    let ani = world.running("ani").await;
+    let added = world.post(&path(&ani, ""), &ani.token, json!({ "host": HOST })).await;
+    let challenge = added.data()["records"][0]["value"].as_str().expect("a text").replace("minispod-verification=", "");
+    let reject = CustomDomainsCommand::Reject { host: HOST.into(), challenge, reason: "lapsed".into() };
+    world.command(&ani.instance_id, AnyCommand::CustomDomains(reject), "reject").await;
+    let listed = world.get(&path(&ani, ""), &ani.token).await;
+    assert_eq!(listed.data()["domains"][0]["detail"], "its record did not come in time; add it again");
+    let removed = world.call("DELETE", &path(&ani, "/shop.example.com"), Some(&ani.token), None).await;
+    assert_eq!(removed.status, 200, "{:#}", removed.body);
+    assert_eq!(brief(world.get(&path(&ani, ""), &ani.token).await.data()), []);
 }

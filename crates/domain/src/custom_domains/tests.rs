@@ -36,15 +36,26 @@ fn verify(host: &str, challenge: &str) -> CustomDomainsCommand {
 }
 
 fn verified(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
-    CustomDomainsEvent::CustomDomainVerified { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+    let (host, hosts, preferred) = (host.into(), texts(hosts), None);
+    CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, occurred_at: noon() }
 }
 
-fn preferred(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
-    CustomDomainsEvent::CustomDomainPreferred { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+fn preferred(preferred: Option<&str>) -> CustomDomainsEvent {
+    let (hosts, preferred) = (texts(&[SHOP, WWW]), preferred.map(str::to_owned));
+    CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, occurred_at: noon() }
 }
 
 fn removed(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
-    CustomDomainsEvent::CustomDomainRemoved { host: host.into(), hosts: texts(hosts), occurred_at: noon() }
+    let (host, hosts, preferred) = (host.into(), texts(hosts), None);
+    CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, occurred_at: noon() }
+}
+
+fn released(host: &str) -> CustomDomainsEvent {
+    CustomDomainsEvent::CustomDomainReleased { host: host.into(), occurred_at: noon() }
+}
+
+fn serves(hosts: &[&str]) -> CustomDomainsCommand {
+    CustomDomainsCommand::RecordServed { hosts: texts(hosts) }
 }
 
 fn unproved(finding: &str) -> CustomDomainsEvent {
@@ -55,8 +66,8 @@ fn check(host: &str) -> CustomDomainsCommand {
     CustomDomainsCommand::Check { host: host.into() }
 }
 
-fn prefer(host: &str) -> CustomDomainsCommand {
-    CustomDomainsCommand::Prefer { host: host.into() }
+fn prefer(host: Option<&str>) -> CustomDomainsCommand {
+    CustomDomainsCommand::Prefer { host: host.map(str::to_owned) }
 }
 
 fn remove(host: &str) -> CustomDomainsCommand {
@@ -68,20 +79,19 @@ fn both() -> Vec<CustomDomainsEvent> {
 }
 
 #[test]
-fn a_host_is_asked_for_in_one_form_and_anew_with_another_challenge() {
+fn a_host_is_asked_for_in_one_form_and_keeps_its_challenge_while_it_is_waited_for() {
     given_nothing::<CustomDomains>().when(request("Shop.Example.COM.")).then(vec![requested(SHOP)]);
-    given::<CustomDomains>(vec![requested(SHOP)]).when(request(SHOP)).then(vec![requested(SHOP)]);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(request(SHOP)).then_nothing();
+    let end = noon().plus(PROOF_LIFE);
     let anew = CustomDomainsEvent::CustomDomainRequested {
         subscription_id: "s".into(),
         user_id: "ani".into(),
         host: SHOP.into(),
-        challenge: "d".into(),
-        expires_at: noon().plus(PROOF_LIFE),
-        occurred_at: noon(),
+        challenge: "c".into(),
+        expires_at: end.plus(PROOF_LIFE),
+        occurred_at: end,
     };
-    let past = vec![requested(SHOP), anew];
-    given::<CustomDomains>(past.clone()).when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
-    given::<CustomDomains>(past).when(verify(SHOP, "d")).then(vec![verified(SHOP, &[SHOP])]);
+    given::<CustomDomains>(vec![requested(SHOP)]).at(end).when(request(SHOP)).then(vec![anew]);
 }
 
 #[test]
@@ -98,7 +108,7 @@ fn what_is_no_public_name_or_the_platforms_own_is_refused() {
 fn a_service_has_so_many_hosts_and_no_more_where_those_that_lapsed_do_not_count() {
     let many = (0..MOST_HOSTS).map(|number| requested(&format!("h{number}.example.com"))).collect::<Vec<_>>();
     given::<CustomDomains>(many.clone()).when(request(SHOP)).then_refused(CustomDomainsRefusal::TooMany);
-    given::<CustomDomains>(many.clone()).when(request("h0.example.com")).then(vec![requested("h0.example.com")]);
+    given::<CustomDomains>(many.clone()).when(request("h0.example.com")).then_nothing();
     let freed = [many.clone(), vec![removed("h0.example.com", &[])]].concat();
     given::<CustomDomains>(freed).when(request(SHOP)).then(vec![requested(SHOP)]);
     let later = noon().plus(PROOF_LIFE);
@@ -121,14 +131,33 @@ fn what_is_proved_is_served_once_and_held_until_it_is_given_back() {
     given::<CustomDomains>(vec![requested(SHOP)])
         .when(verify(SHOP, "another"))
         .then_refused(CustomDomainsRefusal::NotFound);
+    given::<CustomDomains>(vec![requested(SHOP)])
+        .at(noon().plus(PROOF_LIFE))
+        .when(verify(SHOP, "c"))
+        .then_refused(CustomDomainsRefusal::TooLate);
+    let names: Vec<_> = (0..MOST_HOSTS).map(|number| format!("h{number}.example.com")).collect();
+    let full = verified(SHOP, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    given::<CustomDomains>(vec![full, requested(WWW)])
+        .when(verify(WWW, "c"))
+        .then_refused(CustomDomainsRefusal::TooMany);
+}
+
+#[test]
+fn a_host_is_held_from_its_proof_until_the_cluster_has_let_it_go() {
     let key = || "host/shop.example.com".to_owned();
-    assert_eq!(
-        CustomDomains::consequences("i", &verified(SHOP, &[SHOP])),
-        [Consequence::Hold { key: key() }],
-        "held from the proof on"
-    );
-    assert_eq!(CustomDomains::consequences("i", &requested(SHOP)), [], "who only asks holds nothing");
-    assert_eq!(CustomDomains::consequences("i", &removed(SHOP, &[])), [Consequence::Release { key: key() }]);
+    let of = |event: &CustomDomainsEvent| CustomDomains::consequences("i", event);
+    assert_eq!(of(&verified(SHOP, &[SHOP])), [Consequence::Hold { key: key() }]);
+    assert_eq!(of(&requested(SHOP)), [], "who only asks holds nothing");
+    assert_eq!(of(&removed(SHOP, &[])), [], "it may still be answered");
+    assert_eq!(of(&released(SHOP)), [Consequence::Release { key: key() }]);
+    let leaving = [both(), vec![removed(SHOP, &[WWW])]].concat();
+    given::<CustomDomains>(leaving.clone()).when(serves(&[SHOP, WWW])).then_nothing();
+    given::<CustomDomains>(leaving.clone()).when(serves(&[WWW])).then(vec![released(SHOP)]);
+    given::<CustomDomains>([leaving.clone(), vec![released(SHOP)]].concat()).when(serves(&[])).then_nothing();
+    given::<CustomDomains>(both()).when(serves(&[])).then_nothing();
+    let back = [leaving, vec![requested(SHOP), verified(SHOP, &[WWW, SHOP])]].concat();
+    given::<CustomDomains>(back).when(serves(&[WWW])).then_nothing();
+    given::<CustomDomains>(vec![requested(SHOP), removed(SHOP, &[])]).when(serves(&[])).then_nothing();
 }
 
 #[test]
@@ -174,17 +203,31 @@ fn a_proof_that_never_came_or_came_to_another_ends_the_wait() {
     let past = vec![requested(SHOP), rejected];
     given::<CustomDomains>(past.clone()).when(reject(LAPSED)).then_refused(CustomDomainsRefusal::NotFound);
     given::<CustomDomains>(past.clone()).when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
-    given::<CustomDomains>(past).when(request(SHOP)).then(vec![requested(SHOP)]);
+    given::<CustomDomains>(past.clone()).when(request(SHOP)).then(vec![requested(SHOP)]);
+    given::<CustomDomains>(past.clone()).when(remove(SHOP)).then(vec![removed(SHOP, &[])]);
+    given::<CustomDomains>([past, vec![removed(SHOP, &[])]].concat())
+        .when(remove(SHOP))
+        .then_refused(CustomDomainsRefusal::NotFound);
 }
 
 #[test]
-fn the_public_address_has_the_host_that_was_proved_first_or_is_preferred() {
-    let swapped = preferred(WWW, &[WWW, SHOP]);
-    given::<CustomDomains>(both()).when(prefer(SHOP)).then_nothing();
-    given::<CustomDomains>(both()).when(prefer(WWW)).then(vec![swapped.clone()]);
-    given::<CustomDomains>([both(), vec![swapped]].concat()).when(prefer(WWW)).then_nothing();
-    given::<CustomDomains>(vec![requested(SHOP)]).when(prefer(SHOP)).then_refused(CustomDomainsRefusal::Unproved);
-    given::<CustomDomains>(both()).when(prefer("x.example.com")).then_refused(CustomDomainsRefusal::NotFound);
+fn the_public_address_is_the_platforms_until_somebody_prefers_another() {
+    let moved = preferred(Some(WWW));
+    given::<CustomDomains>(both()).when(prefer(None)).then_nothing();
+    given::<CustomDomains>(both()).when(prefer(Some(WWW))).then(vec![moved.clone()]);
+    let at_www = [both(), vec![moved]].concat();
+    given::<CustomDomains>(at_www.clone()).when(prefer(Some(WWW))).then_nothing();
+    given::<CustomDomains>(at_www.clone()).when(prefer(None)).then(vec![preferred(None)]);
+    given::<CustomDomains>(at_www.clone()).when(remove(WWW)).then(vec![removed(WWW, &[SHOP])]);
+    let stays = CustomDomainsEvent::CustomDomainRemoved {
+        host: SHOP.into(),
+        hosts: texts(&[WWW]),
+        preferred: Some(WWW.into()),
+        occurred_at: noon(),
+    };
+    given::<CustomDomains>(at_www).when(remove(SHOP)).then(vec![stays]);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(prefer(Some(SHOP))).then_refused(CustomDomainsRefusal::Unproved);
+    given::<CustomDomains>(both()).when(prefer(Some("x.example.com"))).then_refused(CustomDomainsRefusal::NotFound);
 }
 
 #[test]

@@ -159,24 +159,6 @@ fn other_settings_restart_what_runs_and_wait_for_the_start_of_what_does_not() {
 }
 
 #[test]
-fn other_hosts_restart_what_runs_and_wait_for_what_does_not_or_may_come_back() {
-    let serve = || InstanceCommand::Serve { hosts: vec!["shop.example.com".into()] };
-    let changed = InstanceSpec { hosts: vec!["shop.example.com".into()], ..spec("s") };
-    let reconfigured =
-        |generation| InstanceEvent::InstanceReconfigured { spec: changed.clone(), generation, occurred_at: noon() };
-    let restart = InstanceEvent::InstanceRestartRequested { spec: changed.clone(), generation: 2, occurred_at: noon() };
-    let running = vec![provisioned(), ready(1)];
-    given::<Instance>(running.clone()).when(serve()).then(vec![reconfigured(1), restart.clone()]);
-    given::<Instance>([running, vec![reconfigured(1), restart]].concat()).when(serve()).then_nothing();
-    given::<Instance>(vec![provisioned(), ready(1), stop_requested(2)]).when(serve()).then(vec![reconfigured(2)]);
-    let gone = vec![provisioned(), ready(1), deletion_requested(2, false), deleted(2, false)];
-    given::<Instance>(gone.clone()).when(serve()).then(vec![reconfigured(2)]);
-    let start = InstanceEvent::InstanceStartRequested { spec: changed.clone(), generation: 3, occurred_at: noon() };
-    given::<Instance>([gone, vec![reconfigured(2)]].concat()).when(InstanceCommand::Redeploy).then(vec![start]);
-    given_nothing::<Instance>().when(serve()).then_refused(InstanceRefusal::NotFound);
-}
-
-#[test]
 fn a_deleted_instance_cannot_be_run_again() {
     let past = vec![provisioned(), ready(1), deletion_requested(2, false)];
     for command in [InstanceCommand::Start, InstanceCommand::Restart, InstanceCommand::Stop] {
@@ -282,6 +264,7 @@ pub fn spec(subscription: &str) -> InstanceSpec {
         access_mode: "ReadWriteOnce".into(),
         subdomain: "ani".into(),
         hosts: Vec::new(),
+        public_host: None,
     }
 }
 
@@ -298,7 +281,7 @@ pub fn report_ready(generation: u32) -> InstanceCommand {
     InstanceCommand::RecordReady { generation, external_url: "https://ani".into() }
 }
 
-fn ready(generation: u32) -> InstanceEvent {
+pub fn ready(generation: u32) -> InstanceEvent {
     InstanceEvent::InstanceReady {
         subscription_id: "s".into(),
         generation,
@@ -307,7 +290,7 @@ fn ready(generation: u32) -> InstanceEvent {
     }
 }
 
-fn stop_requested(generation: u32) -> InstanceEvent {
+pub fn stop_requested(generation: u32) -> InstanceEvent {
     InstanceEvent::InstanceStopRequested { spec: spec("s"), generation, occurred_at: noon() }
 }
 
@@ -323,11 +306,11 @@ fn reconfigure() -> InstanceCommand {
     InstanceCommand::Reconfigure { overrides: vec!["GENERIC_TIMEZONE".into()] }
 }
 
-fn deletion_requested(generation: u32, purge_volume: bool) -> InstanceEvent {
+pub fn deletion_requested(generation: u32, purge_volume: bool) -> InstanceEvent {
     let occurred_at = noon();
     InstanceEvent::InstanceDeletionRequested { spec: spec("s"), generation, purge_volume, occurred_at }
 }
 
-fn deleted(generation: u32, volume_purged: bool) -> InstanceEvent {
+pub fn deleted(generation: u32, volume_purged: bool) -> InstanceEvent {
     InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at: noon() }
 }

@@ -191,6 +191,8 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         | InstanceEvent::InstanceDeleted { .. }
         | InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceUnlocked { .. }
+        | InstanceEvent::InstanceHostsRequested { .. }
+        | InstanceEvent::InstanceHostsChanged { .. }
         | InstanceEvent::InstanceReconfigured { .. } => Vec::new(),
     }
 }
@@ -303,6 +305,7 @@ fn provision(id: &str, event: &SubscriptionEvent) -> Option<Reaction> {
         access_mode: plan.access_mode.clone(),
         subdomain: subdomain.clone(),
         hosts: Vec::new(),
+        public_host: None,
     };
     let command = AnyCommand::Instance(InstanceCommand::Provision { spec, deadline: *deadline });
     Some(Reaction::new("provision", instance_id, command))

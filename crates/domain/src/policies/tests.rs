@@ -130,6 +130,7 @@ const POLICIES: &[&str] = &[
     "InstanceHealingGivenUp -> mail instance-not-healing-mail",
     "InstanceReset -> mail instance-reset-mail",
     "InstanceFailed -> subscription fail-provisioning",
+    "InstanceHostsChanged -> custom_domains release-hosts",
     "InstanceResized -> subscription confirm-resize",
     "InstanceResizeFailed -> subscription fail-plan-change",
     "ManualTopUpApproved -> wallet credit-wallet (inline)",

@@ -51,6 +51,19 @@ fn served(bus: &MemoryBus) -> Vec<String> {
     spec.unwrap_or_default()
 }
 
+/// The newest generation that was asked for.
+fn generation(bus: &MemoryBus) -> u32 {
+    use minispod_events::{Event, InstanceEvent};
+    let asked = bus.log().iter().rev().find_map(|logged| match &logged.event {
+        Event::Instance(
+            InstanceEvent::InstanceDeletionRequested { generation, .. }
+            | InstanceEvent::InstanceRestartRequested { generation, .. },
+        ) => Some(*generation),
+        _ => None,
+    });
+    asked.expect("something was asked for")
+}
+
 #[test]
 fn who_proves_a_host_first_has_it_and_gives_it_back_with_its_data() {
     in_many_orders(|order| {
@@ -63,14 +76,19 @@ fn who_proves_a_host_first_has_it_and_gives_it_back_with_its_data() {
         bus.settle(order);
         assert_eq!((bus.holder("host/shop.example.com"), served(&bus)), (Some(mine.as_str()), vec![HOST.to_owned()]));
         assert_eq!(bus.names("custom_domains", OTHER).last(), Some(&"CustomDomainRejected"));
-        assert_eq!(bus.names("instance", &mine).last(), Some(&"InstanceRestartRequested"), "what runs takes it up");
+        assert_eq!(bus.names("instance", &mine).last(), Some(&"InstanceHostsRequested"), "what runs goes on");
         bus.advance(Duration::from_hours(1));
         cancel(&mut bus, "s");
         bus.settle(order);
         assert_eq!(bus.holder("host/shop.example.com"), Some(mine.as_str()), "its data may come back");
         bus.tell("purge", &mine, AnyCommand::Instance(InstanceCommand::Delete { purge_volume: true })).expect("purged");
         bus.settle(order);
-        assert_eq!((bus.holder("host/shop.example.com"), served(&bus)), (None, Vec::new()));
+        assert_eq!(served(&bus), Vec::<String>::new());
+        assert_eq!(bus.holder("host/shop.example.com"), Some(mine.as_str()), "the cluster may still answer to it");
+        let gone = InstanceCommand::RecordDeleted { generation: generation(&bus), volume_purged: true };
+        bus.tell("gone", &mine, AnyCommand::Instance(gone)).expect("gone");
+        bus.settle(order);
+        assert_eq!(bus.holder("host/shop.example.com"), None);
         ask(&mut bus, OTHER, HOST);
         assert_eq!(prove(&mut bus, OTHER, HOST), None, "it is free again");
     });
@@ -85,9 +103,26 @@ fn what_is_served_follows_the_order_of_the_proofs() {
             ask(&mut bus, &mine, host);
             prove(&mut bus, &mine, host);
         }
-        domains(&mut bus, &mine, CustomDomainsCommand::Prefer { host: "www.example.com".into() });
+        domains(&mut bus, &mine, CustomDomainsCommand::Prefer { host: Some("www.example.com".into()) });
         domains(&mut bus, &mine, CustomDomainsCommand::Remove { host: HOST.into() });
         bus.settle(order);
         assert_eq!(served(&bus), ["www.example.com", "blog.example.com"]);
+        assert_eq!(bus.holder("host/shop.example.com"), Some(mine.as_str()), "until the cluster has let it go");
+        let taken = InstanceCommand::RecordApplied {
+            generation: generation(&bus),
+            namespace: "n".into(),
+            workload: "w".into(),
+            internal_url: "http://flows".into(),
+            external_url: "https://www.example.com".into(),
+            volume_claim: None,
+            simulated: true,
+        };
+        bus.tell("taken", &mine, AnyCommand::Instance(taken)).expect("taken");
+        let hosts = served(&bus);
+        let doors = InstanceCommand::RecordHosts { generation: generation(&bus), hosts };
+        bus.tell("doors", &mine, AnyCommand::Instance(doors)).expect("seen");
+        bus.settle(order);
+        assert_eq!(bus.holder("host/shop.example.com"), None);
+        assert_eq!(bus.holder("host/blog.example.com"), Some(mine.as_str()));
     });
 }

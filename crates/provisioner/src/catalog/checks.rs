@@ -80,6 +80,7 @@ fn sample(name: &str, offering: &Offering, options: &PlanOptions) -> Result<Vec<
         access_mode: "ReadWriteOnce".into(),
         subdomain: "sample".into(),
         hosts: Vec::new(),
+        public_host: None,
     };
     let drawn = offering.secrets.iter().map(|secret| (secret.name.clone(), "sample".to_owned()));
     let wish = Wish { generation: 1, position: 1, replicas: 1 };

@@ -126,7 +126,10 @@ async fn the_record_is_looked_for_until_it_is_there_and_each_finding_is_told_onc
     assert_eq!(commands(&bench.look(&effect).await), [different]);
     *bench.records.0.lock().expect("not poisoned") = None;
     let silent = bench.look(&effect).await;
-    assert_eq!(commands(&silent), [unproved("the name servers of shop.example.com did not answer")]);
+    assert_eq!(
+        commands(&silent),
+        [unproved("_minispod-challenge.shop.example.com could not be looked up; it is tried again")]
+    );
     assert!(silent.again_at.is_some(), "an outage ends nothing");
     bench.says(&["v=spf1 -all", " minispod-verification=c1 "]);
     let last = bench.look(&effect).await;
@@ -173,8 +176,13 @@ async fn what_ended_the_wait_ends_the_looking() {
     let (host, occurred_at) = (HOST.to_owned(), bench.clock.now());
     let (reason, hosts) = ("x".to_owned(), Vec::new());
     let ends = [
-        CustomDomainsEvent::CustomDomainVerified { host: host.clone(), hosts: hosts.clone(), occurred_at },
-        CustomDomainsEvent::CustomDomainRemoved { host: host.clone(), hosts, occurred_at },
+        CustomDomainsEvent::CustomDomainVerified {
+            host: host.clone(),
+            hosts: hosts.clone(),
+            preferred: None,
+            occurred_at,
+        },
+        CustomDomainsEvent::CustomDomainRemoved { host: host.clone(), hosts, preferred: None, occurred_at },
         CustomDomainsEvent::CustomDomainRejected { host, reason, occurred_at },
     ];
     for (turn, end) in (0..).zip(ends) {
@@ -186,4 +194,35 @@ async fn what_ended_the_wait_ends_the_looking() {
     let (older, newer) = (bench.requested(11), bench.requested(12));
     assert_eq!(bench.look(&older).await, Performed::default(), "asked for anew, with another challenge");
     assert!(bench.look(&newer).await.again_at.is_some());
+}
+
+/// Name servers that never answer.
+struct Silence;
+
+#[async_trait::async_trait]
+impl TxtRecords for Silence {
+    async fn find(&self, _: &str) -> Result<Vec<String>, PortError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_name_servers_hold_up_few_looks_and_none_for_long() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_700_000_000_000)));
+    let effect = bench().requested(1);
+    let proofs = Arc::new(DomainProofs::new(Arc::new(Silence), clock.clone()));
+    let began = tokio::time::Instant::now();
+    let slow: Vec<_> = (0..LOOKS_AT_ONCE)
+        .map(|_| {
+            let (proofs, effect) = (proofs.clone(), effect.clone());
+            tokio::spawn(async move { proofs.perform(&effect).await.expect("performed") })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let busy = proofs.perform(&effect).await.expect("performed");
+    assert_eq!((busy.commands.len(), busy.again_at), (0, Some(clock.now().plus(BUSY_PAUSE))), "no place is free");
+    for one in slow {
+        assert!(one.await.expect("ends").again_at.is_some());
+    }
+    assert!(began.elapsed() <= LOOK_LIMIT + Duration::from_secs(1), "{:?}", began.elapsed());
 }

@@ -36,6 +36,8 @@ use crate::{
 const LOG_BYTES: i64 = 2 << 20;
 /// Most events of one instance in an answer.
 const EVENTS_MAX: usize = 200;
+/// Most lines from before that whoever goes on is given.
+const RESUMED_LINES: i64 = 1_000;
 const NANOS: i64 = 1_000_000_000;
 /// Kubernetes' mark of a node whose machine is off: its pods are deleted at once and their volumes let go.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -271,7 +273,7 @@ impl Fleet for KubeCluster {
             container,
             follow: true,
             since_time: since,
-            tail_lines: wish.after.is_none().then_some(i64::from(wish.lines)),
+            tail_lines: Some(wish.after.map_or(i64::from(wish.lines), |_| RESUMED_LINES)),
             timestamps: true,
             ..LogParams::default()
         };

@@ -25,7 +25,7 @@ pub(super) fn lines(
     let mut is_new = after.is_none();
     FramedRead::new(printed.compat(), Bounded(LinesCodec::new_with_max_length(LINE_MAX)))
         .map(move |read| match read {
-            Ok(Some(line)) => {
+            Ok(Read::Line(line)) => {
                 let (at, text) = log_lines::timed(&line);
                 if let Some(at) = at {
                     is_new = after.is_none_or(|after| at > after);
@@ -33,7 +33,7 @@ pub(super) fn lines(
                 }
                 Ok(is_new.then(|| LogLine { nanos: newest, text: text.to_owned() }))
             }
-            Ok(None) => Ok(is_new.then(|| LogLine { nanos: newest, text: TOO_LONG.to_owned() })),
+            Ok(Read::TooLong) => Ok(is_new.then(|| LogLine { nanos: newest, text: TOO_LONG.to_owned() })),
             Err(source) => {
                 Err(FleetError::Unreachable { what: "follow a log".to_owned(), source: Some(Box::new(source)) })
             }
@@ -41,29 +41,33 @@ pub(super) fn lines(
         .filter_map(|read| ready(read.transpose()))
 }
 
-/// Lines, and `None` for each that is too long: to the library that is an error, and errors end its stream.
+/// What was read.
+enum Read {
+    Line(String),
+    TooLong,
+}
+
+/// Lines, and a word for each that is too long: to the library that is an error, and errors end its stream.
 struct Bounded(LinesCodec);
 
-impl Bounded {
-    fn bounded(read: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Option<String>>> {
-        match read {
-            Ok(line) => Ok(line.map(Some)),
-            Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(None)),
-            Err(LinesCodecError::Io(error)) => Err(error),
-        }
+fn bounded(read: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Read>> {
+    match read {
+        Ok(line) => Ok(line.map(Read::Line)),
+        Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(Read::TooLong)),
+        Err(LinesCodecError::Io(error)) => Err(error),
     }
 }
 
 impl Decoder for Bounded {
-    type Item = Option<String>;
+    type Item = Read;
     type Error = io::Error;
 
-    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Option<String>>> {
-        Self::bounded(self.0.decode(bytes))
+    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Read>> {
+        bounded(self.0.decode(bytes))
     }
 
-    fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Option<String>>> {
-        Self::bounded(self.0.decode_eof(bytes))
+    fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Read>> {
+        bounded(self.0.decode_eof(bytes))
     }
 }
 

@@ -24,6 +24,11 @@ impl KubeCluster {
     pub(super) async fn remove_all(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {
         if removal != Removal::Data {
             self.remove::<Ingress>(target, upto).await?;
+        }
+        if removal == Removal::Doors {
+            return Ok(());
+        }
+        if removal != Removal::Data {
             self.remove::<Service>(target, upto).await?;
         }
         self.remove::<Deployment>(target, upto).await?;

@@ -43,6 +43,7 @@ fn sold(offering: &str) -> InstanceSpec {
         access_mode: "ReadWriteOnce".into(),
         subdomain: "blog".into(),
         hosts: Vec::new(),
+        public_host: None,
     }
 }
 
@@ -281,9 +282,13 @@ fn without_an_issuer_addresses_are_plain_http() {
 }
 
 #[test]
-fn brought_hosts_have_a_door_and_a_certificate_each_and_the_first_is_the_public_address() {
+fn brought_hosts_have_a_door_and_a_certificate_each_and_one_may_be_the_public_address() {
     let mut spec = sold("ghost");
     spec.hosts = vec!["shop.example.com".into(), "www.example.com".into()];
+    assert_eq!(planned(&spec).external_url, planned(&sold("ghost")).external_url, "until somebody prefers another");
+    let program = |plan: &Plan| plan.objects.last().expect("not empty")["spec"].clone();
+    assert_eq!(program(&planned(&spec)), program(&planned(&sold("ghost"))), "so nothing restarts for a door");
+    spec.public_host = Some("shop.example.com".into());
     let plan = planned(&spec);
     assert_eq!(plan.external_url, "https://shop.example.com");
     let ingress = of_kind(&plan, "Ingress").next().expect("an ingress");
@@ -302,6 +307,8 @@ fn brought_hosts_have_a_door_and_a_certificate_each_and_the_first_is_the_public_
     assert_eq!(url["value"], "https://shop.example.com");
     assert_eq!(container["readinessProbe"]["httpGet"]["httpHeaders"][0]["value"], "shop.example.com");
 
+    spec.public_host = Some("gone.example.com".into());
+    assert_eq!(planned(&spec).external_url, planned(&sold("ghost")).external_url, "only what it answers to");
     spec.hosts.swap(0, 1);
     let swapped = super::plan(&spec, WISH, &options(), &credentials(&spec)).expect("planned");
     let ingress = of_kind(&swapped, "Ingress").next().expect("an ingress");

@@ -33,6 +33,9 @@ pub struct Task {
     /// Nothing new is asked for: what is there is to be put right.
     #[serde(default)]
     pub repairs: bool,
+    /// Only its doors change.
+    #[serde(default)]
+    pub doors: bool,
 }
 
 /// What shall be.
@@ -71,6 +74,7 @@ impl Task {
             purge: false,
             resets: false,
             repairs: false,
+            doors: false,
         };
         Some(match event {
             InstanceEvent::InstanceProvisionRequested { spec, generation, deadline, occurred_at } => {
@@ -94,7 +98,11 @@ impl Task {
                 let want = if *runs { Want::Running } else { Want::Stopped };
                 Self { repairs: true, ..asked(want, spec, *generation, *occurred_at) }
             }
+            InstanceEvent::InstanceHostsRequested { spec, generation, occurred_at } => {
+                Self { repairs: true, doors: true, ..asked(Want::Running, spec, *generation, *occurred_at) }
+            }
             InstanceEvent::InstanceObjectsApplied { .. }
+            | InstanceEvent::InstanceHostsChanged { .. }
             | InstanceEvent::InstanceHealingPlanned { .. }
             | InstanceEvent::InstanceHealingGivenUp { .. }
             | InstanceEvent::InstanceDriftRepaired { .. }

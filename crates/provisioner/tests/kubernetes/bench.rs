@@ -86,6 +86,7 @@ impl Bench {
             access_mode: "ReadWriteOnce".into(),
             subdomain: "blog".into(),
             hosts: Vec::new(),
+            public_host: None,
         }
     }
 

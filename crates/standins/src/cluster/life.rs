@@ -117,6 +117,7 @@ fn spec() -> InstanceSpec {
         access_mode: String::new(),
         subdomain: "blog".into(),
         hosts: Vec::new(),
+        public_host: None,
     }
 }
 

@@ -80,6 +80,7 @@ impl Objects {
         let goes = |kind: &str| match removal {
             Removal::Everything => true,
             Removal::Program => kind != CLAIM,
+            Removal::Doors => kind == "Ingress",
             Removal::Data => kind == WORKLOAD || kind == CLAIM,
         };
         let old = self.of(target).filter(|(key, object)| goes(&key.0) && generation(object) <= upto);

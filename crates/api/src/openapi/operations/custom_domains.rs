@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     openapi::{
         operation::{Operation, delete, get, post, put},
-        schema::{any, date, flag, form, hostname, int, list, nullable, object, text, words},
+        schema::{any, date, flag, form, hostname, id, int, list, nullable, object, text, words},
     },
     routes::subscriptions::domains::add::HOST_MAX,
 };
@@ -27,11 +27,37 @@ pub fn operations() -> Vec<Operation> {
         )
         .may_take(any())
         .gives(domain()),
-        put("/subscriptions/{id}/domains/{host}/primary", "Puts the host into the service's public address")
-            .may_take(any())
-            .gives(domain()),
+        put(
+            "/subscriptions/{id}/domains/{host}/primary",
+            "Puts the host, a brought one or the platform's own, into the service's public address; the service restarts",
+        )
+        .may_take(any())
+        .gives(object(&[("host", text()), ("primary", flag())])),
         delete("/subscriptions/{id}/domains/{host}", "Takes a host from the service")
             .gives(object(&[("host", text())])),
+    ]
+}
+
+/// For administrators, by host.
+pub fn of_all() -> Vec<Operation> {
+    let held = || {
+        object(&[
+            ("host", hostname(HOST_MAX)),
+            ("status", words(&CustomDomainStatus::ALL.map(CustomDomainStatus::as_str))),
+            ("primary", flag()),
+            ("detail", nullable(text())),
+            ("subscriptionId", id()),
+            ("podId", id()),
+            ("userId", id()),
+            ("verifiedAt", nullable(date())),
+            ("createdAt", date()),
+        ])
+    };
+    vec![
+        get("/admin/domains/{host}", "The services that have a host or ask for it, oldest first")
+            .admin()
+            .gives(object(&[("domains", list(held()))])),
+        delete("/admin/domains/{host}", "Takes a host from the service that answers to it").admin().gives(held()),
     ]
 }
 

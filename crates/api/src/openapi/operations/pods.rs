@@ -30,32 +30,6 @@ pub fn operations() -> Vec<Operation> {
             ("summary", summary()),
             ("timestamp", date()),
         ])),
-        get("/admin/pods/{id}/logs", "What the program of one instance printed last")
-            .admin()
-            .query("lines", range(1, 1_000))
-            .query("since", date())
-            .query("timestamps", words(&["true", "false"]))
-            .gives(object(&[
-                ("logs", text()),
-                ("podName", text()),
-                ("timestamp", date()),
-                ("owner", owner()),
-                ("service", object(&[("name", text()), ("displayName", text())])),
-                ("simulated", flag()),
-            ])),
-        get("/admin/pods/{id}/logs/stream", "What the program of one instance prints, as server-sent events")
-            .admin()
-            .query("lines", range(1, 1_000))
-            .query("lastEventId", text())
-            .gives_bytes("text/event-stream"),
-        get("/admin/pods/{id}/events", "What happened to one instance in the cluster lately, newest first")
-            .admin()
-            .gives(object(&[
-                ("events", list(event(&[("object", text()), ("message", text())]))),
-                ("podName", text()),
-                ("owner", owner()),
-                ("simulated", flag()),
-            ])),
         get("/admin/pods/{id}", "One instance with all about it").admin().gives(pod()),
         post("/admin/pods/{id}/restart", "A new pod over the same data; what was stopped stays stopped")
             .admin()
@@ -210,6 +184,38 @@ pub fn reset() -> Value {
             object(&[("originalStatus", statuses()), ("settings", list(text())), ("resetTimestamp", date())]),
         ),
     ])
+}
+
+/// What instances print, and what happens to them.
+pub fn sights() -> Vec<Operation> {
+    vec![
+        get("/admin/pods/{id}/logs", "What the program of one instance printed last")
+            .admin()
+            .query("lines", range(1, 1_000))
+            .query("since", date())
+            .query("timestamps", words(&["true", "false"]))
+            .gives(object(&[
+                ("logs", text()),
+                ("podName", text()),
+                ("timestamp", date()),
+                ("owner", owner()),
+                ("service", object(&[("name", text()), ("displayName", text())])),
+                ("simulated", flag()),
+            ])),
+        get("/admin/pods/{id}/logs/stream", "What the program of one instance prints, as server-sent events")
+            .admin()
+            .query("lines", range(1, 1_000))
+            .query("lastEventId", text())
+            .gives_bytes("text/event-stream"),
+        get("/admin/pods/{id}/events", "What happened to one instance in the cluster lately, newest first")
+            .admin()
+            .gives(object(&[
+                ("events", list(event(&[("object", text()), ("message", text())]))),
+                ("podName", text()),
+                ("owner", owner()),
+                ("simulated", flag()),
+            ])),
+    ]
 }
 
 /// Something that happened in the cluster, and members that not everybody is shown.

@@ -43,6 +43,9 @@ pub async fn handle(
     let view = owned(&state, &id, &caller).await?;
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     if !call.is_repeat(&state, &context).await? {
+        if !state.config.brings_hosts {
+            return Err(ApiError::conflict("This installation has certificates for its own domain only"));
+        }
         if !state.offerings.speaks_http(&view.row.offering) {
             return Err(ApiError::conflict(
                 "This service is reached from inside only: it has no address to bring a domain to",

@@ -1,4 +1,4 @@
-//! `PUT /subscriptions/:id/domains/:host/primary`: the service's public address has this host.
+//! `PUT /subscriptions/:id/domains/:host/primary`: the service's public address has this host: one that was brought, or the platform's own.
 
 use actix_web::web;
 use minispod_domain::CustomDomainsCommand;
@@ -23,9 +23,13 @@ pub async fn handle(
     let body = body.form().await?;
     let (view, host) = of_path(&state, &caller, &path).await?;
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
-    let done = tell(&state, &view, CustomDomainsCommand::Prefer { host: host.clone() }, context).await?;
+    let target = target(&state, &view);
+    let preferred = (host != target).then(|| host.clone());
+    let done = tell(&state, &view, CustomDomainsCommand::Prefer { host: preferred.clone() }, context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
-    let row = one_from_log(&state, &view, &host).await?;
-    let data = views::custom_domains::full(&row, &target(&state, &view));
+    let data = match preferred {
+        Some(host) => views::custom_domains::full(&one_from_log(&state, &view, &host).await?, &target),
+        None => views::custom_domains::own(&target),
+    };
     Ok(Answer::ok("The service's public address is changing", data).replayed(done.replayed).shown(shown))
 }

@@ -1,0 +1,23 @@
+//! The hosts that customers brought, for administrators: whose one is, and taking it from a service.
+
+pub mod read;
+pub mod remove;
+
+use actix_web::web::{ServiceConfig, delete, get, resource};
+use minispod_domain::custom_domains::host;
+use minispod_projections::custom_domains::{self, CustomDomainRow};
+
+use crate::{error::ApiError, refusals::read_failed, state::AppState};
+
+/// Paths under `/admin/domains`.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(resource("/admin/domains/{host}").route(get().to(read::handle)).route(delete().to(remove::handle)));
+}
+
+/// Every service that has the host or asks for it, oldest first; 404 when none does.
+async fn of_path(state: &AppState, text: &str) -> Result<Vec<CustomDomainRow>, ApiError> {
+    let none = || ApiError::not_found("Domain");
+    let host = host::normalised(text).ok_or_else(none)?;
+    let rows = custom_domains::of_host(state.pool(), &host).await.map_err(read_failed)?;
+    if rows.is_empty() { Err(none()) } else { Ok(rows) }
+}
