@@ -40,8 +40,9 @@ const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
-/// Pause before doors that the cluster refuses are tried again.
-const DOORS_PAUSE: Duration = Duration::from_mins(1);
+/// Pause before doors that the cluster refuses are tried again, and how long they are tried.
+const DOORS_PAUSE: Duration = Duration::from_secs(15);
+const DOORS_PATIENCE: Duration = Duration::from_mins(5);
 /// Longer than any offering's grace.
 const SLOW_STOP: Duration = Duration::from_mins(3);
 /// On a volume until no pod uses it.
@@ -75,6 +76,14 @@ impl ReactorSettings {
     }
 }
 
+/// The newest request for an instance.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    generation: u32,
+    /// Log position of the newest one that asks for something new.
+    position: i64,
+}
+
 /// Brings the cluster to what the instances' facts ask for.
 pub struct ProvisionerReactor {
     cluster: Arc<dyn Cluster>,
@@ -83,8 +92,8 @@ pub struct ProvisionerReactor {
     ids: Arc<dyn IdSource>,
     settings: ReactorSettings,
     domains: DomainProofs,
-    /// The newest generation this process has heard of, by instance: a hint that ends a wait which nobody wants any more.
-    newest: Mutex<BTreeMap<String, u32>>,
+    /// What this process has heard of last, by instance: a hint that ends a wait which nobody wants any more.
+    newest: Mutex<BTreeMap<String, Heard>>,
     /// Starts (instance and generation) whose objects this process has applied and that are still waited for.
     applied: Mutex<BTreeSet<(String, u32)>>,
 }
@@ -103,18 +112,23 @@ impl ProvisionerReactor {
         Self { cluster, secrets, clock, ids, settings, domains, newest: Mutex::default(), applied: Mutex::default() }
     }
 
-    fn hear(&self, instance_id: &str, generation: u32) {
+    fn hear(&self, task: &Task) {
+        let (instance_id, generation) = (&task.instance_id, task.generation);
+        // What is only put right asks for nothing new.
+        let position = if task.repairs && !task.doors { 0 } else { task.position };
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.len() >= REMEMBERED && !newest.contains_key(instance_id) {
+        if newest.len() >= REMEMBERED && !newest.contains_key(instance_id.as_str()) {
             newest.pop_first();
         }
-        let known = newest.entry(instance_id.to_owned()).or_default();
-        *known = generation.max(*known);
+        let known = newest.entry(instance_id.clone()).or_default();
+        *known = Heard { generation: generation.max(known.generation), position: position.max(known.position) };
     }
 
     fn is_outdated(&self, task: &Task) -> bool {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&task.instance_id).is_some_and(|known| *known > task.generation)
+        newest
+            .get(&task.instance_id)
+            .is_some_and(|known| known.generation > task.generation || (task.doors && known.position > task.position))
     }
 
     /// Whether an earlier look of this process applied the start's objects.
@@ -246,17 +260,22 @@ impl ProvisionerReactor {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
             Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
-            // Its doors stay as they are until the reason passes or something newer is asked for.
-            Err(error) if task.doors => {
-                let source: &dyn std::error::Error = &error;
-                tracing::warn!(instance = task.instance_id, error = source, "an instance's doors cannot be changed");
-                Ok(Performed { commands: Vec::new(), again_at: Some(self.clock.now().plus(DOORS_PAUSE)) })
-            }
+            Err(error) if task.doors => Ok(self.doors_refused(task, &error.to_string())),
             Err(error) => {
                 let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
                 Ok(reports.drift_over(Some(cause.to_string())))
             }
         }
+    }
+
+    /// Doors stay as they are until the reason passes or something newer is asked for, but nothing that waits behind them
+    /// waits for long: then they come with the next request.
+    fn doors_refused(&self, task: &Task, error: &str) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors_refused").increment(1);
+        tracing::warn!(instance = task.instance_id, error, "an instance's doors cannot be changed");
+        let next = self.clock.now().plus(DOORS_PAUSE);
+        let again_at = (next < task.asked_at.plus(DOORS_PATIENCE)).then_some(next);
+        Performed { commands: Vec::new(), again_at }
     }
 
     /// `false` when something newer is there already.
@@ -332,7 +351,7 @@ impl Reactor for ProvisionerReactor {
 
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
         let Some(task) = Task::of(fact) else { return self.domains.intend(fact).into_iter().collect() };
-        self.hear(&task.instance_id, task.generation);
+        self.hear(&task);
         task.to_intent(&fact.recorded.metadata.event_id).into_iter().collect()
     }
 
@@ -388,6 +407,9 @@ fn effect_error(error: ClusterError) -> EffectError {
 /// A plan that cannot be made: the customer is told when something should run; an operator when something should end.
 fn unplannable(task: &Task, reports: &Reports<'_>, error: PlanError) -> Result<Performed, EffectError> {
     match task.want {
+        // What runs is well; only that it is put right cannot be planned.
+        Want::Running if task.doors => Ok(Performed::default()),
+        Want::Running if task.repairs => Ok(reports.drift_over(Some(error.to_string()))),
         Want::Running => Ok(reports.failed(&error.to_string())),
         Want::Stopped | Want::Deleted => Err(EffectError::permanent("find the instance's namespace", error)),
     }

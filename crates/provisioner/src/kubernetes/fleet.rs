@@ -20,7 +20,7 @@ use kube::{
 };
 use minispod_domain::ports::fleet::{
     DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen,
-    NodeSeen, Place, Removed, WorkloadSeen,
+    NodeSeen, NodeStanding, Place, Removed, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
@@ -368,7 +368,8 @@ impl Fleet for KubeCluster {
 
     async fn take_out_of_service(&self, node: &str) -> Result<Option<NodeSeen>, FleetError> {
         let Some(seen) = self.node(node).await? else { return Ok(None) };
-        if seen.is_ready() {
+        // One that says that it is not ready still says something, and may still write.
+        if seen.standing() != NodeStanding::Inactive {
             let reason = "it answers, so it is not off; drain it instead".to_owned();
             return Err(FleetError::Refused { what: format!("take node {node} out of service"), reason });
         }

@@ -73,7 +73,14 @@ impl Bench {
     }
 
     fn effect(&self, event: InstanceEvent) -> Effect {
-        let intents = self.reactor.intend(&fact(event));
+        self.effect_at(1, event)
+    }
+
+    /// The same of a fact at a position of the log.
+    fn effect_at(&self, position: i64, event: InstanceEvent) -> Effect {
+        let mut fact = fact(event);
+        fact.recorded.position = LogPosition(position);
+        let intents = self.reactor.intend(&fact);
         let [intent] = intents.as_slice() else { panic!("one intent: {intents:?}") };
         let (key, lane, kind) = (intent.key.clone(), intent.lane.clone(), intent.kind.clone());
         Effect { key, lane, kind, payload: intent.payload.clone(), attempts: 0 }
@@ -248,4 +255,29 @@ async fn a_plan_that_cannot_be_made_is_reported_and_not_retried() {
     let event = InstanceEvent::InstanceProvisionRequested { spec, generation: 1, deadline, occurred_at };
     let failed = bench.perform(&bench.effect(event)).await;
     assert_eq!(failure(&failed), "memory is not usable: \"much\" is not a quantity");
+}
+
+#[tokio::test]
+async fn doors_are_changed_beside_what_runs_and_older_ones_end_with_newer_ones() {
+    let bench = Bench::new();
+    let start = bench.provision();
+    bench.perform(&start).await;
+    bench.clock.advance(Duration::from_secs(6));
+    bench.perform(&start).await;
+    let doors = |position: i64, hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let (spec, occurred_at) = (InstanceSpec { hosts, ..spec() }, bench.clock.now());
+        bench.effect_at(position, InstanceEvent::InstanceHostsRequested { spec, generation: 1, occurred_at })
+    };
+    let both = doors(2, &["a.example.com", "b.example.com"]);
+    let done = bench.perform(&both).await;
+    let hosts = vec!["a.example.com".to_owned(), "b.example.com".to_owned()];
+    assert_eq!(reports(&done), [&InstanceCommand::RecordHosts { generation: 1, hosts }]);
+    assert_eq!(done.again_at, None);
+    let one = doors(3, &["a.example.com"]);
+    assert_eq!(bench.perform(&both).await, Performed::default(), "something newer is asked for in the same generation");
+    let hosts = vec!["a.example.com".to_owned()];
+    assert_eq!(reports(&bench.perform(&one).await), [&InstanceCommand::RecordHosts { generation: 1, hosts }]);
+    assert_eq!(bench.perform(&bench.stop()).await.commands, [], "and a stop goes on as always");
+    assert_eq!(bench.perform(&one).await, Performed::default());
 }
