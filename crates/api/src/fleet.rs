@@ -35,8 +35,8 @@ pub fn fleet_failed(error: FleetError) -> ApiError {
 }
 
 /// Lines when none are asked for, and the most.
-const LINES: u32 = 100;
-const LINES_MAX: u32 = 1_000;
+pub const LINES: u32 = 100;
+pub const LINES_MAX: u32 = 1_000;
 /// What stands for the log of what is not there.
 const NO_POD: &str = "No pod of this instance is there, so there is no log.";
 

@@ -22,14 +22,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     caller::Caller,
     error::ApiError,
-    fleet::{fleet, fleet_failed, place_of},
+    fleet::{LINES, LINES_MAX, fleet, fleet_failed, place_of},
     input::Query,
     state::AppState,
 };
 
-/// Lines from before when none are asked for, and the most.
-const LINES: u32 = 100;
-const LINES_MAX: u32 = 1_000;
 /// Followed at once by one person, and by all at one process.
 const OF_ONE: usize = 4;
 const OF_ALL: usize = 200;

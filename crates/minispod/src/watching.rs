@@ -76,7 +76,6 @@ impl NodeBook for Nodes {
     }
 
     async fn keep_room(&self, room: Amounts, at: Timestamp) -> Result<(), Trouble> {
-        let whole = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
         let (cpu_millis, memory_bytes) = (whole(room.cpu_millis), whole(room.memory_bytes));
         Ok(self.0.telemetry().record_room(ClusterRoom { at, cpu_millis, memory_bytes }).await?)
     }
@@ -115,8 +114,12 @@ impl UsageSink for Measurements {
     }
 }
 
+/// As the store counts; no machine has more.
+fn whole(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
 fn sample(usage: &InstanceUsage, at: Timestamp) -> UsageSample {
-    let whole = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
     let (cpu_millis, memory_bytes) = (whole(usage.cpu_millis), whole(usage.memory_bytes));
     UsageSample { instance_id: usage.instance_id.clone(), at, cpu_millis, memory_bytes }
 }
