@@ -81,6 +81,7 @@ proptest! {
     ) {
         let at = Timestamp::from_unix_millis(millis);
         prop_assert!(at.plus(Duration::from_secs(seconds)) >= at);
+        prop_assert!(at.minus(Duration::from_secs(seconds)) <= at);
         let _ = (at.plus_months(count, anchor), at.jakarta_date(), at.to_contract());
     }
 

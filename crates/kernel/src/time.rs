@@ -70,6 +70,13 @@ impl Timestamp {
         time::Duration::try_from(duration).ok().and_then(|by| self.0.checked_add(by)).map_or(self, Self)
     }
 
+    /// Earlier by `duration`; the calendar's first instant when it begins after that, so that a limit of age too long for
+    /// the calendar makes nothing old.
+    pub fn minus(self, duration: Duration) -> Self {
+        let by = time::Duration::try_from(duration).ok();
+        Self::new(by.and_then(|by| self.0.checked_sub(by)).unwrap_or(PrimitiveDateTime::MIN.assume_utc()))
+    }
+
     /// `count` calendar months later in Jakarta, on `anchor_day` (1–31) or the month's last day, same time of day.
     ///
     /// The anchor is the day the first period began, so 31 Jan → 28 Feb → 31 Mar does not drift.
@@ -208,6 +215,24 @@ mod tests {
         assert_eq!(serde_json::to_string(&at).expect("serialises"), "\"2026-11-22T10:00:00.123456Z\"");
         assert_eq!(at.to_contract(), "2026-11-22T10:00:00.123Z");
         assert_eq!(serde_json::from_str::<Timestamp>("\"2026-11-22T10:00:00.123456Z\"").expect("reads"), at);
+    }
+
+    #[test]
+    fn what_lies_before_the_calendar_is_its_first_instant_and_never_later() {
+        let at = Timestamp::new(datetime!(2027-03-01 00:00:00.000001 UTC));
+        assert_eq!(at.minus(Duration::ZERO), at);
+        assert_eq!(at.minus(Duration::from_micros(2)), Timestamp::new(datetime!(2027-02-28 23:59:59.999999 UTC)));
+        assert_eq!(at.minus(Duration::from_hours(24)).plus(Duration::from_hours(24)), at);
+        let epoch = Timestamp::from_unix_millis(0);
+        assert_eq!(epoch.minus(Duration::from_millis(1)), Timestamp::from_unix_millis(-1));
+        let first = at.minus(Duration::MAX);
+        assert_eq!((first, first.to_utc().year()), (epoch.minus(Duration::from_secs(u64::MAX)), -9999));
+        assert_eq!((first.minus(Duration::from_nanos(1)), first.minus(Duration::ZERO)), (first, first));
+        // Whole microseconds, whatever is taken away.
+        assert_eq!(
+            epoch.minus(Duration::from_nanos(1)),
+            Timestamp::from_unix_millis(0).minus(Duration::from_micros(1))
+        );
     }
 
     #[test]

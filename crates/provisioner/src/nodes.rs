@@ -91,8 +91,7 @@ impl NodeWatch {
     pub async fn look(&self) -> Result<(), NodeWatchError> {
         let now = self.clock.now();
         let cluster = self.look_at_cluster(now).await;
-        let before = Timestamp::from_unix_millis(now.unix_millis() - millis(LATE));
-        for (name, last_seen) in self.book.silent(before).await.map_err(NodeWatchError::Book)? {
+        for (name, last_seen) in self.book.silent(now.minus(LATE)).await.map_err(NodeWatchError::Book)? {
             self.tell(&name, now, NodeCommand::Miss { last_seen }).await;
         }
         cluster
@@ -136,7 +135,7 @@ impl NodeWatch {
             NodeCommand::Miss { .. } => "missed".to_owned(),
             _ => "gone".to_owned(),
         };
-        let turn = now.unix_millis() / millis(EVERY);
+        let turn = u128::from(now.unix_millis().unsigned_abs()) / EVERY.as_millis();
         let request = CommandRequest {
             key: format!("nodes.{name}.{turn}.{what}"),
             aggregate_id: name.to_owned(),
@@ -161,10 +160,6 @@ fn given(node: &NodeSeen) -> Amounts {
     let said = node.allocatable.get("cpu").zip(node.allocatable.get("memory"));
     let whole = Amounts { cpu_millis: node.room.cpu_millis, memory_bytes: node.room.memory_bytes };
     said.and_then(|(cpu, memory)| Amounts::parse(cpu, memory).ok()).unwrap_or(whole)
-}
-
-fn millis(length: Duration) -> i64 {
-    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn observation(node: &NodeSeen) -> NodeCommand {

@@ -106,8 +106,8 @@ impl SimulatedCluster {
         self.version.send_modify(|version| *version += 1);
     }
 
-    fn ready_before(&self, now: Timestamp) -> i64 {
-        now.unix_millis() - i64::try_from(self.ready_after.as_millis()).unwrap_or(i64::MAX)
+    fn ready_before(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.ready_after)
     }
 }
 

@@ -252,10 +252,6 @@ impl Telemetry {
 
     /// Throws away what is older than its time, at most `limit` rows of each table; gives how many went.
     pub async fn purge(&self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
-        let before = |keep: Duration| {
-            let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-            Timestamp::from_unix_millis(now.unix_millis().saturating_sub(keep)).to_utc()
-        };
         let mut gone = 0;
         for (query, keep) in [
             (
@@ -270,7 +266,7 @@ impl Telemetry {
             ),
         ] {
             let done = sqlx::query(query)
-                .bind(before(keep))
+                .bind(now.minus(keep).to_utc())
                 .bind(limit)
                 .execute(&self.pool)
                 .await

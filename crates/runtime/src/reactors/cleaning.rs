@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::counter;
-use minispod_kernel::{LogPosition, Timestamp};
+use minispod_kernel::LogPosition;
 use minispod_store::{Store, StoreError};
 
 use super::{CHECKPOINT_PREFIX, floor};
@@ -16,8 +16,7 @@ const BATCH: i64 = 1_000;
 /// One pass for `reactor`'s effects and everybody's receipts. Bounded; what is left goes with the next pass.
 pub(super) async fn once(store: &Store, reactor: &str) -> Result<(), StoreError> {
     let effects = store.ledger().purge_finished(reactor, floor(store, reactor).await?, KEEP, BATCH).await?;
-    let now = store.clock().now().unix_millis();
-    let cutoff = Timestamp::from_unix_millis(now - i64::try_from(KEEP.as_millis()).unwrap_or(i64::MAX));
+    let cutoff = store.clock().now().minus(KEEP);
     let clients = store.receipts().purge_clients(cutoff, BATCH).await?;
     let derived = store.receipts().purge_derived(cutoff, lowest_floor(store).await?, BATCH).await?;
     counter!("minispod_cleaned_rows_total", "table" => "effects").increment(effects);

@@ -145,8 +145,8 @@ impl Objects {
         self.failing.retain(|(failing, _)| failing != key);
     }
 
-    /// Workloads whose pods were made before `ready_before` (Unix milliseconds) are ready.
-    pub(super) fn observe(&self, target: &Target, ready_before: i64) -> Observed {
+    /// Workloads whose pods were made before `ready_before` are ready.
+    pub(super) fn observe(&self, target: &Target, ready_before: Timestamp) -> Observed {
         let mut observed = Observed::default();
         for (key, object) in self.of(target) {
             match key.0.as_str() {
@@ -158,7 +158,7 @@ impl Objects {
         observed
     }
 
-    pub(super) fn survey(&self, ready_before: i64) -> Vec<(Target, Observed)> {
+    pub(super) fn survey(&self, ready_before: Timestamp) -> Vec<(Target, Observed)> {
         let targets: BTreeSet<Target> = self
             .kept
             .iter()
@@ -184,11 +184,11 @@ impl Objects {
         })
     }
 
-    fn look(&self, key: &Key, object: &Value, ready_before: i64, observed: &mut Observed) {
+    fn look(&self, key: &Key, object: &Value, ready_before: Timestamp, observed: &mut Observed) {
         let (wanted, generation) = (replicas(object), generation(object));
         let since = self.since.get(key).copied();
         let fails = self.failing.contains(&(key.clone(), generation));
-        let ready = wanted > 0 && !fails && since.is_some_and(|since| since.unix_millis() <= ready_before);
+        let ready = wanted > 0 && !fails && since.is_some_and(|since| since <= ready_before);
         observed.workloads.push(Workload {
             name: key.2.clone(),
             component: component(object).to_owned(),

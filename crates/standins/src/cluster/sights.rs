@@ -28,12 +28,12 @@ impl Objects {
     }
 
     /// Workloads in customers' namespaces; ready are those whose pods were made before `ready_before`.
-    pub(super) fn workloads(&self, ready_before: i64) -> Vec<WorkloadSeen> {
+    pub(super) fn workloads(&self, ready_before: Timestamp) -> Vec<WorkloadSeen> {
         let managed: Vec<String> =
             self.namespaces().into_iter().filter(|one| one.managed).map(|one| one.name).collect();
         let found = self.of_kind(WORKLOAD).filter(|(key, _)| managed.contains(&key.1));
         let seen = found.map(|(key, object)| {
-            let is_ready = self.since.get(key).is_some_and(|since| since.unix_millis() <= ready_before);
+            let is_ready = self.since.get(key).is_some_and(|since| *since <= ready_before);
             WorkloadSeen {
                 namespace: key.1.clone(),
                 name: key.2.clone(),

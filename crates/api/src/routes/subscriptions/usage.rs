@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
-use minispod_kernel::Timestamp;
 use minispod_store::{Grain, telemetry::POINTS_MAX};
 use serde_json::{Value, json};
 
@@ -25,6 +24,9 @@ const GRAINS: [(&str, Grain, Duration, u32); 4] = [
     ("week", Grain::Week, Duration::from_hours(7 * 24), 26),
     ("month", Grain::Month, Duration::from_hours(31 * 24), 12),
 ];
+
+/// More points than an answer has.
+const BEYOND: u32 = POINTS_MAX as u32 + 1;
 
 /// The newest samples of one's service, as they stand beside everything else about it.
 pub const RECENT: i64 = 10;
@@ -49,10 +51,10 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let (word, grain, step, shown) = query.word("granularity", find, &words).unwrap_or(GRAINS[1]);
     let (from, until) = (query.from("startDate"), query.until("endDate"));
     let until = until.unwrap_or_else(|| state.clock.now());
-    let from = from.unwrap_or_else(|| before(until, step * shown));
+    let from = from.unwrap_or_else(|| until.minus(step * shown));
     if until <= from {
         query.fault("endDate", "endDate must be after startDate");
-    } else if steps(from, until, step) > POINTS_MAX {
+    } else if from <= until.minus(step * BEYOND) {
         query.fault("granularity", format!("startDate and endDate span more than {POINTS_MAX} of {word}"));
     }
     query.finish()?;
@@ -71,16 +73,4 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
         "simulated": view.instance.as_ref().is_some_and(|instance| instance.simulated),
     });
     Ok(Answer::ok("Usage retrieved successfully", data))
-}
-
-fn millis(length: Duration) -> i64 {
-    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn before(at: Timestamp, length: Duration) -> Timestamp {
-    Timestamp::from_unix_millis(at.unix_millis().saturating_sub(millis(length)))
-}
-
-fn steps(from: Timestamp, until: Timestamp, step: Duration) -> i64 {
-    until.unix_millis().saturating_sub(from.unix_millis()) / millis(step).max(1)
 }

@@ -1,5 +1,7 @@
 //! `GET /admin/coupons/statistics`: how coupons stand, what they gave, and which were used most.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use minispod_auth::Action;
 use minispod_projections::coupons;
@@ -14,8 +16,7 @@ use crate::{
 };
 
 /// Stretches up to now, and their days.
-pub const PERIODS: [(&str, i64); 3] = [("week", 7), ("month", 30), ("year", 365)];
-const DAY_IN_MILLISECONDS: i64 = 24 * 60 * 60 * 1_000;
+pub const PERIODS: [(&str, u64); 3] = [("week", 7), ("month", 30), ("year", 365)];
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpRequest) -> Result {
     caller.may(Action::ReadBilling)?;
@@ -25,7 +26,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
     let (period, days) = query.word("period", find, &names).unwrap_or(PERIODS[1]);
     query.finish()?;
     let now = state.clock.now();
-    let since = minispod_kernel::Timestamp::from_unix_millis(now.unix_millis() - days * DAY_IN_MILLISECONDS);
+    let since = now.minus(Duration::from_hours(24 * days));
     let sums = coupons::statistics(state.pool(), since, now).await.map_err(read_failed)?;
     let top = coupons::top(state.pool(), since).await.map_err(read_failed)?;
     let kinds = coupons::uses_by_kind(state.pool(), since).await.map_err(read_failed)?;
