@@ -3,6 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
+use minispod_kernel::Causes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -166,15 +167,7 @@ impl ApiError {
 
     /// The cause with its sources, for the log.
     pub fn cause_chain(&self) -> Option<String> {
-        let first = self.cause.as_deref()?;
-        let mut text = first.to_string();
-        let mut next = first.source();
-        while let Some(source) = next {
-            text.push_str(": ");
-            text.push_str(&source.to_string());
-            next = source.source();
-        }
-        Some(text)
+        self.cause.as_deref().map(|cause| Causes(cause).to_string())
     }
 
     /// The envelope of a refusal.

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod aggregate;
+pub mod causes;
 pub mod chain;
 pub mod ids;
 pub mod language;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use actor::Actor;
 pub use aggregate::{Aggregate, Consequence, Event, Moment, Refusal, RefusalKind};
+pub use causes::Causes;
 pub use ids::{Id, IdSource, SystemIds};
 pub use language::{Language, UnknownLanguage};
 pub use money::Rupiah;

@@ -3,6 +3,7 @@
 use std::{io::BufRead as _, path::PathBuf};
 
 use minispod_events::Role as AccountRole;
+use minispod_kernel::Causes;
 use minispod_messaging::topology::{self, Applied, Lowering};
 use minispod_runtime::{dlq, projector, relay};
 
@@ -244,12 +245,5 @@ pub async fn seed_catalogue(source: Source) -> Result<(), OperationError> {
 
 /// An error and its causes on one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
+    Causes(error).to_string()
 }

@@ -1,7 +1,6 @@
 //! The loops every role runs, written once: dispatch, relay, projector, reactors, timers, dead letters.
 
 pub mod backoff;
-pub mod causes;
 pub mod dispatcher;
 pub mod dlq;
 pub mod feed;

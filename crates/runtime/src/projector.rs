@@ -12,6 +12,7 @@ mod rebuild;
 
 use std::{sync::Arc, time::Duration};
 
+use minispod_kernel::Causes;
 use minispod_messaging::Nats;
 use minispod_projections::Projection;
 use minispod_store::{Lease, Store, StoreError};
@@ -20,8 +21,6 @@ use tokio_util::sync::CancellationToken;
 pub use failure::ProjectorError;
 pub use generations::{Generation, GenerationState, all as generations, resume};
 pub use rebuild::{Rebuilt, TableDifference, diff, rebuild, roll_back};
-
-use crate::causes::Causes;
 
 /// The lease that only one projector holds.
 pub const LEASE: &str = "projector";

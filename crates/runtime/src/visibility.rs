@@ -9,13 +9,11 @@ use std::{
     time::Duration,
 };
 
-use minispod_kernel::InsSeq;
+use minispod_kernel::{Causes, InsSeq};
 use minispod_messaging::{Hints, Nats};
 use minispod_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-use crate::causes::Causes;
 
 /// Longest wait for a read model.
 pub const WAIT_MAX: Duration = Duration::from_secs(2);

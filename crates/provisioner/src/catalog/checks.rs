@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use minispod_events::InstanceSpec;
+use minispod_kernel::Causes;
 use serde_json::Value;
 
 use super::{Catalog, CatalogError, Offering, PodSecurity};
@@ -30,7 +31,7 @@ pub(super) fn check(catalog: &Catalog, name: &str) -> Result<(), CatalogError> {
                 faults.extend(of_object(offering, object));
             }
         }
-        Err(error) => faults.push(chain(&error)),
+        Err(error) => faults.push(Causes(&error).to_string()),
     }
     if faults.is_empty() { Ok(()) } else { Err(CatalogError::Rules { folder: name.to_owned(), faults }) }
 }
@@ -168,9 +169,4 @@ fn of_container(offering: &Offering, place: &str, container: &Value, stays: bool
     let ports = container["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
     rule(ports.iter().all(|port| port["hostPort"].is_null()), "takes a port of the node");
     faults
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
 }

@@ -1,8 +1,9 @@
 //! What can stop a read model or the whole projector, and which of it may pass.
 
+use minispod_kernel::Causes;
 use minispod_store::StoreError;
 
-use crate::{causes::Causes, feed::FeedError};
+use crate::feed::FeedError;
 
 /// A failure of the projector or of one read model.
 #[derive(Debug, thiserror::Error)]

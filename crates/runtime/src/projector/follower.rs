@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use minispod_events::Fact;
-use minispod_kernel::{InsSeq, LogPosition, Recorded};
+use minispod_kernel::{Causes, InsSeq, LogPosition, Recorded};
 use minispod_messaging::Nats;
 use minispod_projections::{Projection, ProjectionError};
 use minispod_store::{Store, StoreError};
@@ -22,7 +22,6 @@ use super::{
     failure::is_passing,
     generations::{self, Generation, GenerationState},
 };
-use crate::causes::Causes;
 
 /// Events read from Postgres at once.
 const PAGE: i64 = 2_000;

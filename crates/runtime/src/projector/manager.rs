@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use minispod_kernel::LogPosition;
+use minispod_kernel::{Causes, LogPosition};
 use minispod_messaging::Nats;
 use minispod_projections::Projection;
 use minispod_store::{Checkpoint, Store};
@@ -20,7 +20,6 @@ use super::{
     outlets::{self, Outlets},
     rebuild,
 };
-use crate::causes::Causes;
 
 /// How often the register is read for switches, stops and resumptions.
 const LOOK: Duration = Duration::from_millis(500);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use minispod_kernel::{LogPosition, Recorded};
+use minispod_kernel::{Causes, LogPosition, Recorded};
 use minispod_messaging::Nats;
 use minispod_store::Store;
 use tokio::sync::{
@@ -18,7 +18,7 @@ use super::{
     ProjectorError,
     follower::{Batch, Inlet, read_facts},
 };
-use crate::{backoff::Backoff, causes::Causes, feed::Feed};
+use crate::{backoff::Backoff, feed::Feed};
 
 /// The durable consumer's role.
 const ROLE: &str = "projector";

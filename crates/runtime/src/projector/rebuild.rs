@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use minispod_kernel::LogPosition;
+use minispod_kernel::{Causes, LogPosition};
 use minispod_projections::Projection;
 use minispod_store::{Lease, Store};
 use sqlx::{Executor, PgConnection};
@@ -12,7 +12,6 @@ use super::{
     follower::{Follower, read_facts},
     generations::{self, Generation, GenerationState},
 };
-use crate::causes::Causes;
 
 const LEASE_TIME: Duration = Duration::from_mins(1);
 /// Events that may be left for the switching transaction, which holds up the live follower.

@@ -7,7 +7,7 @@ use minispod_domain::{
     CommandRequest,
     ports::{Effect, EffectError, Intent, Performed, Reactor},
 };
-use minispod_kernel::{Actor, LogPosition};
+use minispod_kernel::{Actor, Causes, LogPosition};
 use minispod_messaging::{DeadLetter, Nats};
 use minispod_store::{CommandError, NewEffect, StoreError, TakenEffect};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,6 @@ use tokio::time::Instant;
 
 use crate::{
     backoff::Backoff,
-    causes::Causes,
     dispatcher::{Carried, Cause, Dispatched, Dispatcher},
     policies_reactor::COMMAND,
 };

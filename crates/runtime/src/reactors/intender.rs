@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::{counter, gauge};
 use minispod_events::Fact;
-use minispod_kernel::{InsSeq, LogPosition, Recorded};
+use minispod_kernel::{Causes, InsSeq, LogPosition, Recorded};
 use minispod_store::{Lease, NewEffect, StoreError};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::{ReactorParts, checkpoint_name, effects::new_effect};
 use crate::{
     backoff::Backoff,
-    causes::Causes,
     dispatcher::Cause,
     feed::{Feed, FeedError},
     shutdown::{or_stop, pause},

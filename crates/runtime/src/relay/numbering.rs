@@ -2,11 +2,10 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use minispod_kernel::Causes;
 use minispod_messaging::{Hints, Nats};
 use minispod_store::{Store, StoreError};
 use tokio::sync::watch;
-
-use crate::causes::Causes;
 
 /// Most events numbered in one pass.
 const PASS: i64 = 1_000;

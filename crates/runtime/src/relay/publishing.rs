@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use minispod_kernel::{LogPosition, Recorded};
+use minispod_kernel::{Causes, LogPosition, Recorded};
 use minispod_messaging::{Nats, Published, StreamTail, topology};
 use minispod_store::{Store, StoreError};
 use tokio::{
@@ -11,7 +11,6 @@ use tokio::{
 };
 
 use super::{RelayConfig, RelayError, audit};
-use crate::causes::Causes;
 
 /// Events read from the log and published in one step.
 const BATCH: i64 = 1_000;

@@ -16,3 +16,22 @@ impl fmt::Display for Causes<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the file cannot be read")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no space left")]
+    struct Inner;
+
+    #[test]
+    fn an_error_stands_before_its_causes_and_alone_without_any() {
+        assert_eq!(Causes(&Outer(Inner)).to_string(), "the file cannot be read: no space left");
+        assert_eq!(Causes(&Inner).to_string(), "no space left");
+    }
+}
