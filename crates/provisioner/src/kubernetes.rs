@@ -6,6 +6,7 @@ mod drain;
 mod failures;
 mod fleet;
 mod following;
+mod listing;
 mod look;
 mod measures;
 mod nodes;
@@ -30,13 +31,12 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams, WatchParams},
+    api::{Patch, PatchParams, WatchParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
 };
 use metrics::counter;
 use minispod_kernel::Timestamp;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
@@ -90,9 +90,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A quota just written is not counted yet; the controller needs a moment.
 const QUOTA_TRIES: u32 = 40;
 const QUOTA_PAUSE: Duration = Duration::from_millis(250);
-const PAGE: u32 = 500;
-/// Surveys stop here; an installation of this size shards by namespace prefix.
-const PAGES: usize = 200;
 
 /// The cluster. Connects when used and again after every outage.
 #[derive(Clone)]
@@ -168,43 +165,12 @@ impl KubeCluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    async fn list<K>(&self, target: &Target) -> Result<Vec<K>, ClusterError>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
-        K::DynamicType: Default,
-    {
-        let api = self.api::<K>(&target.namespace);
-        let params = ListParams::default().labels(&of_instance(target)).limit(PAGE);
-        let list = self.call(&format!("look at {}", target.instance_id), || api.list(&params)).await?;
-        Ok(list.items)
-    }
-
     /// How many of the objects that are neither workload, pod nor volume are left.
     async fn others(&self, target: &Target) -> Result<usize, ClusterError> {
         Ok(self.list::<Ingress>(target).await?.len()
             + self.list::<Service>(target).await?.len()
             + self.list::<Secret>(target).await?.len()
             + self.list::<NetworkPolicy>(target).await?.len())
-    }
-
-    async fn everywhere<K>(&self) -> Result<(Vec<K>, String), ClusterError>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
-        K::DynamicType: Default,
-    {
-        let api: Api<K> = Api::all(self.client.clone());
-        let mut params = ListParams::default().labels(&ours()).limit(PAGE);
-        let (mut items, mut mark) = (Vec::new(), String::new());
-        for _ in 0..PAGES {
-            let page = self.call("survey the cluster", || api.list(&params)).await?;
-            mark = page.metadata.resource_version.unwrap_or_default();
-            items.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => break,
-            }
-        }
-        Ok((items, mark))
     }
 }
 

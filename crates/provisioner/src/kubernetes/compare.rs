@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{KubeCluster, PAGE, PAGES, apply, failures, ours};
+use super::{KubeCluster, apply, failures, ours};
 use crate::{
     cluster::{ClusterError, Drift, Inventory},
     names, numbers,
@@ -81,20 +81,16 @@ impl KubeCluster {
     {
         let api: Api<K> = Api::all(self.client.clone());
         let kind = K::kind(&K::DynamicType::default()).into_owned();
-        let mut params = ListParams::default().labels(&ours()).limit(PAGE);
-        for _ in 0..PAGES {
-            let page = self.call("take the inventory", || api.list_metadata(&params)).await?;
+        let api = &api;
+        let list = |params: ListParams| async move { api.list_metadata(&params).await };
+        self.each_page("take the inventory", ListParams::default().labels(&ours()), list, |page| {
             for object in &page.items {
                 let namespace = object.namespace().unwrap_or_else(|| object.name_any());
                 let instance_id = object.labels().get(names::INSTANCE).map(String::as_str);
                 inventory.add(&namespace, instance_id, number(&kind, object));
             }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => break,
-            }
-        }
-        Ok(())
+        })
+        .await
     }
 }
 

@@ -26,7 +26,7 @@ use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{KubeCluster, PAGE, PAGES, following, instant, nodes, of_instance};
+use super::{KubeCluster, following, instant, nodes, of_instance};
 use crate::{
     cluster::{ClusterError, Target},
     log_lines, names,
@@ -55,24 +55,6 @@ enum Gone {
 }
 
 impl KubeCluster {
-    /// Everything that `params` select, a page at a time.
-    pub(super) async fn all_of<K>(&self, what: &str, api: &Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
-    where
-        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync,
-    {
-        let mut params = params.limit(PAGE);
-        let mut items = Vec::new();
-        for _ in 0..PAGES {
-            let page = self.call(what, || api.list(&params)).await?;
-            items.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => break,
-            }
-        }
-        Ok(items)
-    }
-
     /// Deletes one object of a name, if it is still the one of the preconditions.
     async fn delete_one<K>(&self, namespace: &str, name: &str, params: &DeleteParams) -> Result<Gone, ClusterError>
     where

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList, TypeMeta},
 };
 use serde_json::Value;
 
-use super::{KubeCluster, PAGE, PAGES, nodes::millis_of, ours};
+use super::{KubeCluster, nodes::millis_of, ours};
 use crate::{
     cluster::{ClusterError, InstanceUsage},
     names,
@@ -21,31 +22,32 @@ impl KubeCluster {
         let api: Api<DynamicObject> =
             Api::all_with(self.client.clone(), &ApiResource::from_gvk_with_plural(&kind, "pods"));
         let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        let mut params = ListParams::default().labels(&ours()).limit(PAGE);
-        for _ in 0..PAGES {
-            let page = self.call("measure what instances use", || async {
-                match api.list(&params).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-                    other => other.map(Some),
-                }
-            });
-            let Some(page) = page.await? else { break };
+        let api = &api;
+        let list = |params: ListParams| async move {
+            match api.list(&params).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(nothing()),
+                other => other,
+            }
+        };
+        self.each_page("measure what instances use", ListParams::default().labels(&ours()), list, |page| {
             for pod in &page.items {
                 let Some(instance) = pod.labels().get(names::INSTANCE) else { continue };
                 let (cpu, memory) = used(&pod.data);
                 let sum = sums.entry(instance.clone()).or_default();
                 *sum = (sum.0 + cpu, sum.1 + memory);
             }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => break,
-            }
-        }
+        })
+        .await?;
         let all = sums.into_iter();
         Ok(all
             .map(|(instance_id, (cpu_millis, memory_bytes))| InstanceUsage { instance_id, cpu_millis, memory_bytes })
             .collect())
     }
+}
+
+/// An answer without objects.
+fn nothing() -> ObjectList<DynamicObject> {
+    ObjectList { types: TypeMeta::default(), metadata: ListMeta::default(), items: Vec::new() }
 }
 
 /// All containers of a pod.
