@@ -12,10 +12,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams,
-        Preconditions,
-    },
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams},
     core::NamespaceResourceScope,
 };
 use minispod_domain::ports::fleet::{
@@ -26,7 +23,7 @@ use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{KubeCluster, following, instant, nodes, of_instance};
+use super::{KubeCluster, following, instant, nodes, of_instance, removal::Gone};
 use crate::{
     cluster::{ClusterError, Target},
     log_lines, names,
@@ -44,34 +41,7 @@ const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Where nodes renew their leases.
 const LEASES: &str = "kube-node-lease";
 
-/// What became of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gone {
-    Now,
-    /// It was not there.
-    Before,
-    /// Another one of the same name is there.
-    Changed,
-}
-
 impl KubeCluster {
-    /// Deletes one object of a name, if it is still the one of the preconditions.
-    async fn delete_one<K>(&self, namespace: &str, name: &str, params: &DeleteParams) -> Result<Gone, ClusterError>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync,
-        K::DynamicType: Default,
-    {
-        let api: Api<K> = self.api(namespace);
-        self.call(&format!("delete {name}"), || async {
-            match api.delete(name, params).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Gone::Before),
-                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Gone::Changed),
-                other => other.map(|_| Gone::Now),
-            }
-        })
-        .await
-    }
-
     /// Deletes what belongs to a workload's instance by the instance's label, one by one; gives the names that went.
     async fn delete_beside<K>(&self, workload: &WorkloadSeen, failures: &mut Vec<(String, String)>) -> Vec<String>
     where
@@ -90,7 +60,7 @@ impl KubeCluster {
         let mut gone = Vec::new();
         for one in found {
             let name = one.name_any();
-            match self.delete_one::<K>(&target.namespace, &name, &DeleteParams::background()).await {
+            match self.delete_exactly::<K>(&target.namespace, &name, one.uid()).await {
                 Ok(_) => gone.push(name),
                 Err(error) => failures.push((name, error.to_string())),
             }
@@ -325,9 +295,8 @@ impl Fleet for KubeCluster {
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
-        let exactly = Preconditions { uid: Some(workload.uid.clone()), ..Preconditions::default() };
-        let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
-        if self.delete_one::<Deployment>(&workload.namespace, &workload.name, &params).await? == Gone::Changed {
+        let uid = Some(workload.uid.clone());
+        if self.delete_exactly::<Deployment>(&workload.namespace, &workload.name, uid).await? == Gone::Changed {
             let what = format!("delete {}", workload.name);
             return Err(FleetError::Refused { what, reason: "it is another one by now".to_owned() });
         }

@@ -19,6 +19,16 @@ use crate::{
     names,
 };
 
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    Now,
+    /// It was not there.
+    Before,
+    /// Another one of the same name is there.
+    Changed,
+}
+
 impl KubeCluster {
     /// Doors first, so that nobody is led to what is going.
     pub(super) async fn remove_all(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {
@@ -49,26 +59,38 @@ impl KubeCluster {
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
         K::DynamicType: Default,
     {
-        let api = self.api::<K>(&target.namespace);
         for object in self.list::<K>(target).await? {
             if object.meta().deletion_timestamp.is_some() || generation(&object) > upto {
                 continue;
             }
-            let (name, uid) = (object.name_any(), object.uid());
-            let exactly = Preconditions { uid, resource_version: None };
-            let delete = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
-            let what = format!("delete {} {name}", K::kind(&K::DynamicType::default()));
-            self.call(&what, || async {
-                match api.delete(&name, &delete).await {
-                    Ok(_) => Ok(()),
-                    // Gone, or another one by now.
-                    Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-                    Err(error) => Err(error),
-                }
-            })
-            .await?;
+            // Gone, or another one by now.
+            self.delete_exactly::<K>(&target.namespace, &object.name_any(), object.uid()).await?;
         }
         Ok(())
+    }
+
+    /// Deletes the object of a name if it is still the one with this identity.
+    pub(super) async fn delete_exactly<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<String>,
+    ) -> Result<Gone, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(namespace);
+        let exactly = Preconditions { uid, ..Preconditions::default() };
+        let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
+        self.call(&format!("delete {} {name}", K::kind(&K::DynamicType::default())), || async {
+            match api.delete(name, &params).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Gone::Before),
+                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Gone::Changed),
+                other => other.map(|_| Gone::Now),
+            }
+        })
+        .await
     }
 
     /// Of every kind that an instance has.
