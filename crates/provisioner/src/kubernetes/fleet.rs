@@ -38,6 +38,8 @@ const RESUMED_LINES: i64 = 1_000;
 const NANOS: i64 = 1_000_000_000;
 /// Kubernetes' mark of a node whose machine is off: its pods are deleted at once and their volumes let go.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+/// Looks at a node that others write to, before whoever changes it is asked to come again.
+const NODE_TRIES: u32 = 5;
 /// Where nodes renew their leases.
 const LEASES: &str = "kube-node-lease";
 
@@ -122,9 +124,25 @@ impl KubeCluster {
     /// own mark for that, which only opening it takes away.
     pub(super) async fn patch_node(&self, name: &str, open: bool, is_off: bool) -> Result<bool, ClusterError> {
         let what = format!("change node {name}");
+        for _ in 0..NODE_TRIES {
+            if let Some(is_there) = self.try_patch_node(&what, name, open, is_off).await? {
+                return Ok(is_there);
+            }
+        }
+        Err(ClusterError::Unreachable { what, source: Some("others write to it all the time".into()) })
+    }
+
+    /// [`KubeCluster::patch_node`] from a fresh look; `None` when somebody wrote to the node after it.
+    async fn try_patch_node(
+        &self,
+        what: &str,
+        name: &str,
+        open: bool,
+        is_off: bool,
+    ) -> Result<Option<bool>, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
-        let Some(node) = self.all_of(&what, &api, by_name).await?.pop() else { return Ok(false) };
+        let Some(node) = self.all_of(what, &api, by_name).await?.pop() else { return Ok(Some(false)) };
         let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
         let is_marked = taints.clone().any(|taint| taint.key == OUT_OF_SERVICE);
         let mut change = json!({ "spec": { "unschedulable": !open } });
@@ -137,10 +155,11 @@ impl KubeCluster {
         }
         let patch = Patch::Merge(change);
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.call(&what, || async {
+        self.call(what, || async {
             match api.patch(name, &params, &patch).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-                other => other.map(|_| true),
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Some(false)),
+                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
+                other => other.map(|_| Some(true)),
             }
         })
         .await

@@ -10,3 +10,4 @@ mod many;
 mod measures;
 mod objects;
 mod reviewer;
+mod rivals;

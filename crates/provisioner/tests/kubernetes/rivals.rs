@@ -1,0 +1,130 @@
+//! A node that others write to between our look and our write: theirs stays, and nobody tries for ever.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use kube::{Client, Config};
+use minispod_domain::ports::fleet::{Fleet, FleetError};
+use minispod_provisioner::KubeCluster;
+use serde_json::{Value, json};
+
+use crate::bench::DEADLINE;
+
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// An API server with one node, `n`, which is out of service.
+struct Server {
+    version: u32,
+    taints: Value,
+    /// How often somebody else writes right after a look.
+    rivals: u32,
+    /// The versions that writes were meant for.
+    meant: Vec<String>,
+}
+
+impl Server {
+    /// Serves for as long as the test program runs.
+    fn start(rivals: u32) -> (Arc<Mutex<Self>>, KubeCluster) {
+        let taints = json!([{ "key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute" }]);
+        let server = Arc::new(Mutex::new(Self { version: 1, taints, rivals, meant: Vec::new() }));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let of_thread = Arc::clone(&server);
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                // A client that hangs up harms nobody.
+                let _ = answer(connection, &of_thread);
+            }
+        });
+        let config = Config::new(url.parse().expect("a URL"));
+        let client = Client::try_from(config).expect("a client");
+        (server, KubeCluster::of_client(client, DEADLINE))
+    }
+
+    fn node(&self) -> Value {
+        let metadata = json!({ "name": "n", "resourceVersion": self.version.to_string() });
+        json!({ "apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": { "taints": self.taints } })
+    }
+
+    fn look(&mut self) -> Value {
+        let seen = json!({ "apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": [self.node()] });
+        if self.rivals > 0 {
+            self.rivals -= 1;
+            self.version += 1;
+            let taint = json!({ "key": format!("rival-{}", self.version), "effect": "NoSchedule" });
+            self.taints.as_array_mut().expect("a list").push(taint);
+        }
+        seen
+    }
+
+    fn write(&mut self, change: &Value) -> (u16, Value) {
+        let meant = change["metadata"]["resourceVersion"].as_str().expect("it says which node it saw").to_owned();
+        let is_newest = meant == self.version.to_string();
+        self.meant.push(meant);
+        if !is_newest {
+            return (409, failure(409, "Conflict"));
+        }
+        self.version += 1;
+        self.taints = change["spec"]["taints"].clone();
+        (200, self.node())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.taints.as_array().into_iter().flatten().filter_map(|taint| taint["key"].as_str()).collect()
+    }
+}
+
+fn failure(code: u16, reason: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code, "message": "no" })
+}
+
+fn answer(connection: TcpStream, server: &Mutex<Server>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(connection);
+    let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
+    reader.read_line(&mut first)?;
+    while reader.read_line(&mut line)? > 2 {
+        let header = line.to_ascii_lowercase();
+        if let Some(text) = header.strip_prefix("content-length:") {
+            length = text.trim().parse().map_err(std::io::Error::other)?;
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut server = server.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = first.split([' ', '?']).nth(1).unwrap_or_default();
+    let (status, said) = match (first.starts_with("PATCH"), path) {
+        (true, "/api/v1/nodes/n") => server.write(&serde_json::from_slice(&body)?),
+        (false, "/api/v1/nodes") => (200, server.look()),
+        (false, "/api/v1/pods") => (200, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] })),
+        _ => (404, failure(404, "NotFound")),
+    };
+    drop(server);
+    let said = said.to_string();
+    let head = "Content-Type: application/json\r\nConnection: close\r\n";
+    write!(reader.get_mut(), "HTTP/1.1 {status} X\r\n{head}Content-Length: {}\r\n\r\n{said}", said.len())
+}
+
+#[tokio::test]
+async fn a_node_that_another_wrote_to_is_looked_at_afresh_and_keeps_the_others_taint() {
+    let (server, cluster) = Server::start(1);
+    let open = cluster.set_schedulable("n", true).await.expect("answered").expect("the node");
+    assert_eq!(open.taints.iter().map(|taint| taint.key.as_str()).collect::<Vec<_>>(), ["rival-2"]);
+    let server = server.lock().expect("lock");
+    assert_eq!(server.meant, ["1", "2"], "the second write is meant for what the second look saw");
+    assert_eq!(server.keys(), ["rival-2"]);
+}
+
+#[tokio::test]
+async fn a_node_that_others_write_to_all_the_time_is_given_up_and_left_as_it_is() {
+    let (server, cluster) = Server::start(u32::MAX);
+    let given_up = cluster.set_schedulable("n", true).await.expect_err("others are always faster");
+    assert!(matches!(given_up, FleetError::Unreachable { .. }), "whoever asks may ask again: {given_up}");
+    let server = server.lock().expect("lock");
+    assert_eq!(server.meant, ["1", "2", "3", "4", "5"], "a fresh look before each write, and an end");
+    assert_eq!(server.keys()[0], OUT_OF_SERVICE);
+}
