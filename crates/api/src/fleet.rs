@@ -1,7 +1,7 @@
 //! The live cluster for requests: whether this process has one, and its failures as answers.
 
 use actix_web::{HttpRequest, http::StatusCode};
-use minispod_domain::ports::fleet::{EventSeen, Fleet, FleetError, LogWish, Place};
+use minispod_domain::ports::fleet::{EventSeen, Fleet, FleetError, LINES_MAX, LogWish, Place};
 use minispod_projections::subscriptions::InstanceRow;
 
 use crate::{
@@ -34,9 +34,8 @@ pub fn fleet_failed(error: FleetError) -> ApiError {
     }
 }
 
-/// Lines when none are asked for, and the most.
+/// Lines when none are asked for.
 pub const LINES: u32 = 100;
-pub const LINES_MAX: u32 = 1_000;
 /// What stands for the log of what is not there.
 const NO_POD: &str = "No pod of this instance is there, so there is no log.";
 

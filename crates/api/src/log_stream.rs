@@ -13,7 +13,7 @@ use actix_web::{
 };
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use metrics::gauge;
-use minispod_domain::ports::fleet::{FollowWish, LogFollowed, LogLine};
+use minispod_domain::ports::fleet::{FollowWish, LINES_MAX, LogFollowed, LogLine};
 use minispod_kernel::Timestamp;
 use minispod_projections::subscriptions::InstanceRow;
 use serde_json::json;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     caller::Caller,
     error::ApiError,
-    fleet::{LINES, LINES_MAX, fleet, fleet_failed, place_of},
+    fleet::{LINES, fleet, fleet_failed, place_of},
     input::Query,
     state::AppState,
 };

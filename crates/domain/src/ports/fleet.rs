@@ -6,6 +6,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use minispod_kernel::Timestamp;
 
+/// Most lines of a log in one answer. Whoever goes on with a followed log is given as many from before, so that a short
+/// break leaves no gap.
+pub const LINES_MAX: u32 = 1_000;
+
 /// The live cluster. Everything is asked anew at every call; nothing of it is a fact of the log.
 #[async_trait]
 pub trait Fleet: Send + Sync {

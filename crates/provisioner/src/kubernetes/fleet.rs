@@ -16,8 +16,8 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use minispod_domain::ports::fleet::{
-    DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen,
-    NodeSeen, NodeStanding, Place, Removed, WorkloadSeen,
+    DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LINES_MAX, LogFollowed, LogSeen, LogWish,
+    NamespaceSeen, NodeSeen, NodeStanding, Place, Removed, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
@@ -33,8 +33,6 @@ use crate::{
 const LOG_BYTES: i64 = 2 << 20;
 /// Most events of one instance in an answer.
 const EVENTS_MAX: usize = 200;
-/// Most lines from before that whoever goes on is given.
-const RESUMED_LINES: i64 = 1_000;
 const NANOS: i64 = 1_000_000_000;
 /// Kubernetes' mark of a node whose machine is off: its pods are deleted at once and their volumes let go.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -244,7 +242,7 @@ impl Fleet for KubeCluster {
             container,
             follow: true,
             since_time: since,
-            tail_lines: Some(wish.after.map_or(i64::from(wish.lines), |_| RESUMED_LINES)),
+            tail_lines: Some(i64::from(wish.after.map_or(wish.lines, |_| LINES_MAX))),
             timestamps: true,
             ..LogParams::default()
         };

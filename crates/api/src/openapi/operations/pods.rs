@@ -1,5 +1,6 @@
 //! Operations on everybody's instances.
 
+use minispod_domain::ports::fleet::LINES_MAX;
 use serde_json::Value;
 
 use crate::{
@@ -191,7 +192,7 @@ pub fn sights() -> Vec<Operation> {
     vec![
         get("/admin/pods/{id}/logs", "What the program of one instance printed last")
             .admin()
-            .query("lines", range(1, 1_000))
+            .query("lines", range(1, LINES_MAX.into()))
             .query("since", date())
             .query("timestamps", words(&["true", "false"]))
             .gives(object(&[
@@ -204,7 +205,7 @@ pub fn sights() -> Vec<Operation> {
             ])),
         get("/admin/pods/{id}/logs/stream", "What the program of one instance prints, as server-sent events")
             .admin()
-            .query("lines", range(1, 1_000))
+            .query("lines", range(1, LINES_MAX.into()))
             .query("lastEventId", text())
             .gives_bytes("text/event-stream"),
         get("/admin/pods/{id}/events", "What happened to one instance in the cluster lately, newest first")

@@ -1,5 +1,6 @@
 //! Operations on what a customer runs.
 
+use minispod_domain::ports::fleet::LINES_MAX;
 use serde_json::Value;
 
 use crate::openapi::{
@@ -81,12 +82,12 @@ pub fn operations() -> Vec<Operation> {
 pub fn logs() -> Vec<Operation> {
     vec![
         get("/subscriptions/{id}/logs", "What the service printed last")
-            .query("lines", range(1, 1_000))
+            .query("lines", range(1, LINES_MAX.into()))
             .query("since", date())
             .query("timestamps", words(&["true", "false"]))
             .gives(object(&[("logs", text()), ("podName", text()), ("timestamp", date()), ("simulated", flag())])),
         get("/subscriptions/{id}/logs/stream", "What the service prints, as server-sent events")
-            .query("lines", range(1, 1_000))
+            .query("lines", range(1, LINES_MAX.into()))
             .query("lastEventId", text())
             .gives_bytes("text/event-stream"),
     ]
