@@ -3,6 +3,7 @@
 pub mod coupons;
 pub mod custom_domains;
 pub mod events;
+pub mod joined;
 pub mod money;
 pub mod nodes;
 pub mod people;

@@ -7,9 +7,9 @@ use minispod_domain::{AnyCommand, NodeCommand};
 use minispod_kernel::Actor;
 use minispod_projections::nodes;
 use minispod_store::NodeHeartbeat;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{SHOWN_BY, cores, shown, status, unknown};
+use super::{SHOWN_BY, shown, unknown};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -18,6 +18,7 @@ use crate::{
     refusals::read_failed,
     routes::admin::workers::{node_name, not_found},
     state::AppState,
+    views,
 };
 
 /// Thousandths of a core, megabytes, gigabytes and pods: far beyond any machine.
@@ -48,18 +49,7 @@ pub async fn handle(
     }
     let kept = state.store.telemetry().heartbeats(Some(&[name.to_owned()])).await.map_err(read_failed)?;
     let kept = kept.first().ok_or_else(not_found)?;
-    let data = json!({
-        "id": name,
-        "name": name,
-        "lastHeartbeat": kept.at.to_contract(),
-        "status": status(&row),
-        "isReady": row.ready,
-        "allocatedCPU": kept.allocated_cpu_millis.map(cores),
-        "allocatedMemory": kept.allocated_memory_mb,
-        "allocatedStorage": kept.allocated_storage_gb,
-        "currentPods": kept.current_pods,
-    });
-    Ok(Answer::ok("Heartbeat received", data))
+    Ok(Answer::ok("Heartbeat received", views::joined::heartbeat(&row, kept)))
 }
 
 fn read(name: &str, body: &Value, at: minispod_kernel::Timestamp) -> std::result::Result<NodeHeartbeat, ApiError> {
@@ -105,6 +95,7 @@ fn bounded(fields: &mut Fields<'_>, name: &'static str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use minispod_kernel::Timestamp;
+    use serde_json::json;
 
     use super::*;
 

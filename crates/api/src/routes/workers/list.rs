@@ -5,12 +5,12 @@ use minispod_auth::Action;
 use minispod_projections::nodes;
 use serde_json::{Value, json};
 
-use super::view;
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
     refusals::read_failed,
     state::AppState,
+    views,
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
@@ -18,6 +18,6 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
     let rows = nodes::all(state.pool()).await.map_err(read_failed)?;
     let beats = state.store.telemetry().heartbeats(None).await.map_err(read_failed)?;
     let beat = |name: &str| beats.iter().find(|beat| beat.name == name);
-    let workers: Vec<Value> = rows.iter().map(|row| view(row, beat(&row.name))).collect();
+    let workers: Vec<Value> = rows.iter().map(|row| views::joined::full(row, beat(&row.name))).collect();
     Ok(Answer::ok("Worker nodes retrieved successfully", json!({ "count": workers.len(), "workers": workers })))
 }

@@ -5,17 +5,17 @@ use minispod_auth::Action;
 use minispod_projections::nodes;
 use serde_json::{Value, json};
 
-use super::view;
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
     refusals::read_failed,
     state::AppState,
+    views,
 };
 
 pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
     caller.may(Action::ReadNodes)?;
     let rows = nodes::tokens(state.pool()).await.map_err(read_failed)?;
-    let tokens: Vec<Value> = rows.iter().map(|row| view(row, state.clock.now())).collect();
+    let tokens: Vec<Value> = rows.iter().map(|row| views::joined::token(row, state.clock.now())).collect();
     Ok(Answer::ok("Join tokens retrieved successfully", json!({ "count": tokens.len(), "tokens": tokens })))
 }
