@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stage::{Customer, PAID, PRICE, no},
-    world::{World, open, test_cause},
+    world::{World, open, request, test_cause},
 };
 
 const HOST: &str = "shop.example.com";
@@ -206,6 +206,55 @@ async fn a_repeat_under_one_key_is_one_request_and_only_what_is_paid_and_public_
     assert_eq!((looked.status.as_u16(), &looked.data()["status"]), (200, &json!("PENDING")), "{:#}", looked.body);
     let nothing = world.call("POST", &path(&ani, "/x.example.com/verify"), Some(&ani.token), None).await;
     assert_eq!(no(&nothing), (404, "NOT_FOUND_ERROR"));
+}
+
+/// Whoever lost the first answer asks again under its key, and gets it whatever has become of the host since.
+#[actix_web::test]
+async fn a_repeat_after_the_host_is_gone_is_answered_as_the_first_request_was() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    world.publish(PAID, "pro", PRICE, 3).await;
+    let ani = world.running("ani").await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    let ask = async |method: &str, path: &str, token: &str, body: Option<&Value>, key: &str| {
+        let asked = request(method, path, Some(token), body).insert_header(("idempotency-key", key.to_owned()));
+        let answer = world.send(asked).await;
+        assert!(answer.status.is_success(), "{method} {path}: {:#}", answer.body);
+        let replayed = answer.header("idempotency-replayed").is_some();
+        (answer.status.as_u16(), answer.data().clone(), replayed)
+    };
+    let (hosts, of_host) = (path(&ani, ""), path(&ani, "/shop.example.com"));
+    let (verify, primary) = (format!("{of_host}/verify"), format!("{of_host}/primary"));
+    let wish = json!({ "host": HOST });
+    let added = ask("POST", &hosts, &ani.token, Some(&wish), "add").await;
+    let checked = ask("POST", &verify, &ani.token, None, "check").await;
+    prove(&world, &ani, HOST).await;
+    let preferred = ask("PUT", &primary, &ani.token, None, "prefer").await;
+    assert_eq!((&preferred.1["status"], &preferred.1["primary"]), (&json!("VERIFIED"), &json!(true)));
+    let taken = ask("DELETE", "/admin/domains/shop.example.com", &admin, None, "take").await;
+    assert_eq!((&taken.1["status"], &taken.1["primary"]), (&json!("VERIFIED"), &json!(true)), "as it was found");
+    let anew = ask("POST", &hosts, &ani.token, Some(&wish), "anew").await;
+    let removed = ask("DELETE", &of_host, &ani.token, None, "remove").await;
+    assert_eq!(brief(world.get(&hosts, &ani.token).await.data()), []);
+
+    let asked: [(_, &str, &str, _, _, _); 6] = [
+        ("POST", &hosts, &ani.token, Some(&wish), "add", added),
+        ("POST", &verify, &ani.token, None, "check", checked),
+        ("PUT", &primary, &ani.token, None, "prefer", preferred),
+        ("DELETE", "/admin/domains/shop.example.com", &admin, None, "take", taken),
+        ("POST", &hosts, &ani.token, Some(&wish), "anew", anew),
+        ("DELETE", &of_host, &ani.token, None, "remove", removed),
+    ];
+    for (method, path, token, body, key, (status, data, was_replayed)) in asked {
+        let repeat = ask(method, path, token, body, key).await;
+        assert!(!was_replayed);
+        assert_eq!(repeat, (status, data, true), "{method} {path} under {key}");
+    }
+    assert_eq!((world.count("CustomDomainRequested").await, world.count("CustomDomainRemoved").await), (2, 2));
+    let again = world.call("DELETE", "/admin/domains/shop.example.com", Some(&admin), None).await;
+    assert_eq!(no(&again), (404, "NOT_FOUND_ERROR"), "a new request meets what is there now");
 }
 
 #[actix_web::test]

@@ -14,10 +14,13 @@ pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/admin/domains/{host}").route(get().to(read::handle)).route(delete().to(remove::handle)));
 }
 
+/// The host of the path as it is kept.
+fn of_path(text: &str) -> Result<String, ApiError> {
+    host::normalised(text).ok_or_else(|| ApiError::not_found("Domain"))
+}
+
 /// Every service that has the host or asks for it, oldest first; 404 when none does.
-async fn of_path(state: &AppState, text: &str) -> Result<Vec<CustomDomainRow>, ApiError> {
-    let none = || ApiError::not_found("Domain");
-    let host = host::normalised(text).ok_or_else(none)?;
-    let rows = custom_domains::of_host(state.pool(), &host).await.map_err(read_failed)?;
-    if rows.is_empty() { Err(none()) } else { Ok(rows) }
+async fn existing(state: &AppState, host: &str) -> Result<Vec<CustomDomainRow>, ApiError> {
+    let rows = custom_domains::of_host(state.pool(), host).await.map_err(read_failed)?;
+    if rows.is_empty() { Err(ApiError::not_found("Domain")) } else { Ok(rows) }
 }

@@ -25,7 +25,7 @@ pub fn configure(app: &mut ServiceConfig) {
 }
 
 /// The read models that show what these routes write.
-const SHOWN_BY: &[&str] = &["custom_domains"];
+pub(in crate::routes) const SHOWN_BY: &[&str] = &["custom_domains"];
 
 /// The caller's own service, and the host of the path as it is kept.
 async fn of_path(
@@ -38,31 +38,47 @@ async fn of_path(
     Ok((view, host))
 }
 
-async fn tell(
+pub(in crate::routes) async fn tell(
     state: &AppState,
-    view: &SubscriptionView,
+    instance_id: &str,
     command: CustomDomainsCommand,
     context: CommandContext,
 ) -> Result<Dispatched, ApiError> {
-    let command = AnyCommand::CustomDomains(command);
-    Ok(state.dispatcher.dispatch_as(&view.row.instance_id, command, context).await?)
+    Ok(state.dispatcher.dispatch_as(instance_id, AnyCommand::CustomDomains(command), context).await?)
 }
 
-/// The service's hosts as the log has them: the answer to a request must not lag behind it.
-async fn from_log(state: &AppState, view: &SubscriptionView) -> Result<Vec<CustomDomainRow>, ApiError> {
-    let instance_id = &view.row.instance_id;
+/// A host as the command left it: the answer must not lag behind the log, and the repeat of a request gets the same one,
+/// whatever came after it.
+async fn left_by(state: &AppState, done: &Dispatched, host: &str) -> Result<CustomDomainRow, ApiError> {
+    at_version(state, &done.aggregate_id, done.version, host).await
+}
+
+/// A host as the command found it.
+pub(in crate::routes) async fn found_by(
+    state: &AppState,
+    done: &Dispatched,
+    host: &str,
+) -> Result<CustomDomainRow, ApiError> {
+    let written = i64::try_from(done.events.len()).unwrap_or(i64::MAX);
+    at_version(state, &done.aggregate_id, done.version.saturating_sub(written), host).await
+}
+
+async fn at_version(
+    state: &AppState,
+    instance_id: &str,
+    version: i64,
+    host: &str,
+) -> Result<CustomDomainRow, ApiError> {
     let mut events = Vec::new();
     for recorded in state.store.log().history("custom_domains", instance_id).await? {
+        if recorded.sequence > version {
+            break;
+        }
         if let Event::CustomDomains(event) = Fact::read(recorded).map_err(ApiError::internal)?.event {
             events.push(event);
         }
     }
-    Ok(CustomDomainRow::fold(instance_id, &events))
-}
-
-/// The same of one host.
-async fn one_from_log(state: &AppState, view: &SubscriptionView, host: &str) -> Result<CustomDomainRow, ApiError> {
-    let found = from_log(state, view).await?.into_iter().find(|row| row.host == host);
+    let found = CustomDomainRow::fold(instance_id, &events).into_iter().find(|row| row.host == host);
     found.ok_or_else(|| ApiError::not_found("Domain"))
 }
 

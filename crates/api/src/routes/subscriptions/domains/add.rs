@@ -4,7 +4,7 @@ use actix_web::web;
 use minispod_domain::{CustomDomainsCommand, custom_domains::host};
 use minispod_projections::subscriptions::SubscriptionStatus;
 
-use super::{SHOWN_BY, one_from_log, owned, target, tell};
+use super::{SHOWN_BY, left_by, owned, target, tell};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -64,9 +64,9 @@ pub async fn handle(
         challenge: hex::encode(challenge),
         platform: state.config.cluster_domain.clone(),
     };
-    let done = tell(&state, &view, command, context).await?;
+    let done = tell(&state, &view.row.instance_id, command, context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
-    let row = one_from_log(&state, &view, &host).await?;
+    let row = left_by(&state, &done, &host).await?;
     let data = views::custom_domains::full(&row, &target(&state, &view));
     let message = "Domain added: set its records, and it is verified by itself";
     Ok(Answer::created(message, data).replayed(done.replayed).shown(shown))

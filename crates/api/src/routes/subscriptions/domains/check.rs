@@ -3,7 +3,7 @@
 use actix_web::web;
 use minispod_domain::CustomDomainsCommand;
 
-use super::{SHOWN_BY, of_path, one_from_log, target, tell};
+use super::{SHOWN_BY, left_by, of_path, target, tell};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -23,9 +23,10 @@ pub async fn handle(
     let body = body.form().await?;
     let (view, host) = of_path(&state, &caller, &path).await?;
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
-    let done = tell(&state, &view, CustomDomainsCommand::Check { host: host.clone() }, context).await?;
+    let command = CustomDomainsCommand::Check { host: host.clone() };
+    let done = tell(&state, &view.row.instance_id, command, context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
-    let row = one_from_log(&state, &view, &host).await?;
+    let row = left_by(&state, &done, &host).await?;
     let data = views::custom_domains::full(&row, &target(&state, &view));
     Ok(Answer::ok("The domain's record is being looked for", data).replayed(done.replayed).shown(shown))
 }

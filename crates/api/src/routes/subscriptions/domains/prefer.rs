@@ -3,7 +3,7 @@
 use actix_web::web;
 use minispod_domain::CustomDomainsCommand;
 
-use super::{SHOWN_BY, of_path, one_from_log, target, tell};
+use super::{SHOWN_BY, left_by, of_path, target, tell};
 use crate::{
     answer::{Answer, Result},
     call::Call,
@@ -25,10 +25,11 @@ pub async fn handle(
     let context = call.command(caller.actor(), &caller.user.id, &body.bytes);
     let target = target(&state, &view);
     let preferred = (host != target).then(|| host.clone());
-    let done = tell(&state, &view, CustomDomainsCommand::Prefer { host: preferred.clone() }, context).await?;
+    let command = CustomDomainsCommand::Prefer { host: preferred.clone() };
+    let done = tell(&state, &view.row.instance_id, command, context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     let data = match preferred {
-        Some(host) => views::custom_domains::full(&one_from_log(&state, &view, &host).await?, &target),
+        Some(host) => views::custom_domains::full(&left_by(&state, &done, &host).await?, &target),
         None => views::custom_domains::own(&target),
     };
     Ok(Answer::ok("The service's public address is changing", data).replayed(done.replayed).shown(shown))

@@ -20,7 +20,8 @@ pub async fn handle(
 ) -> Result {
     let (view, host) = of_path(&state, &caller, &path).await?;
     let context = call.command(caller.actor(), &caller.user.id, b"");
-    let done = tell(&state, &view, CustomDomainsCommand::Remove { host: host.clone() }, context).await?;
+    let command = CustomDomainsCommand::Remove { host: host.clone() };
+    let done = tell(&state, &view.row.instance_id, command, context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     Ok(Answer::ok("Domain removed successfully", json!({ "host": host })).replayed(done.replayed).shown(shown))
 }
