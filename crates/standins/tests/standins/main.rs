@@ -6,9 +6,12 @@ mod mails;
 mod notifications;
 mod refunds;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
+
+/// Longest wait for what is to come about.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A free port on this machine.
 fn anywhere() -> SocketAddr {
@@ -23,23 +26,10 @@ fn ids() -> Arc<dyn IdSource> {
     Arc::new(SystemIds::new(clock()))
 }
 
-/// Looks again and again until it is so, at most ten seconds.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    let found = tokio::time::timeout(Duration::from_secs(10), async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    found.await.unwrap_or_else(|_| panic!("{what} did not come about"))
-}
-
 /// A client for the steering paths.
 fn http() -> reqwest::Client {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client")
+    reqwest::Client::builder().timeout(PATIENCE).build().expect("a client")
 }

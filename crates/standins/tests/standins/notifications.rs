@@ -9,9 +9,10 @@ use std::{
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, http::StatusCode, web};
 use minispod_billing::{NotificationVerifier, ServerKey, Verification};
 use minispod_standins::midtrans::{self, MidtransOptions, MidtransStandIn, signature};
+use minispod_testkit::wait_until;
 use serde_json::{Value, json};
 
-use crate::{anywhere, clock, eventually, http, ids};
+use crate::{PATIENCE, anywhere, clock, http, ids};
 
 const KEY: &str = "SB-Mid-server-TEST";
 const ORDER: &str = "TU-a.1";
@@ -73,11 +74,9 @@ impl World {
 
     /// The bodies once there are so many.
     async fn received(&self, count: usize) -> Vec<Vec<u8>> {
-        eventually("the notifications", || async {
-            let bodies = self.receiver.bodies.lock().expect("lock").clone();
-            (bodies.len() >= count).then_some(bodies)
-        })
-        .await
+        let bodies = || self.receiver.bodies.lock().expect("lock").clone();
+        wait_until(PATIENCE, || async { bodies().len() >= count }).await;
+        bodies()
     }
 
     async fn stop(self) -> usize {
@@ -146,12 +145,12 @@ async fn the_answer_decides_how_often_a_notification_is_tried_again() {
         let world = World::start(&answers).await;
         world.steer(&format!("orders/{ORDER}/pay"), json!({})).await;
         world.received(expected).await;
-        eventually("the last try", || async {
+        let deliveries = async || {
             let url = format!("{}/standin/deliveries", world.standin.url);
             let seen: Value = http().get(url).send().await.ok()?.json().await.ok()?;
-            (seen["deliveries"].as_array()?.len() == expected).then_some(())
-        })
-        .await;
+            seen["deliveries"].as_array().map(Vec::len)
+        };
+        wait_until(PATIENCE, || async { deliveries().await == Some(expected) }).await;
         assert_eq!(world.stop().await, expected, "answers {answers:?}");
     }
 }
