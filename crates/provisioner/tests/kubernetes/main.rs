@@ -10,4 +10,4 @@ mod many;
 mod measures;
 mod objects;
 mod reviewer;
-mod rivals;
+mod seldom;

@@ -1,4 +1,4 @@
-//! A node that others write to between our look and our write: theirs stays, and nobody tries for ever.
+//! What a real API server does too seldom for a test: others write between our look and our write, and lists have pages.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -9,14 +9,15 @@ use std::{
 
 use kube::{Client, Config};
 use minispod_domain::ports::fleet::{Fleet, FleetError};
-use minispod_provisioner::KubeCluster;
+use minispod_provisioner::{Cluster, KubeCluster, names};
 use serde_json::{Value, json};
 
 use crate::bench::DEADLINE;
 
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+const PAGES: usize = 3;
 
-/// An API server with one node, `n`, which is out of service.
+/// An API server with one node, `n`, which is out of service and has pods, each on a page of its own.
 struct Server {
     version: u32,
     taints: Value,
@@ -82,6 +83,17 @@ fn failure(code: u16, reason: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code, "message": "no" })
 }
 
+/// The page of pods that a request asks for.
+fn page(first: &str) -> Value {
+    let number = (1..PAGES).find(|number| first.contains(&format!("continue=page-{number}"))).unwrap_or(0);
+    let labels = json!({ names::INSTANCE: format!("i{number}") });
+    let spec = json!({ "nodeName": "n", "containers": [] });
+    let pod = json!({ "metadata": { "name": format!("p{number}"), "labels": labels }, "spec": spec });
+    let next = if number + 1 < PAGES { format!("page-{}", number + 1) } else { String::new() };
+    let metadata = json!({ "resourceVersion": "7", "continue": next });
+    json!({ "apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": [pod] })
+}
+
 fn answer(connection: TcpStream, server: &Mutex<Server>) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
@@ -100,7 +112,7 @@ fn answer(connection: TcpStream, server: &Mutex<Server>) -> std::io::Result<()> 
     let (status, said) = match (first.starts_with("PATCH"), path) {
         (true, "/api/v1/nodes/n") => server.write(&serde_json::from_slice(&body)?),
         (false, "/api/v1/nodes") => (200, server.look()),
-        (false, "/api/v1/pods") => (200, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] })),
+        (false, "/api/v1/pods") => (200, page(&first)),
         _ => (404, failure(404, "NotFound")),
     };
     drop(server);
@@ -127,4 +139,13 @@ async fn a_node_that_others_write_to_all_the_time_is_given_up_and_left_as_it_is(
     let server = server.lock().expect("lock");
     assert_eq!(server.meant, ["1", "2", "3", "4", "5"], "a fresh look before each write, and an end");
     assert_eq!(server.keys()[0], OUT_OF_SERVICE);
+}
+
+#[tokio::test]
+async fn every_page_of_a_list_is_read_once_and_nobody_measuring_is_no_failure() {
+    let (_server, cluster) = Server::start(0);
+    let before = cluster.requests();
+    assert_eq!(cluster.instances_on("n").await.expect("listed"), ["i0", "i1", "i2"]);
+    assert_eq!(cluster.requests() - before, PAGES as u64);
+    assert_eq!(cluster.usage().await.expect("nobody measures"), []);
 }
