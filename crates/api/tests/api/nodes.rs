@@ -67,7 +67,9 @@ async fn a_node_joins_once_with_a_token_and_lives_by_its_own_key() {
     assert_eq!(no(&world.call("PUT", path, Some(&key), Some(&beat)).await), (401, "AUTH_ERROR"), "the old key");
     let fresh = anew.data()["heartbeatToken"].as_str().expect("a key").to_owned();
     assert_eq!(world.call("PUT", path, Some(&fresh), Some(&beat)).await.status, 200);
-    assert_eq!(world.call("DELETE", "/workers/worker-1", Some(&admin), None).await.status, 200);
+    let [removed, repeat] = world.twice("DELETE", "/workers/worker-1", &admin, &json!({}), "remove").await;
+    assert_eq!((removed.status.as_u16(), repeat.status.as_u16()), (200, 200), "{:#}", repeat.body);
+    assert_eq!((removed.data(), repeat.header("idempotency-replayed")), (repeat.data(), Some("true")));
     assert_eq!(no(&world.call("PUT", path, Some(&fresh), Some(&beat)).await), (401, "AUTH_ERROR"));
     assert_eq!(
         no(&world.call("DELETE", "/workers/worker-1", Some(&admin), None).await),

@@ -19,8 +19,10 @@ use crate::{
 pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, name: web::Path<String>) -> Result {
     caller.may(Action::ManageNodes)?;
     let name = node_name(&name)?;
-    nodes::find(state.pool(), name).await.map_err(read_failed)?.ok_or_else(not_found)?;
     let context = call.command(caller.actor(), &caller.user.id, &[]);
+    if !call.is_repeat(&state, &context).await? {
+        nodes::find(state.pool(), name).await.map_err(read_failed)?.ok_or_else(not_found)?;
+    }
     let done = state.dispatcher.dispatch_as(name, AnyCommand::Node(NodeCommand::Remove), context).await?;
     let shown = call.shown(&state, SHOWN_BY, done.ins_seq).await;
     Ok(Answer::ok("Worker node removed successfully", json!({ "name": name })).replayed(done.replayed).shown(shown))
