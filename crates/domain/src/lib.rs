@@ -14,6 +14,7 @@ pub mod command;
 mod consequences;
 pub mod coupon;
 pub mod custom_domains;
+pub mod image;
 pub mod instance;
 pub mod invoice;
 pub mod invoice_book;

@@ -3,6 +3,8 @@
 use minispod_events::{BillingCycle, Capacity, PlanDetails, PlanSnapshot};
 use minispod_kernel::Rupiah;
 
+use crate::image::has_sound_digest;
+
 /// Most rupiah a month may cost.
 pub const MAX_MONTHLY_PRICE: Rupiah = Rupiah::new(1_000_000_000);
 /// Most slots a plan may have, short of unlimited.
@@ -55,7 +57,7 @@ pub fn broken_rules(details: &PlanDetails, monthly_price: Rupiah, capacity: Capa
 }
 
 /// What the cluster needs to be right.
-fn rules_of_the_workload(details: &PlanDetails) -> [(bool, &'static str, &'static str); 14] {
+fn rules_of_the_workload(details: &PlanDetails) -> [(bool, &'static str, &'static str); 15] {
     const CORES: &str = "must be a number of cores above 0, like 0.25";
     const MEMORY: &str = "must be an amount of memory above 0 in Mi or Gi, like 512Mi";
     let (cpu_request, cpu_limit) = (cores(&details.cpu_request), cores(&details.cpu_limit));
@@ -69,6 +71,11 @@ fn rules_of_the_workload(details: &PlanDetails) -> [(bool, &'static str, &'stati
         (mem_limit.is_some(), "memLimit", MEMORY),
         (is_within(mem_request, mem_limit), "memRequest", "must not be above memLimit"),
         (is_image(&details.docker_image), "dockerImage", "must be 1 to 255 characters without spaces"),
+        (
+            has_sound_digest(&details.docker_image),
+            "dockerImage",
+            "must have no digest but @sha256: and 64 of 0-9 and a-f",
+        ),
         (details.container_port > 0, "containerPort", "must be a whole number from 1 to 65535"),
         (
             is_environment(&details.environment),
@@ -243,6 +250,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_image_may_be_held_fast_by_its_digest() {
+        let docker_image = format!("n8nio/n8n:1.100.1@sha256:{}", "0a".repeat(32));
+        assert_eq!(broken(&PlanDetails { docker_image, ..n8n() }), Vec::<&str>::new());
+    }
+
+    #[test]
     fn each_detail_has_its_rule() {
         let broken_one: Vec<(&str, PlanDetails)> = vec![
             ("name", PlanDetails { offering: "N8N".into(), ..n8n() }),
@@ -260,6 +273,7 @@ pub(crate) mod tests {
             ("memRequest", PlanDetails { mem_request: "1.5Gi".into(), mem_limit: "1Gi".into(), ..n8n() }),
             ("memRequest", PlanDetails { mem_request: "Gi".into(), ..n8n() }),
             ("dockerImage", PlanDetails { docker_image: "n8n latest".into(), ..n8n() }),
+            ("dockerImage", PlanDetails { docker_image: "n8nio/n8n:1.100.1@sha256:abc".into(), ..n8n() }),
             ("containerPort", PlanDetails { container_port: 0, ..n8n() }),
             ("environmentVars", PlanDetails { environment: [("A-B".into(), "1".into())].into(), ..n8n() }),
             ("environmentVars", PlanDetails { environment: [("A".into(), "\u{1}".into())].into(), ..n8n() }),

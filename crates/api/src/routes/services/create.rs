@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn an_image_may_have_a_digest_and_a_wrong_one_is_a_fault_of_its_field() {
+        let mut body = least();
+        body["dockerImage"] = json!(format!("gitea/gitea:1.22@sha256:{}", "0a".repeat(32)));
+        assert_eq!(New::read(&body).expect("reads").details.docker_image, body["dockerImage"]);
+        body["dockerImage"] = json!("gitea/gitea:1.22@sha256:abc");
+        assert_eq!(faults(&body), ["dockerImage"]);
+    }
+
+    #[test]
     fn every_bad_field_is_named_once() {
         assert_eq!(faults(&json!({"variant": "standard"})), ["name", "displayName", "description", "dockerImage"]);
         let mut body = least();
