@@ -11,6 +11,7 @@ use std::{
 };
 
 use minijinja::{Environment, UndefinedBehavior};
+use minispod_domain::image;
 use serde::Deserialize;
 
 struct Folder {
@@ -61,7 +62,7 @@ pub enum CatalogError {
 #[serde(deny_unknown_fields)]
 pub struct Offering {
     pub name: String,
-    /// Image with its version tag; empty when only the plan knows.
+    /// Image with its version tag, and its digest where it is held fast; empty when only the plan knows.
     pub image: String,
     pub port: u16,
     pub protocol: Protocol,
@@ -215,8 +216,7 @@ pub struct CompanionVolume {
 impl Offering {
     /// The image's tag, `latest` when it has none.
     pub fn version(&self) -> &str {
-        let after_path = self.image.rsplit('/').next().unwrap_or_default();
-        after_path.split_once(':').map_or("latest", |(_, tag)| tag)
+        image::tag(&self.image).unwrap_or("latest")
     }
 
     /// Whether a customer may set this environment key.
@@ -392,11 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_the_tag_and_not_the_registrys_port() {
+    fn a_version_is_the_tag_and_neither_the_registrys_port_nor_the_digest() {
         let mut offering = find("n8n").expect("known").clone();
         offering.image = "registry.example:5000/team/app".into();
         assert_eq!(offering.version(), "latest");
         offering.image = "registry.example:5000/team/app:1.2".into();
+        assert_eq!(offering.version(), "1.2");
+        offering.image = format!("registry.example:5000/team/app:1.2@sha256:{}", "0a".repeat(32));
         assert_eq!(offering.version(), "1.2");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, quantity::Quantity};
 
 /// How instances' addresses are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,53 @@ pub struct PlanOptions {
     pub egress_ports: Vec<u16>,
     /// `hard` of each customer's ResourceQuota.
     pub quota: BTreeMap<String, String>,
+    /// The most that one program may have (`cpu`, `memory`, `ephemeral-storage`) and one volume (`storage`).
+    pub bounds: BTreeMap<String, String>,
+    /// The PriorityClass of every pod; `None`: the cluster's default.
+    pub priority_class: Option<String>,
+    /// Whether the users inside a pod are nobody outside of it (`hostUsers: false`).
+    pub user_namespaces: bool,
+}
+
+/// One of [`PlanOptions::bounds`].
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    pub name: &'static str,
+    /// What one container has that asks for nothing, or the smallest volume: no bound may lie below.
+    pub least: &'static str,
+    /// The customer's quota that it follows when nobody says otherwise.
+    quota: Option<&'static str>,
+}
+
+/// All that is bounded.
+pub const BOUNDS: [Bound; 4] = [
+    Bound { name: "cpu", least: "250m", quota: Some("limits.cpu") },
+    Bound { name: "memory", least: "256Mi", quota: Some("limits.memory") },
+    // A program's own folders, and its data where no volume is sold, fit into the least.
+    Bound { name: "ephemeral-storage", least: "2Gi", quota: None },
+    Bound { name: STORAGE, least: "1Mi", quota: Some("requests.storage") },
+];
+/// The bound of a volume; the others are a program's.
+pub(crate) const STORAGE: &str = "storage";
+/// No plan sells it; eight times what a program gets.
+const MOST_SCRATCH: &str = "16Gi";
+
+/// One program may be as large as its customer's quota: a smaller bound would refuse what may be sold today.
+pub fn bounds_within(quota: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let amount = |bound: &Bound| {
+        let Some(followed) = bound.quota else { return Some(MOST_SCRATCH.to_owned()) };
+        let amount = quota.get(followed)?;
+        Some(if bound.admits(amount) { amount.clone() } else { bound.least.to_owned() })
+    };
+    BOUNDS.iter().filter_map(|bound| Some((bound.name.to_owned(), amount(bound)?))).collect()
+}
+
+impl Bound {
+    /// Whether it may be `amount`.
+    pub fn admits(&self, amount: &str) -> bool {
+        let least = Quantity::parse(self.least);
+        least.is_ok_and(|least| Quantity::parse(amount).is_ok_and(|amount| amount >= least))
+    }
 }
 
 /// Where requests come in.
@@ -56,6 +103,7 @@ pub struct IngressOptions {
 impl PlanOptions {
     /// The usual values. `tls_issuer` absent: plain HTTP.
     pub fn new(namespace_prefix: &str, cluster_domain: &str, ingress_class: &str, tls_issuer: Option<&str>) -> Self {
+        let quota = default_quota();
         Self {
             catalog: Catalog::built_in(),
             namespace_prefix: namespace_prefix.to_owned(),
@@ -77,7 +125,10 @@ impl PlanOptions {
             ]),
             private_ranges_v6: texts(&["::1/128", "fc00::/7", "fe80::/10", "ff00::/8"]),
             egress_ports: vec![80, 443, 465, 587],
-            quota: default_quota(),
+            bounds: bounds_within(&quota),
+            quota,
+            priority_class: None,
+            user_namespaces: false,
         }
     }
 }
@@ -128,4 +179,33 @@ fn default_quota() -> BTreeMap<String, String> {
 
 fn texts(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(quota: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut all = default_quota();
+        all.extend(quota.iter().map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned())));
+        bounds_within(&all)
+    }
+
+    #[test]
+    fn one_program_may_be_as_large_as_the_quota_and_never_less_than_what_asks_for_nothing() {
+        let usual = bounds(&[]);
+        assert_eq!((&*usual["cpu"], &*usual["memory"], &*usual["storage"]), ("64", "128Gi", "1Ti"));
+        let raised = bounds(&[("limits.cpu", "200"), ("requests.storage", "5Ti")]);
+        assert_eq!((&*raised["cpu"], &*raised["memory"], &*raised["storage"]), ("200", "128Gi", "5Ti"));
+        let none_sold = bounds(&[("limits.cpu", "100m"), ("requests.storage", "0")]);
+        assert_eq!((&*none_sold["cpu"], &*none_sold["storage"]), ("250m", "1Mi"));
+    }
+
+    #[test]
+    fn what_the_quota_leaves_open_is_open() {
+        let mut quota = default_quota();
+        quota.remove("limits.cpu");
+        let bounds = bounds_within(&quota);
+        assert_eq!(bounds.keys().collect::<Vec<_>>(), ["ephemeral-storage", "memory", "storage"]);
+    }
 }

@@ -125,6 +125,7 @@ pub fn plan(
         let is_program = object["kind"] == "Deployment" && object["metadata"]["name"] == places.workload.as_str();
         let annotations = if is_program { &of_program } else { &annotations };
         render::stamp(&mut object, &places.namespace, &instance, annotations);
+        render::rule_pods(&mut object, options);
         objects.push(object);
     }
     objects.sort_by_key(|object| render::rank(object, &places.workload));

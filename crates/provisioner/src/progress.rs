@@ -89,6 +89,8 @@ fn refusal_words(sentence: &str) -> String {
         format!("the customer's quota is used up: {}", shorten(sentence))
     } else if sentence.contains("violates PodSecurity") {
         format!("the program asks for more rights than instances may have: {}", shorten(sentence))
+    } else if sentence.contains(" usage per ") {
+        format!("the plan is not within what one program may have: {}", shorten(sentence))
     } else {
         format!("the cluster refuses to start the program: {}", shorten(sentence))
     }
@@ -261,6 +263,14 @@ mod tests {
         assert!(matches!(judged(unready.clone(), vec![crashing(4)]), Progress::Waiting(_)));
         let Progress::Failed(words) = judged(unready, vec![crashing(5)]) else { panic!("must fail") };
         assert!(words.contains("more memory than the plan has"), "{words}");
+    }
+
+    #[test]
+    fn a_plan_beyond_the_bounds_of_one_program_is_said_in_words() {
+        let sentence = "pods \"x\" is forbidden: maximum cpu usage per Container is 64, but limit is 65";
+        let refused = Workload { ready: 0, refused: Some(sentence.into()), ..workload() };
+        let words = format!("the plan is not within what one program may have: {sentence}");
+        assert_eq!(judged(refused, vec![]), Progress::Failed(words));
     }
 
     #[test]

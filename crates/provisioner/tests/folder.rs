@@ -110,6 +110,20 @@ fn an_offering_is_added_at_run_time_from_a_folder() {
 }
 
 #[test]
+fn an_image_is_held_fast_by_its_digest_and_a_wrong_one_is_named() {
+    let image = format!("traefik/whoami:v1.11.0@sha256:{}", "0a".repeat(32));
+    let folder = Folder::new("digest");
+    folder.with("whoami", &DEFINITION.replace("traefik/whoami:v1.11.0", &image), &manifests());
+    let catalog = Catalog::with_folder(&folder.0).expect("it is valid");
+    let offering = catalog.find("whoami").expect("there");
+    assert_eq!((&*offering.image, offering.version()), (&*image, "v1.11.0"));
+    for wrong in ["whoami:v1.11.0@sha256:abc", "whoami:v1.11.0@", "whoami:sha256:abc"] {
+        let found = faults(&DEFINITION.replace("whoami:v1.11.0", wrong), &manifests(), "wrong-digest");
+        assert!(found.iter().any(|one| one.contains("its image's digest is not sha256")), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
 fn one_of_the_same_name_takes_the_place_of_ours() {
     let folder = Folder::new("instead");
     folder.with("vaultwarden", &DEFINITION.replace("whoami\"\nimage", "vaultwarden\"\nimage"), &manifests());
@@ -159,6 +173,13 @@ fn a_template_that_asks_for_too_much_is_not_taken() {
             "not the account without a token",
         ),
         ("enableServiceLinks: false", "hostNetwork: true", "shares something of the node"),
+        (
+            "enableServiceLinks: false",
+            "priorityClassName: system-node-critical",
+            "its priority is the operator's setting",
+        ),
+        ("image: {{ image }}", "image: app:1.2@sha256:abc", "its image's digest is not sha256"),
+        ("image: {{ image }}", "image: app@sha256:abc", "its image is not pinned by a version"),
         ("emptyDir: {sizeLimit: 256Mi}", "hostPath: {path: /}", "neither a claim nor a bounded emptyDir"),
         ("emptyDir: {sizeLimit: 256Mi}", "emptyDir: {}", "neither a claim nor a bounded emptyDir"),
         ("type: Recreate", "type: RollingUpdate", "two copies over one volume"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use minispod_kernel::Language;
-use minispod_provisioner::quantity::Quantity;
+use minispod_provisioner::{names, options::BOUNDS, quantity::Quantity};
 
 use super::{ClusterKind, Config, ConfigError, Mode, STANDIN_SERVER_KEY, TlsMode};
 
@@ -138,6 +138,25 @@ impl Config {
                 problems.add(&format!("cluster.quota: {name} = {amount:?} is not a quantity such as 20 or 64Gi"));
             }
         }
+        for (name, amount) in &cluster.bounds {
+            match BOUNDS.iter().find(|bound| bound.name == name) {
+                None => {
+                    let names = BOUNDS.map(|bound| bound.name).join(", ");
+                    problems.add(&format!("cluster.bounds: {name} is none of {names}"));
+                }
+                Some(bound) if !bound.admits(amount) => {
+                    let least = bound.least;
+                    problems.add(&format!("cluster.bounds: {name} = {amount:?} is not a quantity of at least {least}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let class = &cluster.priority_class;
+        let is_name = class.len() <= 253 && class.split('.').all(names::is_dns_label);
+        problems.when(
+            !class.is_empty() && (!is_name || class.starts_with("system-")),
+            "cluster.priority_class (MINISPOD_PRIORITY_CLASS) must name a PriorityClass, and none of the cluster's own (system-)",
+        );
     }
 
     fn check_production(&self, roles: &[&str], problems: &mut Problems) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use minispod_api::Network;
-use minispod_provisioner::{PlanOptions, Tls};
+use minispod_provisioner::{PlanOptions, Tls, options::bounds_within};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where instances run.
@@ -42,6 +42,12 @@ pub struct Cluster {
     /// `hard` of each customer's `ResourceQuota`; what a file names is laid over the usual bounds.
     #[serde(deserialize_with = "over_usual_quota")]
     pub quota: BTreeMap<String, String>,
+    /// The most that one program and one volume may have; what is not named follows the quota.
+    pub bounds: BTreeMap<String, String>,
+    /// `PriorityClass` of customers' pods; empty: the cluster's default.
+    pub priority_class: String,
+    /// Whether customers' pods have users of their own, who are nobody on the node.
+    pub user_namespaces: bool,
 }
 
 impl Default for Cluster {
@@ -66,6 +72,9 @@ impl Default for Cluster {
             private_ranges: ranges.filter_map(|range| range.parse().ok()).collect(),
             egress_ports: usual.egress_ports,
             quota: usual.quota,
+            bounds: BTreeMap::new(),
+            priority_class: String::new(),
+            user_namespaces: false,
         }
     }
 }
@@ -110,6 +119,10 @@ impl Cluster {
             self.private_ranges.iter().map(ToString::to_string).partition(|range| range.contains(':'));
         options.egress_ports.clone_from(&self.egress_ports);
         options.quota.clone_from(&self.quota);
+        options.bounds = bounds_within(&self.quota);
+        options.bounds.extend(self.bounds.clone());
+        options.priority_class = (!self.priority_class.is_empty()).then(|| self.priority_class.clone());
+        options.user_namespaces = self.user_namespaces;
         options
     }
 }

@@ -74,6 +74,9 @@ const VARIABLES: &[(&str, &str, Kind)] = &[
     ("K8S_PRIVATE_RANGES", "cluster.private_ranges", Kind::List),
     ("K8S_EGRESS_PORTS", "cluster.egress_ports", Kind::Integers),
     ("K8S_CUSTOMER_QUOTA", "cluster.quota", Kind::Pairs),
+    ("K8S_CUSTOMER_BOUNDS", "cluster.bounds", Kind::Pairs),
+    ("MINISPOD_PRIORITY_CLASS", "cluster.priority_class", Kind::Text),
+    ("MINISPOD_USER_NAMESPACES", "cluster.user_namespaces", Kind::Boolean),
     ("RATE_LIMIT_MAX_REQUESTS", "http.rate_limit", Kind::Integer),
     ("RATE_LIMIT_MAX", "http.rate_limit", Kind::Integer),
     ("RATE_LIMIT_WINDOW_MS", "http.rate_window_ms", Kind::Integer),
@@ -321,7 +324,10 @@ mod tests {
             ("K8S_STORAGE_CLASS", "fast"),
             ("K8S_INGRESS_POD_LABELS", "app=gate, tier=edge"),
             ("K8S_EGRESS_PORTS", "443, 8443"),
-            ("K8S_CUSTOMER_QUOTA", "pods=20"),
+            ("K8S_CUSTOMER_QUOTA", "pods=20, limits.cpu=200"),
+            ("K8S_CUSTOMER_BOUNDS", "memory=8Gi"),
+            ("MINISPOD_PRIORITY_CLASS", "minispod-instances"),
+            ("MINISPOD_USER_NAMESPACES", "true"),
         ]);
         let cluster = config.expect("all known").cluster;
         let options = cluster.plan_options();
@@ -330,6 +336,14 @@ mod tests {
         assert_eq!(options.ingress.pod_labels.len(), 2);
         assert_eq!(options.egress_ports, [443, 8443]);
         assert_eq!((&*options.quota["pods"], &*options.quota["services.loadbalancers"]), ("20", "0"));
+        assert_eq!(
+            (&*options.bounds["cpu"], &*options.bounds["memory"]),
+            ("200", "8Gi"),
+            "the quota's, but for the named"
+        );
+        assert_eq!(options.priority_class.as_deref(), Some("minispod-instances"));
+        assert!(options.user_namespaces);
+        laid(&[("MINISPOD_USER_NAMESPACES", "perhaps")]).expect_err("neither true nor false");
         laid(&[("K8S_EGRESS_PORTS", "https")]).expect_err("no number");
         laid(&[("K8S_CUSTOMER_QUOTA", "pods")]).expect_err("no amount");
     }

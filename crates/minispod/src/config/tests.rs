@@ -134,6 +134,11 @@ fn a_cluster_whose_guards_are_down_is_refused() {
         ("private_ranges = [\"0.0.0.0/0\"]", "private_ranges"),
         ("egress_ports = [25, 443]", "egress_ports"),
         ("quota = { pods = \"many\" }", "cluster.quota"),
+        ("bounds = { gpu = \"1\" }", "cluster.bounds: gpu is none of cpu, memory, ephemeral-storage, storage"),
+        ("bounds = { cpu = \"100m\" }", "cluster.bounds: cpu = \"100m\" is not a quantity of at least 250m"),
+        ("bounds = { storage = \"much\" }", "cluster.bounds"),
+        ("priority_class = \"system-cluster-critical\"", "priority_class"),
+        ("priority_class = \"No Name\"", "priority_class"),
         ("tls_issuer = \"\"", "tls_issuer"),
     ] {
         let text = complete(&format!("[cluster]\n{more}")).check_for(&["relay"]).expect_err(key).to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use minispod_domain::image;
 use minispod_events::InstanceSpec;
 use minispod_kernel::Causes;
 use serde_json::Value;
@@ -16,6 +17,9 @@ use crate::{
 
 /// What an offering may bring besides the pieces that all have. Rights, cluster-wide objects and bare pods are none of it.
 const KINDS: [&str; 4] = ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy"];
+/// What is wrong with an image.
+const NOT_PINNED: &str = "its image is not pinned by a version";
+const WRONG_DIGEST: &str = "its image's digest is not sha256: and 64 of 0-9 and a-f";
 const PROBES: [&str; 3] = ["startupProbe", "readinessProbe", "livenessProbe"];
 const OF_THE_NODE: [&str; 4] = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"];
 
@@ -45,7 +49,8 @@ fn words(name: &str, offering: &Offering) -> Vec<String> {
     };
     rule(offering.name == name, "its name is not its folder's");
     rule(names::is_dns_label(name) && name.len() <= 30, "its name is not a DNS label of at most 30 characters");
-    rule(offering.version() != "latest", "its image is not pinned by a version");
+    rule(offering.version() != "latest", NOT_PINNED);
+    rule(image::has_sound_digest(&offering.image), WRONG_DIGEST);
     rule(offering.port > 0, "it has no port");
     rule(!offering.update_notes.trim().is_empty(), "it has no update notes");
     rule(offering.overrides.iter().all(|key| names::is_variable(key)), "an override is no variable's name");
@@ -123,6 +128,9 @@ fn of_object(offering: &Offering, object: &Value) -> Vec<String> {
     if OF_THE_NODE.iter().any(|word| pod[*word] == true) {
         faults.push(format!("{place}: shares something of the node"));
     }
+    if !pod["priorityClassName"].is_null() {
+        faults.push(format!("{place}: its priority is the operator's setting"));
+    }
     let volumes = pod["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let bounded =
         |volume: &Value| !volume["persistentVolumeClaim"].is_null() || volume["emptyDir"]["sizeLimit"].is_string();
@@ -160,9 +168,9 @@ fn of_container(offering: &Offering, place: &str, container: &Value, stays: bool
         offering.security == PodSecurity::Baseline || security["capabilities"]["add"].is_null(),
         "adds capabilities in a restricted namespace",
     );
-    let image = container["image"].as_str().unwrap_or_default();
-    let tag = image.rsplit('/').next().unwrap_or_default().split_once(':').map_or("latest", |(_, tag)| tag);
-    rule(tag != "latest", "its image is not pinned by a version");
+    let named = container["image"].as_str().unwrap_or_default();
+    rule(image::tag(named).is_some_and(|tag| tag != "latest"), NOT_PINNED);
+    rule(image::has_sound_digest(named), WRONG_DIGEST);
     for probe in PROBES.iter().filter(|_| stays) {
         rule(container[*probe].is_object(), &format!("no {probe}"));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use minispod_domain::image::has_sound_digest;
 use minispod_events::InstanceSpec;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,7 @@ use crate::{
     catalog::{Catalog, Companion, Offering, PodSecurity, Protocol, RunAs},
     credentials::Credentials,
     names,
-    options::{PlanOptions, Tls},
+    options::{BOUNDS, PlanOptions, STORAGE, Tls},
 };
 
 const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"];
@@ -34,7 +35,7 @@ pub(super) fn build(
     };
     let mount = spec.volume_mount_path.as_deref().unwrap_or(&offering.volume.mount);
     let image = if spec.docker_image.is_empty() { &offering.image } else { &spec.docker_image };
-    if image.is_empty() || image.contains(char::is_whitespace) {
+    if image.is_empty() || image.contains(char::is_whitespace) || !has_sound_digest(image) {
         return Err(PlanError::Unusable { what: "the image", value: image.clone() });
     }
     let mut context = json!({
@@ -90,6 +91,7 @@ fn option_words(options: &PlanOptions, spec: &InstanceSpec) -> Value {
     }
     json!({
         "quota": options.quota,
+        "bounds": bound_words(&options.bounds),
         "pod_security_version": options.pod_security_version,
         "private_ranges_v4": options.private_ranges_v4,
         "private_ranges_v6": options.private_ranges_v6,
@@ -101,6 +103,13 @@ fn option_words(options: &PlanOptions, spec: &InstanceSpec) -> Value {
             "annotations": annotations,
         },
     })
+}
+
+/// What the customer's LimitRange says: the most, and what a container has that asks for nothing.
+fn bound_words(bounds: &BTreeMap<String, String>) -> Value {
+    let (volume, program): (BTreeMap<_, _>, BTreeMap<_, _>) = bounds.iter().partition(|(name, _)| *name == STORAGE);
+    let default = BOUNDS.iter().filter(|bound| bound.name != STORAGE).map(|bound| (bound.name, bound.least));
+    json!({ "program": program, "volume": volume, "default": default.collect::<BTreeMap<_, _>>() })
 }
 
 fn resources(cpu: [&String; 2], memory: [&String; 2]) -> Value {

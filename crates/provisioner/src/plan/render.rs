@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::PlanError;
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, options::PlanOptions};
 
 /// The objects a template gives.
 pub(super) fn objects(catalog: &Catalog, name: &str, context: &Value) -> Result<Vec<Value>, PlanError> {
@@ -53,6 +53,17 @@ pub(super) fn stamp(
         && let Some(metadata) = metadata.as_object_mut()
     {
         metadata.remove("annotations");
+    }
+}
+
+/// What the operator decided for every pod stands in each of them, whoever wrote its template.
+pub(super) fn rule_pods(object: &mut Value, options: &PlanOptions) {
+    let Some(pod) = object.pointer_mut("/spec/template/spec").and_then(Value::as_object_mut) else { return };
+    if let Some(class) = &options.priority_class {
+        pod.insert("priorityClassName".to_owned(), json!(class));
+    }
+    if options.user_namespaces {
+        pod.insert("hostUsers".to_owned(), json!(false));
     }
 }
 

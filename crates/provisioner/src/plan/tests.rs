@@ -193,6 +193,105 @@ fn a_program_that_needs_more_rights_lives_apart() {
 }
 
 #[test]
+fn what_the_operator_decides_for_pods_stands_in_every_one_and_else_nowhere() {
+    let mut decided = options();
+    decided.priority_class = Some("minispod-instances".into());
+    decided.user_namespaces = true;
+    let mut companions = 0;
+    for spec in every_offering() {
+        for workload in of_kind(&planned(&spec), "Deployment") {
+            let pod = &workload["spec"]["template"]["spec"];
+            assert!(pod["priorityClassName"].is_null() && pod["hostUsers"].is_null(), "{workload}");
+        }
+        let plan = plan(&spec, WISH, &decided, &credentials(&spec)).expect("planned");
+        assert_ne!(plan.mark, planned(&spec).mark, "another option gives another mark");
+        for workload in of_kind(&plan, "Deployment") {
+            let pod = &workload["spec"]["template"]["spec"];
+            assert_eq!(pod["priorityClassName"], "minispod-instances", "{workload}");
+            assert_eq!(pod["hostUsers"], false, "{workload}");
+            companions += usize::from(workload["metadata"]["name"] != plan.workload.as_str());
+        }
+    }
+    assert!(companions > 0, "a database beside its program is among them");
+}
+
+#[test]
+fn each_decision_of_the_operator_is_one_of_its_own() {
+    let spec = sold("wordpress");
+    let pods = |change: fn(&mut PlanOptions)| {
+        let mut options = options();
+        change(&mut options);
+        let plan = plan(&spec, WISH, &options, &credentials(&spec)).expect("planned");
+        let pods = of_kind(&plan, "Deployment").map(|workload| workload["spec"]["template"]["spec"].clone());
+        pods.collect::<Vec<_>>()
+    };
+    for pod in pods(|options| options.priority_class = Some("low".into())) {
+        assert!(pod["priorityClassName"] == "low" && pod["hostUsers"].is_null(), "{pod}");
+    }
+    for pod in pods(|options| options.user_namespaces = true) {
+        assert!(pod["priorityClassName"].is_null() && pod["hostUsers"] == false, "{pod}");
+    }
+}
+
+/// Thousandths of the amount.
+fn amount(text: &Value) -> i128 {
+    Quantity::parse(text.as_str().expect("a text")).expect("a quantity").0
+}
+
+#[test]
+fn one_program_is_bounded_and_what_its_pods_need_lies_within() {
+    for mut spec in every_offering() {
+        spec.volume_size = None;
+        let plan = planned(&spec);
+        let range = of_kind(&plan, "LimitRange").next().expect("a range");
+        let limits = |kind: &str| {
+            let all = range["spec"]["limits"].as_array().expect("limits");
+            all.iter().find(|limit| limit["type"] == kind).expect("bounded").clone()
+        };
+        let container = limits("Container");
+        assert_eq!(limits("Pod")["max"], container["max"], "a pod is one program");
+        for name in ["cpu", "memory", "ephemeral-storage"] {
+            let of = |word: &str| amount(&container[word][name]);
+            assert!(of("min") <= of("defaultRequest") && of("defaultRequest") <= of("default"), "{name}");
+            assert!(of("default") <= of("max"), "{name}");
+        }
+        let claim = limits("PersistentVolumeClaim");
+        assert!(amount(&claim["min"]["storage"]) < amount(&claim["max"]["storage"]));
+        for workload in of_kind(&plan, "Deployment") {
+            let pod = &workload["spec"]["template"]["spec"];
+            for one in pod["containers"].as_array().expect("containers") {
+                for name in ["cpu", "memory"] {
+                    assert!(amount(&one["resources"]["limits"][name]) <= amount(&container["max"][name]));
+                }
+            }
+            let volumes = pod["volumes"].as_array().expect("volumes").iter();
+            let scratch: i128 = volumes.map(|volume| amount(&volume["emptyDir"]["sizeLimit"])).sum();
+            assert!(scratch <= amount(&container["default"]["ephemeral-storage"]), "{}", spec.offering);
+        }
+    }
+}
+
+#[test]
+fn no_pod_beside_the_programs_may_name_a_class_of_the_clusters_own() {
+    let plan = planned(&sold("n8n"));
+    let quota = of_kind(&plan, "ResourceQuota").find(|quota| quota["metadata"]["name"] == "system-priority");
+    let spec = &quota.expect("a quota")["spec"];
+    assert_eq!(spec["hard"]["pods"], "0");
+    let scope = &spec["scopeSelector"]["matchExpressions"][0];
+    assert_eq!((&scope["scopeName"], &scope["operator"]), (&"PriorityClass".into(), &"In".into()));
+    assert_eq!(scope["values"], serde_json::json!(["system-node-critical", "system-cluster-critical"]));
+}
+
+#[test]
+fn an_image_may_be_held_fast_by_its_digest() {
+    let mut spec = sold("n8n");
+    spec.docker_image = format!("n8nio/n8n:2.36.9@sha256:{}", "0a".repeat(32));
+    let plan = planned(&spec);
+    let container = &plan.objects.last().expect("not empty")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], spec.docker_image);
+}
+
+#[test]
 fn generated_values_stand_in_the_secret_only() {
     for spec in every_offering() {
         for object in planned(&spec).objects.iter().filter(|object| object["kind"] != "Secret") {
@@ -337,6 +436,7 @@ fn what_an_administrator_mistyped_is_named() {
         (refusal(|spec| spec.volume_mount_path = Some("data".into())), "the volume's path is not usable: \"data\""),
         (refusal(|spec| spec.container_port = 0), "the port is not usable: \"0\""),
         (refusal(|spec| spec.docker_image = "a b".into()), "the image is not usable: \"a b\""),
+        (refusal(|spec| spec.docker_image = "a:1@sha256:abc".into()), "the image is not usable: \"a:1@sha256:abc\""),
         (refusal(|spec| spec.access_mode = "RWX".into()), "the volume's access mode is not usable: \"RWX\""),
         (refusal(|spec| spec.subdomain = "a.b_c".into()), "the host name is not usable"),
         (refusal(|spec| drop(spec.environment.insert("A B".into(), String::new()))), "the environment is not usable"),

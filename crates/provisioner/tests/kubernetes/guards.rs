@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::{
     Api, Client, Config,
-    api::PostParams,
+    api::{ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use minispod_domain::InstanceCommand;
@@ -14,6 +14,7 @@ use minispod_provisioner::{Cluster, ClusterError, KubeCluster, KubeConnection, c
 use minispod_testkit::{
     free_port,
     kubernetes::{ControlPlane, MISSING_IMAGE, STORAGE_CLASS},
+    wait_until,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,15 +29,17 @@ async fn as_deployed() -> KubeCluster {
     KubeCluster::of_client(Client::try_from(config).expect("a client"), DEADLINE)
 }
 
+/// The objects of a manifest of `deploy/`.
+fn deployed(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/k8s/base").join(file);
+    let text = std::fs::read_to_string(path).expect("the manifest is there");
+    serde_yaml_ng::Deserializer::from_str(&text).map(|document| Value::deserialize(document).expect("YAML")).collect()
+}
+
 #[tokio::test]
 async fn the_deployed_access_is_enough_for_a_whole_life_and_for_nothing_else() {
     let Some(bench) = Bench::open().await else { return };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/k8s/base/provisioner-access.yaml");
-    let text = std::fs::read_to_string(path).expect("the manifest is there");
-    let access: Vec<Value> = serde_yaml_ng::Deserializer::from_str(&text)
-        .map(|document| Value::deserialize(document).expect("YAML"))
-        .collect();
-    bench.cluster.apply(&access).await.expect("taken");
+    bench.cluster.apply(&deployed("provisioner-access.yaml")).await.expect("taken");
     let cluster = as_deployed().await;
     let walk = Walk {
         cluster: &cluster,
@@ -82,6 +85,104 @@ async fn reviewer_04_a_pod_with_too_many_rights_is_refused_in_the_customers_name
         matches!(&refused, ClusterError::QuotaExceeded { reason, .. } if reason.contains("nodeports")),
         "{refused}"
     );
+}
+
+/// A pod that Pod Security has nothing against.
+fn restricted(class: Option<&str>, containers: &[Value]) -> Pod {
+    let closed = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    let container = |(number, resources): (usize, &Value)| {
+        let name = format!("c{number}");
+        json!({ "name": name, "image": "x", "securityContext": closed, "resources": resources })
+    };
+    let containers: Vec<_> = containers.iter().enumerate().map(container).collect();
+    let pod = json!({
+        "metadata": { "name": "beside" },
+        "spec": {
+            "priorityClassName": class,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "containers": containers,
+        },
+    });
+    serde_json::from_value(pod).expect("a pod")
+}
+
+#[tokio::test]
+async fn reviewer_04_a_container_above_the_maximum_and_a_pod_of_a_system_class_are_refused() {
+    let Some(bench) = Bench::open().await else { return };
+    let plan = bench.plan(&bench.sold("n8n"), 1);
+    bench.cluster.apply(&plan.objects).await.expect("taken");
+    let quotas: Api<ResourceQuota> = Api::namespaced(bench.client.clone(), &plan.namespace);
+    wait_until(DEADLINE, || async {
+        let quota = quotas.get("system-priority").await.expect("there");
+        quota.status.and_then(|status| status.hard).is_some_and(|hard| hard.contains_key("pods"))
+    })
+    .await;
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &plan.namespace);
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let small = json!({ "limits": { "cpu": "1" } });
+    pods.create(&dry, &restricted(None, std::slice::from_ref(&small))).await.expect("nothing speaks against this one");
+    let limit = |name: &str, amount: &str| json!({ "limits": { name: amount }, "requests": { name: "1" } });
+    let asks_for_nothing = json!({ "limits": { "memory": "1Gi" }, "requests": { "memory": "1Ki" } });
+    let cases = [
+        (None, vec![limit("cpu", "65")], "maximum cpu usage per Container is 64, but limit is 65"),
+        (None, vec![limit("memory", "129Gi")], "maximum memory usage per Container is 128Gi"),
+        (None, vec![limit("ephemeral-storage", "17Gi")], "maximum ephemeral-storage usage per Container is 16Gi"),
+        (None, vec![limit("cpu", "40"), limit("cpu", "40")], "maximum cpu usage per Pod is 64, but limit is 80"),
+        (None, vec![asks_for_nothing], "minimum memory usage per Container is 1Mi, but request is 1Ki"),
+        (Some("system-cluster-critical"), vec![small.clone()], "exceeded quota: system-priority"),
+        (Some("system-node-critical"), vec![small], "exceeded quota: system-priority"),
+    ];
+    for (class, containers, reason) in cases {
+        let refused = pods.create(&dry, &restricted(class, &containers)).await.expect_err(reason).to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_above_the_maximum_of_one_program_comes_back_as_a_reason() {
+    let Some(bench) = Bench::open().await else { return };
+    let mut program = bench.sold("n8n");
+    program.cpu_limit = "65".into();
+    let mut volume = bench.sold("ghost");
+    volume.volume_size = Some("2Ti".into());
+    let cases = [
+        (program, "the plan is not within what one program may have", "maximum cpu usage per Container is 64"),
+        (volume, "", "maximum storage usage per PersistentVolumeClaim is 1Ti, but request is 2Ti"),
+    ];
+    for (spec, begin, reason) in cases {
+        let reports = carry_out(&bench.reactor(), &spec.instance_id, bench.provision(&spec), bench.clock.now()).await;
+        let reports = reports.expect("reported, not retried");
+        let Some(InstanceCommand::RecordFailed { detail, .. }) = reports.last() else { panic!("{reports:?}") };
+        assert!(detail.starts_with(begin) && detail.contains(reason), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn pods_have_the_class_and_the_users_that_the_operator_decided() {
+    let Some(mut bench) = Bench::open().await else { return };
+    let classes = deployed("priority-classes.yaml");
+    bench.cluster.apply(&classes).await.expect("taken");
+    let value = |name: &str| {
+        let class = classes.iter().find(|class| class["metadata"]["name"] == name);
+        class.expect("it is deployed")["value"].as_i64().expect("a number")
+    };
+    assert!(value("minispod-platform") > value("minispod-instances"));
+    bench.options.priority_class = Some("minispod-instances".into());
+    bench.options.user_namespaces = true;
+    let plan = bench.plan(&bench.sold("wordpress"), 1);
+    bench.cluster.apply(&plan.objects).await.expect("taken");
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &plan.namespace);
+    let all = async || pods.list(&ListParams::default()).await.expect("listed").items;
+    wait_until(DEADLINE, || async { all().await.len() == 2 }).await;
+    for pod in all().await {
+        let pod = pod.spec.expect("a spec");
+        assert_eq!(pod.priority_class_name.as_deref(), Some("minispod-instances"));
+        assert_eq!(pod.priority.map(i64::from), Some(value("minispod-instances")));
+        assert_eq!(pod.preemption_policy.as_deref(), Some("Never"));
+        assert_eq!(pod.host_users, Some(false));
+    }
 }
 
 #[tokio::test]

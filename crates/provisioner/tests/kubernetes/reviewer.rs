@@ -72,7 +72,7 @@ async fn reviewer_06_a_flood_of_objects_meets_the_quota_with_a_reason() {
     }));
     let words =
         claims.create(&PostParams::default(), &claim.expect("a claim")).await.expect_err("too large").to_string();
-    assert!(words.contains("exceeded quota") && words.contains("requests.storage"), "{words}");
+    assert!(words.contains("maximum storage usage per PersistentVolumeClaim is 1Ti"), "{words}");
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ impl Pods<'_> {
             has_token == KNOWN_TO_CLUSTER.contains(&account),
             "holds a token it needs not, or lacks the one it needs",
         );
+        let class = text(self.spec, &["priorityClassName"]);
+        demand(exists(documents, "PriorityClass", class), "has no priority, or one that is not here");
         for container in at(self.spec, &["containers"]).and_then(Value::as_sequence).into_iter().flatten() {
             let closed = |path: &[&str], value: bool| at(container, path) == Some(&value.into());
             demand(closed(&["securityContext", "allowPrivilegeEscalation"], false), "may gain privileges");
@@ -160,15 +162,16 @@ mod tests {
     use super::*;
 
     fn judged(pod_spec: &str) -> Vec<String> {
-        let account =
-            serde_yaml_ng::from_str("{kind: ServiceAccount, metadata: {name: minispod-mailer}}").expect("YAML");
+        let named = |kind: &str, name: &str| {
+            serde_yaml_ng::from_str(&format!("{{kind: {kind}, metadata: {{name: {name}}}}}")).expect("YAML")
+        };
         let workload = format!("{{kind: Job, metadata: {{name: j}}, spec: {{template: {{spec: {pod_spec}}}}}}}");
         let workload = serde_yaml_ng::from_str(&workload).expect("YAML");
-        let all = [account, workload];
-        pods(&all[1]).expect("pods").complaints(&all)
+        let all = [named("ServiceAccount", "minispod-mailer"), named("PriorityClass", "platform"), workload];
+        pods(&all[2]).expect("pods").complaints(&all)
     }
 
-    const GOOD: &str = "{serviceAccountName: minispod-mailer, automountServiceAccountToken: false, \
+    const GOOD: &str = "{serviceAccountName: minispod-mailer, priorityClassName: platform, automountServiceAccountToken: false, \
         securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}, \
         containers: [{securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, \
         capabilities: {drop: [ALL]}}, resources: {limits: {memory: 1Mi}}}]}";
@@ -180,6 +183,7 @@ mod tests {
 
     #[test]
     fn a_token_root_and_a_dangling_reference_are_found() {
+        assert_eq!(judged(&GOOD.replace("priorityClassName: platform", "priorityClassName: nobody")).len(), 1);
         assert_eq!(judged(&GOOD.replace("automountServiceAccountToken: false, ", "")).len(), 1);
         assert_eq!(judged(&GOOD.replace("runAsNonRoot: true, ", "")).len(), 1);
         let dangling = GOOD.replace("resources:", "envFrom: [{secretRef: {name: nobody}}], resources:");
