@@ -131,6 +131,7 @@ async fn the_deadline_ends_the_wait_with_the_last_obstacle() {
     let mut bench = bench;
     bench.options.quota.remove("requests.cpu");
     bench.options.quota.remove("limits.cpu");
+    bench.options.bounds.remove("cpu");
     let deadline = now.plus(std::time::Duration::from_secs(5));
     let event =
         InstanceEvent::InstanceProvisionRequested { spec: spec.clone(), generation: 1, deadline, occurred_at: now };
