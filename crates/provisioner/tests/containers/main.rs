@@ -8,4 +8,5 @@
 mod bench;
 mod ground;
 mod life;
+mod logs;
 mod reviewer;

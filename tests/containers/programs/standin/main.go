@@ -50,6 +50,10 @@ func main() {
 	handle("/standin/write", func(ask func(string) string) (string, error) {
 		return "written", os.WriteFile(ask("path"), []byte(ask("text")), 0o600)
 	})
+	handle("/standin/say", func(ask func(string) string) (string, error) {
+		_, err := fmt.Println(ask("text"))
+		return "said", err
+	})
 	handle("/standin/eat", func(ask func(string) string) (string, error) {
 		count, err := strconv.Atoi(ask("mib"))
 		for ; count > 0; count-- {
