@@ -122,6 +122,11 @@ impl Caller {
 #[derive(Debug, Clone)]
 pub struct CallerId(pub String);
 
+/// Who acts, left there too when it is a customer: an administrator may see what is refused to him, through doors of his
+/// own.
+#[derive(Debug, Clone)]
+pub struct CustomerId(pub String);
+
 impl Caller {
     /// Who is stamped into events.
     pub fn actor(&self) -> Actor {
@@ -157,6 +162,9 @@ impl FromRequest for Caller {
             };
             caller.scopes_allow(if request.method().is_safe() { Deed::Read } else { Deed::Write })?;
             request.extensions_mut().insert(CallerId(caller.acting_id().to_owned()));
+            if let Actor::Customer { id } = caller.actor() {
+                request.extensions_mut().insert(CustomerId(id));
+            }
             of_account(&request, state, caller.acting_id())?;
             Ok(caller)
         })

@@ -7,6 +7,8 @@ use minispod_kernel::Causes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::refused_access::{Kind, Sought};
+
 /// Most faults that one answer names.
 pub const FAULTS_MAX: usize = 50;
 /// Longest name of a field in an answer, in characters: it may be a client's own word.
@@ -48,6 +50,7 @@ pub struct ApiError {
     data: Option<Value>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    sought: Option<Box<Sought>>,
 }
 
 /// How long a client waits before it comes back when nothing better is known.
@@ -64,6 +67,7 @@ impl ApiError {
             data: None,
             retry_after: None,
             cause: None,
+            sought: None,
         }
     }
 
@@ -153,6 +157,17 @@ impl ApiError {
     /// The same refusal with what was found out on the way to it.
     pub fn with_data(self, data: Value) -> Self {
         Self { data: Some(data), ..self }
+    }
+
+    /// The same 404 with what was looked for among its owner's things: one of `kinds`, and its id. Nothing of it is
+    /// answered; when it is somebody else's, that is kept ([`crate::refused_access`]).
+    pub fn sought(self, kinds: &'static [Kind], id: &str) -> Self {
+        Self { sought: Some(Box::new(Sought { kinds, id: id.to_owned() })), ..self }
+    }
+
+    /// What was looked for among its owner's things.
+    pub fn what_was_sought(&self) -> Option<&Sought> {
+        self.sought.as_deref()
     }
 
     /// The same failure with another sentence.

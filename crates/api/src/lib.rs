@@ -17,6 +17,7 @@ pub mod placed;
 pub mod ports;
 pub mod preference;
 pub mod refusals;
+pub mod refused_access;
 mod room;
 pub mod routes;
 pub mod server;

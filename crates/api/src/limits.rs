@@ -149,6 +149,14 @@ impl Window {
 
     /// Counts one call of `key`; over the limit: 429 with the wait, and the call is not counted.
     pub fn check(&self, key: &str) -> Result<(), ApiError> {
+        self.take(key).map_err(|wait| {
+            metrics::counter!("minispod_http_limited_total", "limit" => self.name).increment(1);
+            ApiError::too_many(wait)
+        })
+    }
+
+    /// Counts one of `key`, whatever is counted; over the limit: the wait, and it is not counted.
+    pub fn take(&self, key: &str) -> Result<(), Duration> {
         if self.allowance.is_unlimited() {
             return Ok(());
         }
@@ -169,8 +177,7 @@ impl Window {
         }
         match calls.front() {
             Some(first) if calls.len() >= self.allowance.count.get() as usize => {
-                metrics::counter!("minispod_http_limited_total", "limit" => self.name).increment(1);
-                Err(ApiError::too_many(Duration::from_millis((first + window - now).unsigned_abs())))
+                Err(Duration::from_millis((first + window - now).unsigned_abs()))
             }
             _ => {
                 calls.push_back(now);

@@ -35,6 +35,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .configure(auth::configure)
                 .configure(services::configure)
                 .configure(admin::users::configure)
+                .configure(admin::audit::configure)
                 .configure(admin::subscriptions::configure)
                 .configure(admin::billing::configure)
                 .service(resource("/billing/health").route(get().to(health::billing::handle)))

@@ -19,6 +19,7 @@ use crate::{
     limits::{Allowance, Limit, Window},
     log_stream::Followers,
     ports::{NotificationGate, Offerings, PaymentPages, Probe, ReadModels},
+    refused_access::Keeper,
     routes::metrics::read::NextCount,
     session::Sessions,
 };
@@ -35,6 +36,8 @@ const QUARTER_HOUR: Duration = Duration::from_mins(15);
 const SECOND_FACTORS: u32 = 5;
 /// Mails with links for one account in a quarter of an hour.
 const LINKS: u32 = 3;
+/// Entries a minute about one who asks for what is somebody else's: enough to see what he is after.
+const REFUSED_ACCESSES_PER_MINUTE: u32 = 60;
 
 /// What the binary chooses.
 #[derive(Clone)]
@@ -81,6 +84,8 @@ pub struct ApiConfig {
     pub second_factor_allowance: Allowance,
     /// Mails with links that are asked for one account.
     pub link_allowance: Allowance,
+    /// Entries about one customer who asks for what is somebody else's.
+    pub refused_access_allowance: Allowance,
     /// Who asks for a second factor, as authenticator apps show it.
     pub brand: String,
     /// How long a refresh token lives.
@@ -121,6 +126,7 @@ impl Default for ApiConfig {
             sign_in_allowance: Allowance::per_minute(10),
             second_factor_allowance: Allowance::within(SECOND_FACTORS, QUARTER_HOUR),
             link_allowance: Allowance::within(LINKS, QUARTER_HOUR),
+            refused_access_allowance: Allowance::per_minute(REFUSED_ACCESSES_PER_MINUTE),
             brand: "Minispod".to_owned(),
             refresh_lifetime: Duration::from_hours(7 * 24),
             topup_lifetime: Duration::from_hours(24),
@@ -198,6 +204,7 @@ pub struct AppState {
     pub sessions: Sessions,
     pub api_tokens: ApiTokens,
     pub limits: Limits,
+    pub refused_access: Keeper,
     pub followers: Arc<Followers>,
     pub payment_pages: Arc<dyn PaymentPages>,
     pub notifications: Arc<dyn NotificationGate>,
@@ -214,7 +221,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The state of one process.
+    /// The state of one process. Its tasks run in the runtime that this is called in.
     pub fn new(parts: Parts) -> Self {
         let clock = Arc::clone(parts.store.clock());
         let limits = Limits {
@@ -237,6 +244,7 @@ impl AppState {
             api_tokens: ApiTokens::new(parts.store.clone()),
             clock,
             limits,
+            refused_access: Keeper::start(parts.store.clone(), parts.config.refused_access_allowance),
             followers: Arc::default(),
             config: parts.config,
             store: parts.store,

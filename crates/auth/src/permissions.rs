@@ -31,11 +31,13 @@ pub enum Action {
     ManageNodes,
     /// See the product as a customer does, without changing anything.
     Impersonate,
+    /// Who asked for what is somebody else's.
+    ReadAudit,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ReadCatalogue,
         Self::ManageCatalogue,
         Self::ReadUsers,
@@ -49,6 +51,7 @@ impl Action {
         Self::ReadNodes,
         Self::ManageNodes,
         Self::Impersonate,
+        Self::ReadAudit,
     ];
 
     /// The table: which roles may do it.
@@ -66,7 +69,8 @@ impl Action {
             | Self::ManageInstances
             | Self::ReadNodes
             | Self::ManageNodes
-            | Self::Impersonate => &[Role::Administrator],
+            | Self::Impersonate
+            | Self::ReadAudit => &[Role::Administrator],
         }
     }
 }

@@ -48,6 +48,8 @@ pub use numbering::{NumberedBatch, Numbering};
 pub use receipts::Receipts;
 pub use snapshot::Snapshot;
 pub use store::{Store, migrate};
-pub use telemetry::{ClusterRoom, Grain, NodeHeartbeat, Telemetry, UsagePoint, UsageSample};
+pub use telemetry::{
+    ClusterRoom, Grain, NodeHeartbeat, RefusedAccess, RefusedFilter, Telemetry, UsagePoint, UsageSample,
+};
 pub use timers::{Timer, Timers};
 pub use vault::{VALUE_MAX as SECRET_MAX, Vault};

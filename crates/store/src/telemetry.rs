@@ -1,4 +1,7 @@
-//! What was measured: samples of use with their roll-ups, and nodes' signs of life. No facts; old ones go.
+//! What was measured and seen: samples of use with their roll-ups, nodes' signs of life, who was refused what is
+//! somebody else's. No facts; old ones go.
+
+mod refused_access;
 
 use std::time::Duration;
 
@@ -6,6 +9,8 @@ use minispod_kernel::Timestamp;
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use crate::StoreError;
+
+pub use refused_access::{KEEP_REFUSED, RefusedAccess, RefusedFilter};
 
 /// How long samples by the minute stay.
 pub const KEEP_SAMPLES: Duration = Duration::from_hours(7 * 24);
@@ -264,13 +269,18 @@ impl Telemetry {
                    SELECT ctid FROM telemetry.usage_hours WHERE hour < $1 LIMIT $2))",
                 KEEP_HOURS,
             ),
+            (
+                "DELETE FROM telemetry.refused_access WHERE ctid = ANY(ARRAY(
+                   SELECT ctid FROM telemetry.refused_access WHERE at < $1 LIMIT $2))",
+                KEEP_REFUSED,
+            ),
         ] {
             let done = sqlx::query(query)
                 .bind(now.minus(keep).to_utc())
                 .bind(limit)
                 .execute(&self.pool)
                 .await
-                .map_err(StoreError::database("throw away old samples"))?;
+                .map_err(StoreError::database("throw away old telemetry"))?;
             gone += done.rows_affected();
         }
         Ok(gone)

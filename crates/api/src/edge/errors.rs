@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 
-use crate::{call::RequestId, error::ApiError, state::AppState};
+use crate::{call::RequestId, error::ApiError, refused_access, state::AppState};
 
 /// The media type of RFC 9457.
 const PROBLEM: &str = "application/problem+json";
@@ -42,6 +42,9 @@ pub async fn envelope(
     let request_id = http.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     if status.is_server_error() {
         log(refusal, status, &request_id, response.response().error().filter(|_| known.is_none()));
+    }
+    if let Some(sought) = refusal.what_was_sought() {
+        refused_access::note(&http, &request_id, sought);
     }
     let timestamp =
         http.app_data::<web::Data<AppState>>().map_or_else(String::new, |state| state.clock.now().to_contract());

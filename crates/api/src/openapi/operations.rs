@@ -5,6 +5,7 @@ pub mod admin_billing;
 pub mod admin_desk;
 pub mod admin_subscriptions;
 pub mod admin_writes;
+pub mod audit;
 pub mod catalogue;
 pub mod coupons;
 pub mod custom_domains;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Group> {
         ("Refund desk", "What a person must look at, and what goes back", admin_desk::operations()),
         ("Books", "Statements and reports out of the double-entry books", reports::operations()),
         ("Keeping", "What administrators do to subscriptions and balances", admin_writes::operations()),
+        ("Audit", "Who asked for what is somebody else's", audit::operations()),
         ("System", "Probes, metrics and this document", system::operations()),
     ]
 }

@@ -1,5 +1,6 @@
 //! What only administrators may ask for.
 
+pub mod audit;
 pub mod billing;
 pub mod coupons;
 pub mod domains;

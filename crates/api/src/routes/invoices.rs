@@ -9,7 +9,10 @@ use actix_web::web::{ServiceConfig, get, resource};
 use minispod_auth::Action;
 use minispod_projections::billing::{self, InvoiceRow};
 
-use crate::{caller::Caller, error::ApiError, input::path::billing_id, refusals::read_failed, state::AppState};
+use crate::{
+    caller::Caller, error::ApiError, input::path::billing_id, refusals::read_failed, refused_access::Kind,
+    state::AppState,
+};
 
 /// Paths under `/billing/invoices`.
 pub fn configure(app: &mut ServiceConfig) {
@@ -24,5 +27,5 @@ async fn invoice_of(state: &AppState, caller: &Caller, id: &str) -> Result<Invoi
     let id = billing_id(id)?;
     let owner = caller.may(Action::ReadBilling).is_err().then_some(caller.user.id.as_str());
     let invoice = billing::invoice(state.pool(), id, owner).await.map_err(read_failed)?;
-    invoice.ok_or_else(|| ApiError::not_found("Invoice"))
+    invoice.ok_or_else(|| ApiError::not_found("Invoice").sought(&[Kind::Invoice], id))
 }

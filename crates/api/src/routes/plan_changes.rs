@@ -27,6 +27,7 @@ use crate::{
     error::ApiError,
     input::{Fields, RequestBody, Unknown},
     refusals::read_failed,
+    refused_access::Kind,
     room,
     state::AppState,
     views,
@@ -54,7 +55,8 @@ async fn within_reach(state: &AppState, caller: &Caller, id: &str) -> Result<Sub
         return Err(none());
     }
     let owner = caller.may(Action::ReadSubscriptions).is_err().then_some(caller.user.id.as_str());
-    subscriptions::find(state.pool(), id, owner).await.map_err(read_failed)?.ok_or_else(none)
+    let view = subscriptions::find(state.pool(), id, owner).await.map_err(read_failed)?;
+    view.ok_or_else(|| none().sought(&[Kind::Subscription], id))
 }
 
 /// What moving to `plan` now would cost or give back; `None` when it cannot be counted.

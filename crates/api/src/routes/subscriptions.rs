@@ -29,7 +29,7 @@ use serde_json::json;
 
 use crate::{
     caller::Caller, error::ApiError, input::path::existing_id, refusals::read_failed, refusals::refused,
-    state::AppState,
+    refused_access::Kind, state::AppState,
 };
 
 /// Paths under `/subscriptions`. Fixed segments stand before `{id}`.
@@ -65,7 +65,12 @@ const NO_ROOM: &str = "Insufficient cluster capacity";
 async fn owned(state: &AppState, id: &str, caller: &Caller) -> Result<SubscriptionView, ApiError> {
     let id = existing_id(id, "Subscription")?;
     let view = subscriptions::find(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
-    view.ok_or_else(|| ApiError::not_found("Subscription"))
+    view.ok_or_else(|| not_ones_own(id))
+}
+
+/// The 404 of a subscription that is not the caller's or not there.
+fn not_ones_own(id: &str) -> ApiError {
+    ApiError::not_found("Subscription").sought(&[Kind::Subscription], id)
 }
 
 /// The instance of the caller's own subscription, else 404: before it is provisioned there is none.

@@ -8,17 +8,18 @@ use std::{
 
 use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use minispod_api::{Allowance, ApiConfig};
+use minispod_api::{Allowance, ApiConfig, refused_access::Kind};
 use minispod_auth::AccessTokens;
 use minispod_domain::{AnyCommand, SubscriptionCommand, UserCommand};
 use minispod_kernel::{Clock, ManualClock, Timestamp, ids::is_id};
-use minispod_testkit::require;
+use minispod_testkit::{eventually, require};
 use serde_json::{Value, json};
 
 use crate::{
     described::{Access, HOST, NOBODY, Operation, operations},
     fleet::PlayedFleet,
     manual_topups::picture,
+    refused_access::operation_of,
     world::{Answered, TOKEN_SECRET, World, open, open_with_fleet_as},
 };
 
@@ -87,6 +88,7 @@ fn unlimited(config: &mut ApiConfig) {
         &mut config.sign_in_allowance,
         &mut config.second_factor_allowance,
         &mut config.link_allowance,
+        &mut config.refused_access_allowance,
     ] {
         *allowance = Allowance::unlimited();
     }
@@ -306,6 +308,17 @@ where
         token
     }
 
+    /// Every operation of `wanted` has kept that `other` asked for what is `owner`'s, and no other has; one thing of each kind.
+    async fn all_kept(&self, wanted: &BTreeSet<String>, other: &str, owner: &str) {
+        let routes = async || self.refused().await.iter().map(operation_of).collect::<BTreeSet<_>>();
+        eventually(Duration::from_secs(20), || async { routes().await == *wanted }).await;
+        assert_eq!(routes().await, *wanted, "each route that looks for an owner keeps who asked for somebody else's");
+        let kept = self.refused().await;
+        assert!(kept.iter().all(|one| (one.user_id.as_str(), one.owner_id.as_str()) == (other, owner)), "{kept:#?}");
+        let kinds: BTreeSet<&str> = kept.iter().map(|one| one.kind.as_str()).collect();
+        assert_eq!(kinds, BTreeSet::from(Kind::ALL.map(Kind::as_str)));
+    }
+
     /// Every id that `token` is shown and a stranger is not.
     async fn ids_of(&self, all: &[Operation], token: &str) -> Vec<String> {
         let (mut own, mut public) = (BTreeSet::new(), BTreeSet::new());
@@ -325,6 +338,11 @@ where
     }
 }
 
+/// Whether its path names a plan, which is nobody's.
+fn names_a_plan(operation: &Operation) -> bool {
+    operation.path.contains("{serviceId}")
+}
+
 /// Every way to fill `count` names of a path with `ids`.
 fn fillings(ids: &[String], count: usize) -> Vec<Vec<&str>> {
     (0..count).fold(vec![Vec::new()], |begun: Vec<Vec<&str>>, _| {
@@ -339,7 +357,7 @@ async fn what_is_somebody_elses_is_found_by_nobody_but_its_owner() {
     }
     let world = open_with_fleet_as(unlimited, Arc::new(PlayedFleet::default())).await;
     let mut owner = world.owner("owner@example.com").await;
-    let (other, _) = world.register("other@example.com").await;
+    let (other, other_id) = world.register("other@example.com").await;
     let (admin, _) = world.administrator("admin@example.com").await;
     let all = operations(&world).await;
     let ids = world.ids_of(&all, &owner).await;
@@ -360,6 +378,10 @@ async fn what_is_somebody_elses_is_found_by_nobody_but_its_owner() {
     }
     assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(written(&world).await, before, "asking for somebody else's things wrote something");
+    let me = world.get("/auth/me", &owner).await;
+    let owner_id = me.data()["user"]["id"].as_str().expect("an id").to_owned();
+    let wanted: BTreeSet<String> = own.iter().filter(|one| !names_a_plan(one)).map(ToString::to_string).collect();
+    world.all_kept(&wanted, &other_id, &owner_id).await;
 
     // They were there all the time. What ends things is asked last.
     own.sort_by_key(|operation| {
@@ -374,9 +396,8 @@ async fn what_is_somebody_elses_is_found_by_nobody_but_its_owner() {
             }
         }
         // What names a plan besides is not found for the plan that nobody sells.
-        let names_a_plan = operation.path.contains("{serviceId}")
-            || operation.body.as_ref().is_some_and(|body| !body["newServiceId"].is_null());
-        let is_found = names_a_plan || seen.iter().any(|status| *status != 404);
+        let moves = operation.body.as_ref().is_some_and(|body| !body["newServiceId"].is_null());
+        let is_found = moves || names_a_plan(operation) || seen.iter().any(|status| *status != 404);
         if !is_found || seen.iter().any(|status| *status >= 500) {
             wrong.push(format!("{operation} by its owner: {seen:?}"));
         }

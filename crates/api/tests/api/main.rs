@@ -40,6 +40,7 @@ mod pods;
 mod preferences;
 mod reasons;
 mod refunds;
+mod refused_access;
 mod room;
 mod services;
 mod sessions;

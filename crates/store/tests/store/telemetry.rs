@@ -1,11 +1,12 @@
-//! What was measured: a minute counts once whoever measures it, hours sum minutes, days are Jakarta's, old rows go.
+//! What was measured and seen: a minute counts once whoever measures it, hours sum minutes, days are Jakarta's, entries of
+//! refused access stay as they are, old rows go.
 
 use std::time::Duration;
 
 use minispod_kernel::Timestamp;
 use minispod_store::{
-    ClusterRoom, Grain, NodeHeartbeat, UsageSample,
-    telemetry::{BATCH_MAX, KEEP_HOURS, KEEP_SAMPLES},
+    ClusterRoom, Grain, NodeHeartbeat, RefusedAccess, RefusedFilter, UsageSample,
+    telemetry::{BATCH_MAX, KEEP_HOURS, KEEP_REFUSED, KEEP_SAMPLES},
 };
 
 use crate::world::world;
@@ -108,4 +109,60 @@ async fn the_cluster_has_the_room_that_was_measured_last() {
     assert_eq!(telemetry.room().await.expect("read"), Some(room(2, 8_000)));
     telemetry.record_room(room(3, 0)).await.expect("kept");
     assert_eq!(telemetry.room().await.expect("read"), Some(room(3, 0)));
+}
+
+#[tokio::test]
+async fn an_entry_of_refused_access_is_written_once_altered_by_nobody_and_goes_with_age() {
+    let Some(world) = world().await else { return };
+    // As the services do it, under the role that they run under.
+    let store = world.another(|config| config.role = Some("minispod_app".to_owned())).await;
+    let telemetry = store.telemetry();
+    let entry = |id: &str, minutes: i64, kind: &str| RefusedAccess {
+        id: id.into(),
+        at: Timestamp::from_unix_millis(EVENING + minutes * 60_000),
+        user_id: "budi".into(),
+        owner_id: "ani".into(),
+        method: "GET".into(),
+        route: "/api/v1/subscriptions/{id}/logs".into(),
+        kind: kind.into(),
+        thing_id: "s".into(),
+        address: None,
+        request_id: "r".into(),
+    };
+    let all = [entry("a", 0, "invoice"), entry("b", 0, "session"), entry("c", 1, "invoice")];
+    for one in all.iter().chain(&all) {
+        telemetry.record_refused_access(one).await.expect("kept");
+    }
+    let any = RefusedFilter::default();
+    let read = async |filter: &RefusedFilter, behind, skip, most| {
+        let rows = telemetry.refused_access(filter, behind, skip, most).await.expect("read");
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(telemetry.refused_access(&any, None, 0, 1).await.expect("read"), [all[2].clone()]);
+    assert_eq!(read(&any, None, 0, 9).await, ["c", "b", "a"]);
+    assert_eq!(read(&any, None, 1, 1).await, ["b"]);
+    assert_eq!(read(&any, Some((all[1].at, "b")), 0, 9).await, ["a"], "the id decides among those of one instant");
+    let (from, until) = (Some(all[2].at), Some(all[2].at));
+    for (filter, ids) in [
+        (RefusedFilter { kind: Some("invoice".into()), ..any.clone() }, &["c", "a"][..]),
+        (RefusedFilter { user_id: Some("ani".into()), ..any.clone() }, &[]),
+        (RefusedFilter { owner_id: Some("ani".into()), until, ..any.clone() }, &["b", "a"]),
+        (RefusedFilter { from, ..any.clone() }, &["c"]),
+    ] {
+        assert_eq!(read(&filter, None, 0, 9).await, ids, "{filter:?}");
+        assert_eq!(telemetry.refused_accesses(&filter).await.expect("counts"), ids.len() as i64);
+    }
+    for pool in [store.pool(), &world.admin] {
+        for deed in ["UPDATE telemetry.refused_access SET owner_id = user_id", "TRUNCATE telemetry.refused_access"] {
+            let error = sqlx::query(deed).execute(pool).await.expect_err(deed);
+            let code = error.as_database_error().and_then(|error| error.code().map(|code| code.to_string()));
+            assert_eq!(code.as_deref(), Some("42501"), "{deed}: {error}");
+        }
+    }
+    let keep = i64::try_from(KEEP_REFUSED.as_millis()).expect("fits");
+    let after = |minutes: i64| Timestamp::from_unix_millis(EVENING + minutes * 60_000 + keep);
+    assert_eq!(telemetry.purge(after(0), 100).await.expect("purged"), 0);
+    assert_eq!(telemetry.purge(after(1), 1).await.expect("purged"), 1);
+    assert_eq!(telemetry.purge(after(1), 100).await.expect("purged"), 1);
+    assert_eq!(read(&any, None, 0, 9).await, ["c"]);
 }

@@ -10,6 +10,7 @@ use crate::{
     error::ApiError,
     input::path::existing_id,
     refusals::read_failed,
+    refused_access::Kind,
     state::AppState,
 };
 
@@ -25,5 +26,5 @@ pub async fn existing(
     owner: Option<&str>,
 ) -> std::result::Result<ManualTopUpRow, ApiError> {
     let row = manual_topups::find(state.pool(), existing_id(id, "Manual top-up")?, owner).await.map_err(read_failed)?;
-    row.ok_or_else(|| ApiError::not_found("Manual top-up"))
+    row.ok_or_else(|| ApiError::not_found("Manual top-up").sought(&[Kind::ManualTopUp], id))
 }

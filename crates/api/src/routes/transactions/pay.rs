@@ -12,6 +12,7 @@ use crate::{
     input::{RequestBody, path::billing_id},
     orders::Order,
     refusals::read_failed,
+    refused_access::Kind,
     state::AppState,
 };
 
@@ -51,5 +52,6 @@ pub async fn topup_of(state: &AppState, id: &str, owner: &str) -> std::result::R
         return Ok(topup_id);
     }
     let topup = billing::topup(state.pool(), id, Some(owner)).await.map_err(read_failed)?;
-    topup.map(|topup| topup.row.id).ok_or_else(|| ApiError::not_found("Pending top-up"))
+    let none = || ApiError::not_found("Pending top-up").sought(&[Kind::TopUp, Kind::Transaction], id);
+    topup.map(|topup| topup.row.id).ok_or_else(none)
 }

@@ -9,6 +9,7 @@ use crate::{
     error::ApiError,
     input::path::billing_id,
     refusals::read_failed,
+    refused_access::Kind,
     state::AppState,
     views,
 };
@@ -16,7 +17,7 @@ use crate::{
 pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> Result {
     let id = billing_id(&id)?;
     let line = billing::transaction(state.pool(), id, Some(&caller.user.id)).await.map_err(read_failed)?;
-    let line = line.ok_or_else(|| ApiError::not_found("Transaction"))?;
+    let line = line.ok_or_else(|| ApiError::not_found("Transaction").sought(&[Kind::Transaction], id))?;
     let mut view = views::money::transaction(&line);
     view["user"] = views::people::mini(&caller.user);
     Ok(Answer::ok("Transaction retrieved successfully", view))

@@ -13,6 +13,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     input::path::existing_id,
+    refused_access::Kind,
     session,
     state::AppState,
 };
@@ -25,7 +26,9 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: 
     let context = call.with_secrets(caller.actor(), vec![hash]);
     let revoked =
         state.dispatcher.dispatch_as(&caller.user.id, command, context).await.map_err(|error| match error {
-            CommandError::Refused(no) if no.kind == RefusalKind::NotFound => ApiError::not_found("API token"),
+            CommandError::Refused(no) if no.kind == RefusalKind::NotFound => {
+                ApiError::not_found("API token").sought(&[Kind::ApiToken], id)
+            }
             other => other.into(),
         })?;
     state.api_tokens.forget(id).await;

@@ -9,6 +9,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     input::path::existing_id,
+    refused_access::Kind,
     session,
     state::AppState,
 };
@@ -18,7 +19,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, call: Call, id: 
     let id = existing_id(&id, "Session")?;
     let found = state.sessions.find(id).await?.filter(|session| session.user_id == caller.user.id);
     if found.is_none() {
-        return Err(ApiError::not_found("Session"));
+        return Err(ApiError::not_found("Session").sought(&[Kind::Session], id));
     }
     let ended = session::revoke(&state, &call, caller.actor(), id, "ended from another session").await?;
     let shown = call.shown(&state, session::SHOWN_BY, ended).await;
