@@ -38,3 +38,9 @@ macro_rules! contract {
     };
 }
 pub(crate) use contract;
+
+/// For counters that older payloads lack.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(crate) const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

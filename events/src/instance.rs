@@ -6,7 +6,7 @@ use minispod_kernel::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::contract;
+use crate::contract::{contract, is_zero};
 
 /// What shall run; enough to build every cluster object. Generated credentials are in the vault
 /// (`instance/<instance id>`), never here.
@@ -39,6 +39,9 @@ pub struct InstanceSpec {
     /// The one of them that its public address has; none: the platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_host: Option<String>,
+    /// The change of its hosts that the two above come from; 0: none, or one that was not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hosts_edition: u32,
 }
 
 /// One object of an instance that is not as it was applied.
@@ -195,16 +198,30 @@ pub enum InstanceEvent {
         generation: u32,
         occurred_at: Timestamp,
     },
-    /// Its doors shall be those of the specification; what runs goes on.
+    /// Its doors shall be those of the specification; what runs goes on, and what rests goes on resting.
     InstanceHostsRequested {
         spec: InstanceSpec,
         generation: u32,
+        /// It is to rest, and its doors lead to a page that says so.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rests: bool,
         occurred_at: Timestamp,
     },
-    /// It answers to these hosts besides the platform's, and to none that it answered to before.
+    /// It answers to no other hosts than these besides the platform's, and to none that it answered to before.
     InstanceHostsChanged {
         generation: u32,
         hosts: Vec<String>,
+        /// The specification's; 0: one that was not counted.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        edition: u32,
+        occurred_at: Timestamp,
+    },
+    /// The cluster does not take its doors; they are asked for again at `due` unless something else brings them.
+    InstanceHostsRefused {
+        generation: u32,
+        edition: u32,
+        detail: String,
+        due: Timestamp,
         occurred_at: Timestamp,
     },
     /// It shall run with what another plan gives; `change` is the subscription's change of plan.
@@ -259,6 +276,7 @@ contract!(
         InstanceReconfigured,
         InstanceHostsRequested,
         InstanceHostsChanged,
+        InstanceHostsRefused,
         InstanceResizeRequested,
         InstanceResized,
         InstanceResizeFailed,

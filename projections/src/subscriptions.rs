@@ -28,7 +28,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        6
+        7
     }
 
     fn schema(&self) -> &'static str {

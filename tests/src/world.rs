@@ -35,6 +35,8 @@ pub struct WorldOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Who is asked for the records that prove hosts; none: the machine's name servers.
     pub name_servers: Vec<SocketAddr>,
+    /// The Service of the page for visitors of what rests.
+    pub resting_page: Option<String>,
     /// Roles to start; empty: all. Several in one word, `run provisioner api`, are one process.
     pub roles: Vec<&'static str>,
     /// Events of one aggregate between two saved states of it; the usual when `None`.
@@ -117,6 +119,7 @@ impl World {
                 )
             },
         );
+        let resting_page = self.options.resting_page.as_deref().unwrap_or_default();
         let name_servers: Vec<_> = self.options.name_servers.iter().map(ToString::to_string).collect();
         let state_every = self.options.state_every.map(|every| format!("state_every = {every}\n")).unwrap_or_default();
         let text = format!(
@@ -131,7 +134,7 @@ impl World {
              [midtrans]\nserver_key = \"{SERVER_KEY}\"\nmerchant_id = \"G900000001\"\n\
              standin_url = \"{gateway}\"\n\
              [billing]\nproofs_directory = \"{proofs}\"\n\
-             [cluster]\nname_servers = {name_servers:?}\n{cluster}\n\
+             [cluster]\nname_servers = {name_servers:?}\nresting_page = {resting_page:?}\n{cluster}\n\
              [telemetry]\nfilter = \"info,sqlx=warn,async_nats=warn\"\n",
             port = self.port,
             database = self.pg.url("postgres"),

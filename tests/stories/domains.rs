@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::networking::v1::Ingress;
-use kube::{Api, Client, api::ListParams};
+use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams},
+};
 use minispod_e2e::{Door, World, WorldOptions};
 use minispod_testkit::{dns::DnsServer, kubernetes::ControlPlane, require, wait_until};
 use reqwest::Method;
@@ -43,6 +46,26 @@ async fn served(client: &Client, namespace: &str) -> Vec<String> {
     rules.filter_map(|rule| rule.host).collect()
 }
 
+/// Whether what the namespace has leads visitors to the page of what rests.
+async fn leads_to_page(client: &Client, namespace: &str) -> bool {
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
+    let all = ingresses.list(&ListParams::default()).await.expect("ingresses are listed").items;
+    let paths = all.into_iter().filter_map(|ingress| ingress.spec?.rules).flatten().filter_map(|rule| rule.http);
+    paths.flat_map(|http| http.paths).any(|path| path.backend.service.is_some_and(|service| service.name == "resting"))
+}
+
+/// The Service of the page; nobody visits it here, as no ingress controller runs.
+async fn lay_page(client: &Client) -> String {
+    let services: Api<Service> = Api::namespaced(client.clone(), "default");
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "resting-page" },
+        "spec": { "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }] },
+    });
+    let apply = PatchParams::apply("stories");
+    services.patch("resting-page", &apply, &Patch::Apply(&service)).await.expect("taken");
+    "default/resting-page:80".to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     if !require("pg") || !require("nats") || !require("k8s") {
@@ -53,7 +76,9 @@ async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     let client = cluster.client().await;
     let dns = DnsServer::start("example.com").await;
     let kubeconfig = Some(cluster.kubeconfig().to_path_buf());
-    let options = WorldOptions { kubeconfig, name_servers: vec![dns.address], ..WorldOptions::default() };
+    let resting_page = Some(lay_page(&client).await);
+    let name_servers = vec![dns.address];
+    let options = WorldOptions { kubeconfig, name_servers, resting_page, ..WorldOptions::default() };
     let world = World::start(options).await;
     let (ani, path, namespace) = owner(&world, "Ani Domains").await;
     let added = ani.post(&format!("{path}/domains"), json!({ "host": HOST })).await;
@@ -82,12 +107,13 @@ async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     wait_until(READY, async || shown(&budi, &other).await["status"] == "REJECTED").await;
     assert_eq!(shown(&budi, &other).await["detail"], "another service answers to this host");
 
-    // Her service rests when she gives the host back, and nothing of it leads there any more.
+    // Her service rests when she gives the host back, and its page answers to it no more.
     let admin = world.administrator("siti.domains@example.com").await;
     let instance = ani.get(&path).await.data()["serviceInstance"]["id"].as_str().expect("an id").to_owned();
     let stopped = admin.post(&format!("/admin/pods/{instance}/action"), json!({ "action": "stop" })).await;
     assert_eq!(stopped.status, 200, "{:#}", stopped.body);
-    wait_until(READY, async || served(&client, &namespace).await.is_empty()).await;
+    wait_until(READY, async || leads_to_page(&client, &namespace).await).await;
+    assert!(served(&client, &namespace).await.contains(&HOST.to_owned()), "visitors find the page at all its hosts");
     let removed = ani.send(Method::DELETE, &format!("{path}/domains/{HOST}"), None).await;
     assert_eq!(removed.status, 200, "{:#}", removed.body);
     world.settle(&world.sql().await, READY).await;
@@ -98,6 +124,6 @@ async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     wait_until(READY, async || served(&client, &elsewhere).await.contains(&HOST.to_owned())).await;
     let started = admin.post(&format!("/admin/pods/{instance}/action"), json!({ "action": "start" })).await;
     assert_eq!(started.status, 200, "{:#}", started.body);
-    wait_until(READY, async || served(&client, &namespace).await.len() == 1).await;
+    wait_until(READY, async || !leads_to_page(&client, &namespace).await).await;
     assert!(!served(&client, &namespace).await.contains(&HOST.to_owned()), "what she gave back stays given back");
 }

@@ -1,6 +1,6 @@
 //! The hosts that a customer brings to an instance: each is proved by a record in its DNS before it is served.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use minispod_events::CustomDomainsEvent;
 use minispod_kernel::{Aggregate, Consequence, Moment, Timestamp};
@@ -41,8 +41,10 @@ pub struct CustomDomains {
     served: Vec<String>,
     /// The one of the public address.
     preferred: Option<String>,
-    /// Not wanted any more, but the cluster may still answer to them.
-    leaving: Vec<String>,
+    /// Not wanted any more since an edition, but the cluster may still answer to them.
+    leaving: BTreeMap<String, u32>,
+    /// Counts the changes of what is to be served.
+    edition: u32,
     /// Not waited for any more; kept until somebody takes them off the list.
     rejected: Vec<String>,
     closed: bool,
@@ -98,9 +100,11 @@ pub enum CustomDomainsCommand {
     Remove {
         host: String,
     },
-    /// The instance answers to these and to no others.
+    /// The instance answers to these and to no others, as of an edition; 0: of the newest.
     RecordServed {
         hosts: Vec<String>,
+        #[serde(default)]
+        edition: u32,
     },
     /// The instance goes with its data.
     Close,
@@ -145,7 +149,7 @@ impl Aggregate for CustomDomains {
     type Event = CustomDomainsEvent;
     type Command = CustomDomainsCommand;
     type Refusal = CustomDomainsRefusal;
-    const FINGERPRINT: &'static str = "custom-domains-1";
+    const FINGERPRINT: &'static str = "custom-domains-2";
 
     fn decide(
         &self,
@@ -185,8 +189,8 @@ impl Aggregate for CustomDomains {
                     return Err(CustomDomainsRefusal::TooMany);
                 }
                 let hosts = self.served.iter().chain([&host]).cloned().collect();
-                let preferred = self.preferred.clone();
-                Ok(vec![CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, occurred_at }])
+                let (preferred, edition) = (self.preferred.clone(), self.next());
+                Ok(vec![CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, edition, occurred_at }])
             }
             CustomDomainsCommand::Reject { host, challenge, reason } => {
                 self.waiting(&host, &challenge)?;
@@ -197,10 +201,13 @@ impl Aggregate for CustomDomains {
                 self.known(&host)?;
                 Ok(vec![self.removed(host, &[], occurred_at)])
             }
-            CustomDomainsCommand::RecordServed { hosts } => {
-                let gone = self.leaving.iter().filter(|host| !hosts.contains(host)).cloned();
-                let released = |host| CustomDomainsEvent::CustomDomainReleased { host, occurred_at };
-                Ok(gone.map(released).collect())
+            CustomDomainsCommand::RecordServed { hosts, edition } => {
+                // What left later may have been served meanwhile.
+                let knows = |since: u32| edition == 0 || since <= edition;
+                let gone = self.leaving.iter().filter(|(host, since)| knows(**since) && !hosts.contains(host));
+                let released =
+                    |host: &String| CustomDomainsEvent::CustomDomainReleased { host: host.clone(), occurred_at };
+                Ok(gone.map(|(host, _)| released(host)).collect())
             }
             CustomDomainsCommand::Close => Ok(self.close(occurred_at)),
         }
@@ -222,7 +229,7 @@ impl Aggregate for CustomDomains {
             }
             CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, .. } => {
                 self.forget(host);
-                self.leaving.retain(|leaving| leaving != host);
+                self.leaving.remove(host);
                 self.serve(hosts, preferred.as_ref());
             }
             CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, .. } => {
@@ -230,12 +237,15 @@ impl Aggregate for CustomDomains {
             }
             CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, .. } => {
                 self.forget(host);
-                if self.serves(host) {
-                    self.leaving.push(host.clone());
-                }
+                let left = self.serves(host);
                 self.serve(hosts, preferred.as_ref());
+                if left {
+                    self.leaving.insert(host.clone(), self.edition);
+                }
             }
-            CustomDomainsEvent::CustomDomainReleased { host, .. } => self.leaving.retain(|leaving| leaving != host),
+            CustomDomainsEvent::CustomDomainReleased { host, .. } => {
+                self.leaving.remove(host);
+            }
             CustomDomainsEvent::CustomDomainRejected { host, .. } => {
                 self.forget(host);
                 self.rejected.push(host.clone());
@@ -298,8 +308,8 @@ impl CustomDomains {
         if self.preferred == host {
             return Ok(Vec::new());
         }
-        let hosts = self.served.clone();
-        Ok(vec![CustomDomainsEvent::CustomDomainPreferred { hosts, preferred: host, occurred_at }])
+        let (hosts, edition) = (self.served.clone(), self.next());
+        Ok(vec![CustomDomainsEvent::CustomDomainPreferred { hosts, preferred: host, edition, occurred_at }])
     }
 
     /// Nothing for an instance that never had a host: there is nothing to give back.
@@ -318,7 +328,12 @@ impl CustomDomains {
         let stays = |served: &&String| **served != host && !gone.contains(served);
         let hosts = self.served.iter().filter(stays).cloned().collect();
         let preferred = self.preferred.clone().filter(|preferred| stays(&preferred));
-        CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, occurred_at }
+        let edition = self.next().saturating_add(u32::try_from(gone.len()).unwrap_or(u32::MAX));
+        CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, edition, occurred_at }
+    }
+
+    const fn next(&self) -> u32 {
+        self.edition.saturating_add(1)
     }
 
     fn serves(&self, host: &str) -> bool {
@@ -346,6 +361,7 @@ impl CustomDomains {
     }
 
     fn serve(&mut self, hosts: &[String], preferred: Option<&String>) {
+        self.edition = self.next();
         self.served = hosts.to_vec();
         self.preferred = preferred.cloned();
     }

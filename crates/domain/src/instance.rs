@@ -117,11 +117,26 @@ pub enum InstanceCommand {
     Serve {
         hosts: Vec<String>,
         public_host: Option<String>,
+        #[serde(default)]
+        edition: u32,
     },
     /// Its doors are so.
     RecordHosts {
         generation: u32,
         hosts: Vec<String>,
+        #[serde(default)]
+        edition: u32,
+    },
+    /// Its doors cannot be so.
+    RecordHostsRefused {
+        generation: u32,
+        edition: u32,
+        detail: String,
+    },
+    /// The cluster refused its doors a while ago: does it still?
+    RequestHostsAgain {
+        generation: u32,
+        edition: u32,
     },
     /// It is to have what `plan` gives. What runs is restarted with it; what does not is not started.
     Resize {
@@ -186,7 +201,7 @@ impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-8";
+    const FINGERPRINT: &'static str = "instance-9";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -217,7 +232,9 @@ impl Aggregate for Instance {
                 // A value may have changed where the names have not, so it is never nothing.
                 asked.reconfigure(InstanceSpec { overrides, ..asked.spec.clone() }, occurred_at)
             }
-            InstanceCommand::Serve { hosts, public_host } => asked.serve(hosts, public_host, occurred_at),
+            InstanceCommand::Serve { hosts, public_host, edition } => {
+                asked.serve(hosts, public_host, edition, occurred_at)
+            }
             InstanceCommand::Resize { change, plan } => Ok(asked.resize(&plan, change, occurred_at)),
             InstanceCommand::Delete { purge_volume } => Ok(asked.delete(purge_volume, occurred_at)),
             InstanceCommand::RecordDeleted { generation, volume_purged: true } if asked.wiping == Some(generation) => {
@@ -229,6 +246,8 @@ impl Aggregate for Instance {
             | InstanceCommand::RecordDriftOver { generation, .. }
             | InstanceCommand::RecordHindered { generation, .. }
             | InstanceCommand::RecordHosts { generation, .. }
+            | InstanceCommand::RecordHostsRefused { generation, .. }
+            | InstanceCommand::RequestHostsAgain { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
             | InstanceCommand::RecordUnhealthy { generation, .. }
             | InstanceCommand::RecordFailed { generation, .. }
@@ -264,7 +283,8 @@ impl Aggregate for Instance {
     }
 
     fn consequences(id: &str, event: &InstanceEvent) -> Vec<Consequence> {
-        keeping::consequences(id, event)
+        let kept = keeping::consequences(id, event);
+        kept.into_iter().chain(serving::consequence(id, event)).collect()
     }
 }
 
@@ -441,10 +461,14 @@ impl Asked {
             (Report::RecordHindered { generation, detail }, Phase::Deleting { .. } | Phase::Resetting) => {
                 Ok(self.hindered(generation, detail, occurred_at))
             }
-            (Report::RecordHosts { generation, hosts }, _) => Ok(self.hosts_seen(generation, hosts, occurred_at)),
+            (Report::RecordHosts { hosts, edition, .. }, _) => Ok(self.hosts_seen(edition, &hosts, occurred_at)),
+            (Report::RecordHostsRefused { edition, detail, .. }, _) => {
+                Ok(self.hosts_refused(edition, detail, occurred_at))
+            }
+            (Report::RequestHostsAgain { edition, .. }, _) => Ok(self.hosts_again(edition, occurred_at)),
             (Report::RecordStopped { generation }, Phase::Stopping) => {
                 let stopped = InstanceEvent::InstanceStopped { generation, occurred_at };
-                Ok([stopped].into_iter().chain(self.no_hosts(occurred_at)).collect())
+                Ok([stopped].into_iter().chain(self.rested_hosts(occurred_at)).collect())
             }
             (Report::RecordDeleted { generation, volume_purged }, Phase::Deleting { .. }) => {
                 let deleted = InstanceEvent::InstanceDeleted { generation, volume_purged, occurred_at };
@@ -466,7 +490,8 @@ impl Asked {
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
             | InstanceEvent::InstanceHostsRequested { .. }
-            | InstanceEvent::InstanceHostsChanged { .. } => {}
+            | InstanceEvent::InstanceHostsChanged { .. }
+            | InstanceEvent::InstanceHostsRefused { .. } => {}
             InstanceEvent::InstanceLocked { .. } => self.locked = true,
             InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
             InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),

@@ -2,7 +2,7 @@
 
 mod help;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use time::{Date, macros::format_description};
@@ -99,6 +99,8 @@ pub enum Command {
     Billing(Source),
     /// Role: send mail
     Mailer(Source),
+    /// Answer visitors of instances that rest: one page for all, without configuration, secrets or rights
+    RestingPage(RestingPage),
     /// Several roles in one process
     Run(RunArgs),
     /// Bring the database schema up to date
@@ -172,6 +174,20 @@ pub struct DoctorArgs {
     pub role: Vec<String>,
     #[command(flatten)]
     pub source: Source,
+}
+
+/// Answer visitors of instances that rest.
+///
+/// The cluster's setting `resting_page` names the Service in front of it; the provisioner leads the doors of what is
+/// stopped or unpaid there, and back when it starts.
+#[derive(Debug, Clone, Args)]
+pub struct RestingPage {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where to serve /metrics and /health (default: nowhere)
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Only the state directory.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use minispod_billing::{Gateway as _, GatewayError, StatusAnswer};
 use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use minispod_messaging::topology::{self, Drift};
+use minispod_provisioner::RestingPage;
 
 use crate::{
     cli::DoctorArgs,
@@ -113,6 +114,13 @@ async fn cluster(config: &Config) -> Result<String, String> {
     }
     let cluster = wiring::cluster(config, None).await.map_err(|error| chain(&error))?;
     let survey = cluster.survey().await.map_err(|error| chain(&error))?;
+    if let Some(page) = config.cluster.plan_options().resting_page {
+        let RestingPage { namespace, service, .. } = page;
+        let address = cluster.service_address(&namespace, &service).await.map_err(|error| chain(&error))?;
+        address.ok_or_else(|| {
+            format!("cluster.resting_page: there is no Service {namespace}/{service} with an address")
+        })?;
+    }
     Ok(format!("{}, {} instances", cluster.kind(), survey.instances.len()))
 }
 

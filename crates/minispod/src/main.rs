@@ -9,6 +9,7 @@ mod doors;
 mod ledger;
 mod operations;
 mod processes;
+mod resting;
 mod roles;
 mod seed;
 mod state;
@@ -77,6 +78,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Provisioner(source) => role(Role::Provisioner, source).await?,
         Command::Billing(source) => role(Role::Billing, source).await?,
         Command::Mailer(source) => role(Role::Mailer, source).await?,
+        Command::RestingPage(cli::RestingPage { listen, metrics_listen }) => {
+            resting::serve(listen, metrics_listen).await?;
+        }
         Command::Run(cli::RunArgs { roles, source }) => run_roles(&roles, source).await?,
         Command::Migrate(source) => {
             roles::migrate(&source.load()?).await?;

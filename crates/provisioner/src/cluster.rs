@@ -1,6 +1,6 @@
 //! The port to a cluster: apply, observe, scale, delete, watch; and its failures in words.
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use minispod_kernel::Timestamp;
@@ -14,6 +14,12 @@ pub trait Cluster: Send + Sync {
 
     /// Makes the objects so, in order, by server-side apply. The same objects again change nothing.
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError>;
+
+    /// The same, but what a generation after `upto` wrote is left as it is, and so is what is written meanwhile.
+    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError>;
+
+    /// The address of a Service inside the cluster; none where it has none.
+    async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError>;
 
     /// What there is of an instance.
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError>;
@@ -152,6 +158,8 @@ pub struct Workload {
     pub generation: u32,
     /// The mark of the plan that it was applied by; empty on others than the program's, and when unknown.
     pub plan: String,
+    /// The mark of that plan without its doors.
+    pub program: String,
     /// The address the instance answers at; empty when unknown.
     pub address: String,
     /// Components that the program needs beside it; empty on all other workloads.

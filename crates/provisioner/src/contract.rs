@@ -84,6 +84,7 @@ impl Walk<'_> {
             subdomain: self.id.to_owned(),
             hosts: Vec::new(),
             public_host: None,
+            hosts_edition: 0,
         }
     }
 
@@ -155,6 +156,10 @@ impl Walk<'_> {
         kept(promise, self.cluster.delete(target, Removal::Data, 1)).await?;
         let observed = kept(promise, self.cluster.observe(target)).await?;
         ensure(promise, !observed.workloads.is_empty() && observed.volumes.len() == 1, || format!("{observed:?}"))?;
+        let promise = "what a newer generation wrote is not written over by an older one's word";
+        kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, 1)).await?;
+        let observed = kept(promise, self.cluster.observe(target)).await?;
+        ensure(promise, observed.generation() == 2, || format!("{observed:?}"))?;
         let promise = "a reset takes workloads and volumes, and leaves the rest";
         kept(promise, self.cluster.delete(target, Removal::Data, 2)).await?;
         self.until(promise, target, |seen| seen.rests() && seen.volumes.is_empty() && seen.others > 0).await?;

@@ -14,6 +14,7 @@ mod removal;
 
 use std::{
     future::Future,
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -188,6 +189,20 @@ impl Cluster for KubeCluster {
             counter!("minispod_cluster_objects_applied_total").increment(1);
         }
         Ok(applied)
+    }
+
+    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError> {
+        for object in objects {
+            self.apply_one_upto(object, upto).await?;
+        }
+        Ok(())
+    }
+
+    async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError> {
+        let api = self.api::<Service>(namespace);
+        let live = self.call(&format!("look at the Service {namespace}/{service}"), || api.get_opt(service)).await?;
+        let address = live.and_then(|live| live.spec?.cluster_ip);
+        Ok(address.and_then(|address| address.parse().ok()))
     }
 
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError> {

@@ -31,7 +31,7 @@ pub use keeping::{Desired, DriftWatch, KeepingSettings, Listed};
 pub use kubernetes::{KubeCluster, KubeConnection};
 pub use minispod_domain::{ports::fleet, quantity};
 pub use nodes::{KnownNode, NodeBook, NodeWatch};
-pub use options::{PlanOptions, Tls};
+pub use options::{PlanOptions, RestingPage, Tls};
 pub use plan::{Plan, PlanError, plan};
 pub use reactor::{ProvisionerReactor, ReactorSettings};
 pub use sampling::UsageSink;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kube::ResourceExt;
 use minispod_events::InstanceSpec;
 
 use crate::{catalog::PodSecurity, options::PlanOptions};
@@ -25,8 +26,12 @@ pub const POSITION: &str = "minispod.dev/position";
 pub const ADDRESS: &str = "minispod.dev/address";
 /// Annotation of the program's workload: a mark of everything that the plan gave, so that another build or catalogue shows.
 pub const PLAN: &str = "minispod.dev/plan";
+/// Annotation of the program's workload: the same mark without what leads to it from outside.
+pub const PROGRAM: &str = "minispod.dev/program";
 /// Annotation of the program's workload: components that must run beside it, separated by commas; absent when none.
 pub const COMPANIONS: &str = "minispod.dev/companions";
+/// The Service of a customer's namespace that leads to the page for visitors of what rests.
+pub const RESTING: &str = "resting";
 /// The component that is the program itself.
 pub const APP: &str = "app";
 /// The component beside it.
@@ -34,6 +39,11 @@ pub const DATABASE: &str = "database";
 
 /// Longest part of an object's name that may come from the offering's name.
 const LONGEST_STEM: usize = 28;
+
+/// The generation that wrote an object; 0 for what others made for the instance.
+pub(crate) fn generation_of(object: &impl ResourceExt) -> u32 {
+    object.annotations().get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
 
 /// `<offering>-<subscription id>`: the same for life, so restart, renewal and upgrade find the same volume.
 pub fn workload(spec: &InstanceSpec) -> String {

@@ -1,10 +1,10 @@
 //! What the operator decides once for all instances: names, doors, networks and bounds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{catalog::Catalog, quantity::Quantity};
+use crate::{catalog::Catalog, names::is_dns_label, quantity::Quantity};
 
 /// How instances' addresses are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct PlanOptions {
     pub priority_class: Option<String>,
     /// Whether the users inside a pod are nobody outside of it (`hostUsers: false`).
     pub user_namespaces: bool,
+    /// Where visitors of resting instances are led; none: nothing answers them.
+    pub resting_page: Option<RestingPage>,
 }
 
 /// One of [`PlanOptions::bounds`].
@@ -89,6 +91,33 @@ impl Bound {
     }
 }
 
+/// The Service that answers visitors of instances that rest, as `namespace/service:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestingPage {
+    pub namespace: String,
+    pub service: String,
+    pub port: u16,
+}
+
+/// It is not `namespace/service:port`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} does not name a Service's port; write namespace/service:port")]
+pub struct NoService(String);
+
+impl FromStr for RestingPage {
+    type Err = NoService;
+
+    fn from_str(text: &str) -> Result<Self, NoService> {
+        let parts = text.split_once('/').and_then(|(namespace, rest)| Some((namespace, rest.split_once(':')?)));
+        let parsed = parts.and_then(|(namespace, (service, port))| {
+            let port = port.parse().ok().filter(|port| *port != 0)?;
+            let named = is_dns_label(namespace) && is_dns_label(service);
+            named.then(|| Self { namespace: namespace.to_owned(), service: service.to_owned(), port })
+        });
+        parsed.ok_or_else(|| NoService(text.to_owned()))
+    }
+}
+
 /// Where requests come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IngressOptions {
@@ -129,6 +158,7 @@ impl PlanOptions {
             quota,
             priority_class: None,
             user_namespaces: false,
+            resting_page: None,
         }
     }
 }
@@ -161,7 +191,8 @@ fn default_quota() -> BTreeMap<String, String> {
         ("requests.storage", "1Ti"),
         ("persistentvolumeclaims", "100"),
         ("pods", "200"),
-        ("services", "100"),
+        // Beside those of the programs there is one for the page of what rests.
+        ("services", "101"),
         ("services.loadbalancers", "0"),
         ("services.nodeports", "0"),
         ("secrets", "200"),
@@ -207,5 +238,14 @@ mod tests {
         quota.remove("limits.cpu");
         let bounds = bounds_within(&quota);
         assert_eq!(bounds.keys().collect::<Vec<_>>(), ["ephemeral-storage", "memory", "storage"]);
+    }
+
+    #[test]
+    fn a_page_is_named_by_its_service_and_port() {
+        let page = RestingPage { namespace: "minispod".into(), service: "resting-page".into(), port: 80 };
+        assert_eq!("minispod/resting-page:80".parse(), Ok(page));
+        for wrong in ["", "resting-page:80", "minispod/resting-page", "minispod/resting-page:0", "a/b/c:80", "A/b:80"] {
+            assert_eq!(wrong.parse::<RestingPage>(), Err(NoService(wrong.into())));
+        }
     }
 }

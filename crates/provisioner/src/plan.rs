@@ -5,7 +5,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use minispod_events::InstanceSpec;
 use minispod_kernel::ids::derived_id;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub volume_claim: Option<String>,
     /// Of everything but secrets and the event that asked; another build, catalogue or option gives another.
     pub mark: String,
+    /// The same without what leads to the instance from outside.
+    pub program: String,
     /// In the order to apply them; the program's Deployment comes last, so its presence means that all were taken.
     pub objects: Vec<Value>,
 }
@@ -120,8 +122,9 @@ pub fn plan(
     }
     let of_program = program_annotations(&annotations, offering);
     let of_instance = render::objects(&options.catalog, "instance.yaml", &context)?;
-    let own = [of_instance, render::objects(&options.catalog, &template_of(&offering.name), &context)?];
-    for mut object in own.into_iter().flatten() {
+    let of_offering = render::objects(&options.catalog, &template_of(&offering.name), &context)?;
+    let doors = doors_of(offering, options, &context)?;
+    for mut object in [of_instance, of_offering, doors].into_iter().flatten() {
         let is_program = object["kind"] == "Deployment" && object["metadata"]["name"] == places.workload.as_str();
         let annotations = if is_program { &of_program } else { &annotations };
         render::stamp(&mut object, &places.namespace, &instance, annotations);
@@ -129,9 +132,10 @@ pub fn plan(
         objects.push(object);
     }
     objects.sort_by_key(|object| render::rank(object, &places.workload));
-    let mark = mark_of(&mut objects, &places.workload);
+    let [mark, program] = marks_of(&mut objects, &places.workload);
     Ok(Plan {
         mark,
+        program,
         namespace: places.namespace,
         workload: places.workload,
         internal_url: places.internal_url,
@@ -141,22 +145,67 @@ pub fn plan(
     })
 }
 
-/// Marks the program's workload with a mark of all objects, so that whoever looks later knows by which plan they were made.
-fn mark_of(objects: &mut [Value], workload: &str) -> String {
-    let open = objects.iter().filter(|object| object["kind"] != "Secret").map(|object| {
-        let mut object = object.clone();
-        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
-            annotations.remove(names::POSITION);
-        }
-        object.to_string()
-    });
-    let mark = format!("{:016x}", numbers::of(&open.collect::<Vec<_>>()));
+/// What leads visitors of a resting instance to the page at `page`: the objects of a plan's doors, with another end. None
+/// for programs without HTTP. `namespace` is where the instance is.
+pub fn resting(
+    spec: &InstanceSpec,
+    wish: Wish,
+    options: &PlanOptions,
+    namespace: &str,
+    page: SocketAddr,
+) -> Result<Vec<Value>, PlanError> {
+    check(spec)?;
+    let offering = offering_of(spec, options)?;
+    let places = Places::of(spec, offering, options)?;
+    let context = context::of_doors(spec, options, &places, names::RESTING, page);
+    let doors = doors_of(offering, options, &context)?;
+    if doors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut objects = render::objects(&options.catalog, "resting.yaml", &context)?;
+    for object in &mut objects {
+        render::stamp(object, namespace, &names::customer_labels(&spec.user_id), &BTreeMap::new());
+    }
+    let annotations = BTreeMap::from([
+        (names::GENERATION.to_owned(), wish.generation.to_string()),
+        (names::POSITION.to_owned(), wish.position.to_string()),
+    ]);
+    for mut door in doors {
+        render::stamp(&mut door, namespace, &names::instance_labels(spec), &annotations);
+        objects.push(door);
+    }
+    Ok(objects)
+}
+
+fn doors_of(offering: &Offering, options: &PlanOptions, context: &Value) -> Result<Vec<Value>, PlanError> {
+    match offering.protocol {
+        Protocol::Http => render::objects(&options.catalog, "doors.yaml", context),
+        Protocol::Tcp => Ok(Vec::new()),
+    }
+}
+
+/// Marks the program's workload with a mark of all objects, and one of all but its doors, so that whoever looks later knows
+/// by which plan they were made.
+fn marks_of(objects: &mut [Value], workload: &str) -> [String; 2] {
+    let mark = |leaves_out: &[&str]| {
+        let open = objects.iter().filter(|object| !leaves_out.iter().any(|kind| object["kind"] == *kind));
+        let words = open.map(|object| {
+            let mut object = object.clone();
+            if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+                annotations.remove(names::POSITION);
+            }
+            object.to_string()
+        });
+        format!("{:016x}", numbers::of(&words.collect::<Vec<_>>()))
+    };
+    let [all, program] = [mark(&["Secret"]), mark(&["Secret", "Ingress"])];
     for object in objects {
         if object["kind"] == "Deployment" && object["metadata"]["name"] == workload {
-            object["metadata"]["annotations"][names::PLAN] = mark.clone().into();
+            object["metadata"]["annotations"][names::PLAN] = all.clone().into();
+            object["metadata"]["annotations"][names::PROGRAM] = program.clone().into();
         }
     }
-    mark
+    [all, program]
 }
 
 /// The program's workload also says what must run beside it, so that whoever looks later need not know the offering.

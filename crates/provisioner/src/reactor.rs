@@ -5,6 +5,7 @@ mod task;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error as _,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use minispod_domain::{
 };
 use minispod_events::Fact;
 use minispod_kernel::{Clock, IdSource, Timestamp};
+use serde_json::Value;
 
 pub use task::{Task, Want};
 
@@ -40,9 +42,6 @@ const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
-/// Pause before doors that the cluster refuses are tried again, and how long they are tried.
-const DOORS_PAUSE: Duration = Duration::from_secs(15);
-const DOORS_PATIENCE: Duration = Duration::from_mins(5);
 /// Longer than any offering's grace.
 const SLOW_STOP: Duration = Duration::from_mins(3);
 /// On a volume until no pod uses it.
@@ -238,9 +237,10 @@ impl ProvisionerReactor {
         self.remember_applied(task, matches!(progress, Progress::Waiting(_)) && !self.is_late(task));
         match progress {
             Progress::Ready => Ok(reports.ready(&plan, self.cluster.kind())),
-            Progress::Failed(why) => Ok(reports.failed(&why)),
+            Progress::Failed(why) => Ok(reports.failed_as_applied(&plan, self.cluster.kind(), &why)),
             Progress::Waiting(why) if self.is_late(task) => {
-                Ok(reports.failed(&format!("not ready before the deadline: {why}")))
+                let why = format!("not ready before the deadline: {why}");
+                Ok(reports.failed_as_applied(&plan, self.cluster.kind(), &why))
             }
             Progress::Waiting(why) => {
                 tracing::debug!(instance = task.instance_id, why, "waits");
@@ -260,7 +260,7 @@ impl ProvisionerReactor {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
             Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
-            Err(error) if task.doors => Ok(self.doors_refused(task, &error.to_string())),
+            Err(error) if task.doors => Ok(reports.hosts_refused(&error.to_string())),
             Err(error) => {
                 let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
                 Ok(reports.drift_over(Some(cause.to_string())))
@@ -268,22 +268,20 @@ impl ProvisionerReactor {
         }
     }
 
-    /// Doors stay as they are until the reason passes or something newer is asked for, but nothing that waits behind them
-    /// waits for long: then they come with the next request.
-    fn doors_refused(&self, task: &Task, error: &str) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors_refused").increment(1);
-        tracing::warn!(instance = task.instance_id, error, "an instance's doors cannot be changed");
-        let next = self.clock.now().plus(DOORS_PAUSE);
-        let again_at = (next < task.asked_at.plus(DOORS_PATIENCE)).then_some(next);
-        Performed { commands: Vec::new(), again_at }
-    }
-
     /// `false` when something newer is there already.
     async fn try_repair(&self, task: &Task, target: &Target) -> Result<bool, RunError> {
-        if self.cluster.observe(target).await?.generation() > task.generation {
+        let observed = self.cluster.observe(target).await?;
+        if observed.generation() > task.generation {
             return Ok(false);
         }
-        self.cluster.apply(&self.plan(task).await?.objects).await?;
+        let mut plan = self.plan(task).await?;
+        let same_program =
+            observed.workloads.iter().any(|one| one.name == plan.workload && one.program == plan.program);
+        if task.doors && !same_program {
+            // Made by another build or catalogue: a new door is no reason to restart it.
+            plan.objects.retain(|object| object["kind"] == "Ingress");
+        }
+        self.cluster.apply(&plan.objects).await?;
         Ok(true)
     }
 
@@ -293,19 +291,67 @@ impl ProvisionerReactor {
         Ok(planning::plan(secrets, ids, &self.settings.options, &task.spec, wish).await?)
     }
 
-    /// Towards stopped: no door, no copies, and none left running; volumes stay.
+    /// Towards stopped: doors to the page of what rests, no copies, and none left running; volumes stay.
     async fn stop(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
         let observed = self.cluster.observe(target).await?;
         if observed.generation() > task.generation {
             return Ok(Performed::default());
         }
-        // Its hosts may be given to others while it rests.
-        self.cluster.delete(target, Removal::Doors, task.generation).await?;
+        if task.doors {
+            self.rest_doors(task, target, &observed).await?;
+            return Ok(reports.hosts());
+        }
+        if !self.has_applied(task) {
+            self.rest_doors(task, target, &observed).await?;
+        }
+        self.remember_applied(task, !observed.pods.is_empty());
         if observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0) {
             return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
         }
         self.cluster.scale(target, 0).await?;
         Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
+    }
+
+    /// Visitors of what rests find a page that says so; where there is none, or the cluster refuses, nothing answers them.
+    async fn rest_doors(&self, task: &Task, target: &Target, observed: &Observed) -> Result<(), ClusterError> {
+        if let Some(doors) = self.resting(task, target, observed).await? {
+            match self.cluster.apply_upto(&doors, task.generation).await {
+                Err(error) if !error.passes() => {
+                    counter!("minispod_provisioner_outcomes_total", "outcome" => "no_resting_page").increment(1);
+                    let error = error.to_string();
+                    tracing::warn!(instance = task.instance_id, error, "visitors of a resting instance find nothing");
+                }
+                done => return done,
+            }
+        }
+        self.cluster.delete(target, Removal::Doors, task.generation).await
+    }
+
+    async fn resting(
+        &self,
+        task: &Task,
+        target: &Target,
+        observed: &Observed,
+    ) -> Result<Option<Vec<Value>>, ClusterError> {
+        // What never was there has no namespace either.
+        let Some(page) = self.settings.options.resting_page.as_ref().filter(|_| !observed.workloads.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(address) = self.cluster.service_address(&page.namespace, &page.service).await? else {
+            let service = format!("{}/{}", page.namespace, page.service);
+            tracing::warn!(service, "there is no Service of the page for what rests");
+            return Ok(None);
+        };
+        let wish = Wish { generation: task.generation, position: task.position, replicas: 0 };
+        let page = SocketAddr::new(address, page.port);
+        match plan::resting(&task.spec, wish, &self.settings.options, &target.namespace, page) {
+            Ok(doors) => Ok(Some(doors)),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(instance = task.instance_id, error, "the doors of a resting instance cannot be planned");
+                Ok(None)
+            }
+        }
     }
 
     /// Towards nothing: workload first, volumes only when asked, and reported when they are really gone.
@@ -407,8 +453,8 @@ fn effect_error(error: ClusterError) -> EffectError {
 /// A plan that cannot be made: the customer is told when something should run; an operator when something should end.
 fn unplannable(task: &Task, reports: &Reports<'_>, error: PlanError) -> Result<Performed, EffectError> {
     match task.want {
+        _ if task.doors => Ok(reports.hosts_refused(&error.to_string())),
         // What runs is well; only that it is put right cannot be planned.
-        Want::Running if task.doors => Ok(Performed::default()),
         Want::Running if task.repairs => Ok(reports.drift_over(Some(error.to_string()))),
         Want::Running => Ok(reports.failed(&error.to_string())),
         Want::Stopped | Want::Deleted => Err(EffectError::permanent("find the instance's namespace", error)),
@@ -459,6 +505,13 @@ impl Reports<'_> {
         Performed::report(vec![self.command("failed", command)])
     }
 
+    /// With the earlier report: what it let go is let go.
+    fn failed_as_applied(&self, plan: &Plan, kind: &str, detail: &str) -> Performed {
+        let mut failed = self.failed(detail);
+        failed.commands.insert(0, self.applied(plan, kind));
+        failed
+    }
+
     fn stopped(&self) -> Performed {
         counter!("minispod_provisioner_outcomes_total", "outcome" => "stopped").increment(1);
         let command = InstanceCommand::RecordStopped { generation: self.task.generation };
@@ -468,7 +521,17 @@ impl Reports<'_> {
     fn hosts(&self) -> Performed {
         counter!("minispod_provisioner_outcomes_total", "outcome" => "doors").increment(1);
         let (generation, hosts) = (self.task.generation, self.task.spec.hosts.clone());
-        Performed::report(vec![self.command("hosts", InstanceCommand::RecordHosts { generation, hosts })])
+        let edition = self.task.spec.hosts_edition;
+        Performed::report(vec![self.command("hosts", InstanceCommand::RecordHosts { generation, hosts, edition })])
+    }
+
+    /// They stay as they are; the instance asks again.
+    fn hosts_refused(&self, detail: &str) -> Performed {
+        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors_refused").increment(1);
+        tracing::warn!(instance = self.task.instance_id, detail, "an instance's doors cannot be changed");
+        let (generation, edition) = (self.task.generation, self.task.spec.hosts_edition);
+        let command = InstanceCommand::RecordHostsRefused { generation, edition, detail: detail.to_owned() };
+        Performed::report(vec![self.command("hosts-refused", command)])
     }
 
     fn drift_over(&self, fault: Option<String>) -> Performed {

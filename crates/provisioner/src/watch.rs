@@ -186,7 +186,7 @@ fn request(target: &Target, generation: u32, what: &str, since: Timestamp, comma
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{net::IpAddr, sync::Mutex};
 
     use minispod_kernel::ManualClock;
     use serde_json::Value;
@@ -204,6 +204,12 @@ mod tests {
         }
         async fn apply(&self, _: &[Value]) -> Result<Applied, ClusterError> {
             Ok(Applied::default())
+        }
+        async fn apply_upto(&self, _: &[Value], _: u32) -> Result<(), ClusterError> {
+            Ok(())
+        }
+        async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
+            Ok(None)
         }
         async fn observe(&self, _: &Target) -> Result<Observed, ClusterError> {
             Ok(Observed::default())

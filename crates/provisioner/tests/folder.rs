@@ -85,6 +85,7 @@ fn sold() -> InstanceSpec {
         subdomain: "me".into(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     }
 }
 

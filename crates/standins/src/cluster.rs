@@ -11,7 +11,7 @@ mod objects;
 mod sights;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -126,6 +126,22 @@ impl Cluster for SimulatedCluster {
         drop(kept);
         self.tell();
         Ok(Applied { objects: objects.len(), repaired: Vec::new() })
+    }
+
+    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError> {
+        let now = self.clock.now();
+        let mut kept = self.reach("apply objects")?;
+        for object in objects {
+            kept.apply_upto(object, upto, now)?;
+        }
+        drop(kept);
+        self.tell();
+        Ok(())
+    }
+
+    /// Nothing is reached here, so nothing has an address.
+    async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
+        self.reach("look for a Service").map(|_| None)
     }
 
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError> {

@@ -264,21 +264,18 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
-        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceDriftStands { detail, .. } => {
+        InstanceEvent::InstanceRemovalHindered { detail, .. }
+        | InstanceEvent::InstanceHostsRefused { detail, .. }
+        | InstanceEvent::InstanceDriftStands { detail, .. } => {
             row.last_error = Some(detail.clone());
         }
-        InstanceEvent::InstanceDriftRepaired { .. } => {
-            if row.status == InstanceStatus::Running {
-                row.last_error = None;
-            }
-        }
+        InstanceEvent::InstanceDriftRepaired { .. } | InstanceEvent::InstanceHostsChanged { .. } => put_right(row),
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceHealingPlanned { .. }
         | InstanceEvent::InstanceHealingGivenUp { .. }
         | InstanceEvent::InstanceDriftDetected { .. }
         | InstanceEvent::InstanceHostsRequested { .. }
-        | InstanceEvent::InstanceHostsChanged { .. }
         | InstanceEvent::InstanceResized { .. }
         | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }
@@ -303,10 +300,18 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceReset { .. }
             | InstanceEvent::InstanceDriftDetected { .. }
             | InstanceEvent::InstanceHostsChanged { .. }
+            | InstanceEvent::InstanceHostsRefused { .. }
             | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
     )
+}
+
+/// What runs has no fault any more.
+fn put_right(row: &mut InstanceRow) {
+    if row.status == InstanceStatus::Running {
+        row.last_error = None;
+    }
 }
 
 fn seen(row: &mut InstanceRow, status: InstanceStatus, error: Option<&String>) {

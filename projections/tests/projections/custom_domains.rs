@@ -27,7 +27,7 @@ async fn a_host_stands_as_its_last_fact_left_it_and_one_has_the_public_address()
     log.asked_for("a.example.com").asked_for("b.example.com").asked_for("c.example.com");
     let verified = |host: &str, hosts: &[&str], occurred_at: Timestamp| {
         let (host, hosts) = (host.to_owned(), texts(hosts));
-        CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred: None, occurred_at }
+        CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred: None, edition: 0, occurred_at }
     };
     log.domains(|occurred_at| {
         let (host, finding) = ("a.example.com".to_owned(), "nothing yet".to_owned());
@@ -53,7 +53,8 @@ async fn a_host_stands_as_its_last_fact_left_it_and_one_has_the_public_address()
     log.domains(|at| verified("a.example.com", &["b.example.com", "a.example.com"], at))
         .domains(|occurred_at| {
             let hosts = texts(&["b.example.com", "a.example.com"]);
-            CustomDomainsEvent::CustomDomainPreferred { hosts, preferred: Some("a.example.com".into()), occurred_at }
+            let preferred = Some("a.example.com".to_owned());
+            CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, edition: 4, occurred_at }
         })
         .asked_for("c.example.com");
     let world = World::after(&log, 2).await;
@@ -69,19 +70,17 @@ async fn a_host_stands_as_its_last_fact_left_it_and_one_has_the_public_address()
     assert!(rows[0].verified_at.is_some());
     log.domains(|occurred_at| {
         let (host, hosts) = ("a.example.com".to_owned(), texts(&["b.example.com"]));
-        CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred: Some("b.example.com".into()), occurred_at }
+        let preferred = Some("b.example.com".to_owned());
+        CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, edition: 5, occurred_at }
     })
     .domains(|occurred_at| CustomDomainsEvent::CustomDomainReleased { host: "a.example.com".into(), occurred_at });
     let world = World::after(&log, 5).await;
     let rows = of_instance(&world.pool, INSTANCE).await.expect("read");
     assert_eq!(brief(&rows), [("b.example.com", verified_, true, None), ("c.example.com", pending, false, None)]);
-    let events: Vec<_> = log
-        .facts
-        .iter()
-        .filter_map(|fact| match &fact.event {
-            Event::CustomDomains(event) => Some(event.clone()),
-            _ => None,
-        })
-        .collect();
+    let own = log.facts.iter().filter_map(|fact| match &fact.event {
+        Event::CustomDomains(event) => Some(event.clone()),
+        _ => None,
+    });
+    let events: Vec<_> = own.collect();
     assert_eq!(CustomDomainRow::fold(INSTANCE, &events), rows, "folded and read are the same");
 }

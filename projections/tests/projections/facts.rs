@@ -72,6 +72,7 @@ pub fn spec() -> InstanceSpec {
         subdomain: "flow".to_owned(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     }
 }
 

@@ -37,17 +37,28 @@ fn verify(host: &str, challenge: &str) -> CustomDomainsCommand {
 
 fn verified(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
     let (host, hosts, preferred) = (host.into(), texts(hosts), None);
-    CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, occurred_at: noon() }
+    CustomDomainsEvent::CustomDomainVerified { host, hosts, preferred, edition: 0, occurred_at: noon() }
 }
 
 fn preferred(preferred: Option<&str>) -> CustomDomainsEvent {
     let (hosts, preferred) = (texts(&[SHOP, WWW]), preferred.map(str::to_owned));
-    CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, occurred_at: noon() }
+    CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, edition: 0, occurred_at: noon() }
+}
+
+/// The same fact as it is decided: counted.
+fn counted(number: u32, mut event: CustomDomainsEvent) -> CustomDomainsEvent {
+    if let CustomDomainsEvent::CustomDomainVerified { edition, .. }
+    | CustomDomainsEvent::CustomDomainPreferred { edition, .. }
+    | CustomDomainsEvent::CustomDomainRemoved { edition, .. } = &mut event
+    {
+        *edition = number;
+    }
+    event
 }
 
 fn removed(host: &str, hosts: &[&str]) -> CustomDomainsEvent {
     let (host, hosts, preferred) = (host.into(), texts(hosts), None);
-    CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, occurred_at: noon() }
+    CustomDomainsEvent::CustomDomainRemoved { host, hosts, preferred, edition: 0, occurred_at: noon() }
 }
 
 fn released(host: &str) -> CustomDomainsEvent {
@@ -55,7 +66,11 @@ fn released(host: &str) -> CustomDomainsEvent {
 }
 
 fn serves(hosts: &[&str]) -> CustomDomainsCommand {
-    CustomDomainsCommand::RecordServed { hosts: texts(hosts) }
+    serves_at(0, hosts)
+}
+
+fn serves_at(edition: u32, hosts: &[&str]) -> CustomDomainsCommand {
+    CustomDomainsCommand::RecordServed { hosts: texts(hosts), edition }
 }
 
 fn unproved(finding: &str) -> CustomDomainsEvent {
@@ -125,7 +140,9 @@ fn a_service_has_so_many_hosts_and_no_more_where_those_that_lapsed_do_not_count(
 
 #[test]
 fn what_is_proved_is_served_once_and_held_until_it_is_given_back() {
-    given::<CustomDomains>(vec![requested(SHOP)]).when(verify(SHOP, "c")).then(vec![verified(SHOP, &[SHOP])]);
+    given::<CustomDomains>(vec![requested(SHOP)])
+        .when(verify(SHOP, "c"))
+        .then(vec![counted(1, verified(SHOP, &[SHOP]))]);
     given::<CustomDomains>(both()).when(verify(SHOP, "c")).then_nothing();
     given_nothing::<CustomDomains>().when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
     given::<CustomDomains>(vec![requested(SHOP)])
@@ -158,6 +175,19 @@ fn a_host_is_held_from_its_proof_until_the_cluster_has_let_it_go() {
     let back = [leaving, vec![requested(SHOP), verified(SHOP, &[WWW, SHOP])]].concat();
     given::<CustomDomains>(back).when(serves(&[WWW])).then_nothing();
     given::<CustomDomains>(vec![requested(SHOP), removed(SHOP, &[])]).when(serves(&[])).then_nothing();
+}
+
+#[test]
+fn a_late_word_of_the_cluster_frees_nothing_that_left_since() {
+    let again = [
+        vec![requested(SHOP), verified(SHOP, &[SHOP]), removed(SHOP, &[])],
+        vec![requested(SHOP), verified(SHOP, &[SHOP]), removed(SHOP, &[])],
+    ];
+    let past = again.concat();
+    given::<CustomDomains>(past.clone()).when(serves_at(2, &[])).then_nothing();
+    given::<CustomDomains>(past.clone()).when(serves_at(3, &[])).then_nothing();
+    given::<CustomDomains>(past.clone()).when(serves_at(4, &[])).then(vec![released(SHOP)]);
+    given::<CustomDomains>(past).when(serves_at(0, &[])).then(vec![released(SHOP)]);
 }
 
 #[test]
@@ -204,7 +234,7 @@ fn a_proof_that_never_came_or_came_to_another_ends_the_wait() {
     given::<CustomDomains>(past.clone()).when(reject(LAPSED)).then_refused(CustomDomainsRefusal::NotFound);
     given::<CustomDomains>(past.clone()).when(verify(SHOP, "c")).then_refused(CustomDomainsRefusal::NotFound);
     given::<CustomDomains>(past.clone()).when(request(SHOP)).then(vec![requested(SHOP)]);
-    given::<CustomDomains>(past.clone()).when(remove(SHOP)).then(vec![removed(SHOP, &[])]);
+    given::<CustomDomains>(past.clone()).when(remove(SHOP)).then(vec![counted(1, removed(SHOP, &[]))]);
     given::<CustomDomains>([past, vec![removed(SHOP, &[])]].concat())
         .when(remove(SHOP))
         .then_refused(CustomDomainsRefusal::NotFound);
@@ -214,15 +244,16 @@ fn a_proof_that_never_came_or_came_to_another_ends_the_wait() {
 fn the_public_address_is_the_platforms_until_somebody_prefers_another() {
     let moved = preferred(Some(WWW));
     given::<CustomDomains>(both()).when(prefer(None)).then_nothing();
-    given::<CustomDomains>(both()).when(prefer(Some(WWW))).then(vec![moved.clone()]);
+    given::<CustomDomains>(both()).when(prefer(Some(WWW))).then(vec![counted(3, moved.clone())]);
     let at_www = [both(), vec![moved]].concat();
     given::<CustomDomains>(at_www.clone()).when(prefer(Some(WWW))).then_nothing();
-    given::<CustomDomains>(at_www.clone()).when(prefer(None)).then(vec![preferred(None)]);
-    given::<CustomDomains>(at_www.clone()).when(remove(WWW)).then(vec![removed(WWW, &[SHOP])]);
+    given::<CustomDomains>(at_www.clone()).when(prefer(None)).then(vec![counted(4, preferred(None))]);
+    given::<CustomDomains>(at_www.clone()).when(remove(WWW)).then(vec![counted(4, removed(WWW, &[SHOP]))]);
     let stays = CustomDomainsEvent::CustomDomainRemoved {
         host: SHOP.into(),
         hosts: texts(&[WWW]),
         preferred: Some(WWW.into()),
+        edition: 4,
         occurred_at: noon(),
     };
     given::<CustomDomains>(at_www).when(remove(SHOP)).then(vec![stays]);
@@ -232,12 +263,14 @@ fn the_public_address_is_the_platforms_until_somebody_prefers_another() {
 
 #[test]
 fn hosts_are_given_back_one_by_one_or_all_with_the_service() {
-    given::<CustomDomains>(both()).when(remove(SHOP)).then(vec![removed(SHOP, &[WWW])]);
-    given::<CustomDomains>(vec![requested(SHOP)]).when(remove(SHOP)).then(vec![removed(SHOP, &[])]);
+    given::<CustomDomains>(both()).when(remove(SHOP)).then(vec![counted(3, removed(SHOP, &[WWW]))]);
+    given::<CustomDomains>(vec![requested(SHOP)]).when(remove(SHOP)).then(vec![counted(1, removed(SHOP, &[]))]);
     given_nothing::<CustomDomains>().when(remove(SHOP)).then_refused(CustomDomainsRefusal::NotFound);
     let closed = CustomDomainsEvent::CustomDomainsClosed { occurred_at: noon() };
     let all = [both(), vec![requested("x.example.com")]].concat();
-    let end = vec![removed(SHOP, &[WWW]), removed(WWW, &[]), removed("x.example.com", &[]), closed];
+    let removals = [removed(SHOP, &[WWW]), removed(WWW, &[]), removed("x.example.com", &[])];
+    let removals = (3..).zip(removals).map(|(edition, event)| counted(edition, event));
+    let end: Vec<_> = removals.chain([closed]).collect();
     given::<CustomDomains>(all.clone()).when(CustomDomainsCommand::Close).then(end.clone());
     let over = [all, end].concat();
     given::<CustomDomains>(over.clone()).when(CustomDomainsCommand::Close).then_nothing();

@@ -265,6 +265,7 @@ pub fn spec(subscription: &str) -> InstanceSpec {
         subdomain: "ani".into(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     }
 }
 

@@ -8,11 +8,11 @@ use crate::{AnyCommand, CustomDomainsCommand, InstanceCommand};
 /// Never in-line, so that what is served follows the order of the log.
 pub fn after_domains(instance_id: &str, event: &CustomDomainsEvent) -> Vec<Reaction> {
     match event {
-        CustomDomainsEvent::CustomDomainVerified { hosts, preferred, .. }
-        | CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, .. }
-        | CustomDomainsEvent::CustomDomainRemoved { hosts, preferred, .. } => {
-            let serve = InstanceCommand::Serve { hosts: hosts.clone(), public_host: preferred.clone() };
-            vec![to_instance("serve-hosts", instance_id, serve)]
+        CustomDomainsEvent::CustomDomainVerified { hosts, preferred, edition, .. }
+        | CustomDomainsEvent::CustomDomainPreferred { hosts, preferred, edition, .. }
+        | CustomDomainsEvent::CustomDomainRemoved { hosts, preferred, edition, .. } => {
+            let (hosts, public_host, edition) = (hosts.clone(), preferred.clone(), *edition);
+            vec![to_instance("serve-hosts", instance_id, InstanceCommand::Serve { hosts, public_host, edition })]
         }
         CustomDomainsEvent::CustomDomainRequested { .. }
         | CustomDomainsEvent::CustomDomainCheckRequested { .. }
@@ -31,9 +31,9 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
             let close = AnyCommand::CustomDomains(CustomDomainsCommand::Close);
             vec![Reaction::new("close-domains", instance_id, close)]
         }
-        InstanceEvent::InstanceHostsChanged { hosts, .. } => {
-            let served = AnyCommand::CustomDomains(CustomDomainsCommand::RecordServed { hosts: hosts.clone() });
-            vec![Reaction::new("release-hosts", instance_id, served)]
+        InstanceEvent::InstanceHostsChanged { hosts, edition, .. } => {
+            let served = CustomDomainsCommand::RecordServed { hosts: hosts.clone(), edition: *edition };
+            vec![Reaction::new("release-hosts", instance_id, AnyCommand::CustomDomains(served))]
         }
         _ => Vec::new(),
     }

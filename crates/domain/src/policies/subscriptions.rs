@@ -193,6 +193,7 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         | InstanceEvent::InstanceUnlocked { .. }
         | InstanceEvent::InstanceHostsRequested { .. }
         | InstanceEvent::InstanceHostsChanged { .. }
+        | InstanceEvent::InstanceHostsRefused { .. }
         | InstanceEvent::InstanceReconfigured { .. } => Vec::new(),
     }
 }
@@ -306,6 +307,7 @@ fn provision(id: &str, event: &SubscriptionEvent) -> Option<Reaction> {
         subdomain: subdomain.clone(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     };
     let command = AnyCommand::Instance(InstanceCommand::Provision { spec, deadline: *deadline });
     Some(Reaction::new("provision", instance_id, command))

@@ -118,8 +118,8 @@ fn what_is_served_follows_the_order_of_the_proofs() {
             simulated: true,
         };
         bus.tell("taken", &mine, AnyCommand::Instance(taken)).expect("taken");
-        let hosts = served(&bus);
-        let doors = InstanceCommand::RecordHosts { generation: generation(&bus), hosts };
+        let (generation, hosts, edition) = (generation(&bus), served(&bus), 5);
+        let doors = InstanceCommand::RecordHosts { generation, hosts, edition };
         bus.tell("doors", &mine, AnyCommand::Instance(doors)).expect("seen");
         bus.settle(order);
         assert_eq!(bus.holder("host/shop.example.com"), None);

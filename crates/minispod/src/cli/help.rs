@@ -54,6 +54,11 @@ minispod demo --url https://staging.example.com",
     help("billing", "minispod billing --config minispod.toml", ROLE_FAILURE),
     help("mailer", "minispod mailer --config minispod.toml", ROLE_FAILURE),
     help(
+        "resting-page",
+        "minispod resting-page --listen 0.0.0.0:8080  # behind a Service that cluster.resting_page names",
+        "the address is taken",
+    ),
+    help(
         "run",
         "minispod run relay projector --config minispod.toml  # fewer processes for a small installation
 minispod run api provisioner  # the live views of a simulated cluster need its api in the same process",

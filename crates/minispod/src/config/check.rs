@@ -7,7 +7,7 @@ use std::{
 };
 
 use minispod_kernel::Language;
-use minispod_provisioner::{names, options::BOUNDS, quantity::Quantity};
+use minispod_provisioner::{RestingPage, names, options::BOUNDS, quantity::Quantity};
 
 use super::{ClusterKind, Config, ConfigError, Mode, STANDIN_SERVER_KEY, TlsMode};
 
@@ -133,6 +133,11 @@ impl Config {
             cluster.egress_ports.iter().any(|port| [0, SMTP_PORT].contains(port)),
             "cluster.egress_ports may not hold 0 or 25 (mail between servers)",
         );
+        if let Some(Err(fault)) =
+            (!cluster.resting_page.is_empty()).then(|| cluster.resting_page.parse::<RestingPage>())
+        {
+            problems.add(&format!("cluster.resting_page (MINISPOD_RESTING_PAGE): {fault}"));
+        }
         for (name, amount) in &cluster.quota {
             if Quantity::parse(amount).is_err() {
                 problems.add(&format!("cluster.quota: {name} = {amount:?} is not a quantity such as 20 or 64Gi"));

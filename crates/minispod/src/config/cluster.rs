@@ -33,6 +33,8 @@ pub struct Cluster {
     pub sell_percent: u32,
     /// Who is asked for the records that prove customers' hosts; none: the name servers of this machine.
     pub name_servers: Vec<SocketAddr>,
+    /// The Service in front of the page for visitors of what rests, as `namespace/service:port`; empty: none.
+    pub resting_page: String,
     /// Storage class of the plans that `seed` publishes.
     pub storage_class: String,
     /// Networks that no instance may reach.
@@ -68,6 +70,7 @@ impl Default for Cluster {
             catalog_folder: String::new(),
             sell_percent: 100,
             name_servers: Vec::new(),
+            resting_page: String::new(),
             storage_class: "local-path".into(),
             private_ranges: ranges.filter_map(|range| range.parse().ok()).collect(),
             egress_ports: usual.egress_ports,
@@ -123,6 +126,7 @@ impl Cluster {
         options.bounds.extend(self.bounds.clone());
         options.priority_class = (!self.priority_class.is_empty()).then(|| self.priority_class.clone());
         options.user_namespaces = self.user_namespaces;
+        options.resting_page = self.resting_page.parse().ok();
         options
     }
 }

@@ -70,6 +70,7 @@ const VARIABLES: &[(&str, &str, Kind)] = &[
     ("MINISPOD_CATALOG_FOLDER", "cluster.catalog_folder", Kind::Text),
     ("MINISPOD_SELL_PERCENT", "cluster.sell_percent", Kind::Integer),
     ("MINISPOD_NAME_SERVERS", "cluster.name_servers", Kind::List),
+    ("MINISPOD_RESTING_PAGE", "cluster.resting_page", Kind::Text),
     ("K8S_STORAGE_CLASS", "cluster.storage_class", Kind::Text),
     ("K8S_PRIVATE_RANGES", "cluster.private_ranges", Kind::List),
     ("K8S_EGRESS_PORTS", "cluster.egress_ports", Kind::Integers),

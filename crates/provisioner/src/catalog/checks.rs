@@ -87,6 +87,7 @@ fn sample(name: &str, offering: &Offering, options: &PlanOptions) -> Result<Vec<
         subdomain: "sample".into(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     };
     let drawn = offering.secrets.iter().map(|secret| (secret.name.clone(), "sample".to_owned()));
     let wish = Wish { generation: 1, position: 1, replicas: 1 };

@@ -180,9 +180,10 @@ async fn what_ended_the_wait_ends_the_looking() {
             host: host.clone(),
             hosts: hosts.clone(),
             preferred: None,
+            edition: 0,
             occurred_at,
         },
-        CustomDomainsEvent::CustomDomainRemoved { host: host.clone(), hosts, preferred: None, occurred_at },
+        CustomDomainsEvent::CustomDomainRemoved { host: host.clone(), hosts, preferred: None, edition: 0, occurred_at },
         CustomDomainsEvent::CustomDomainRejected { host, reason, occurred_at },
     ];
     for (turn, end) in (0..).zip(ends) {

@@ -43,6 +43,21 @@ impl KubeCluster {
         }
     }
 
+    /// Applies unless a newer generation wrote it; what is written between the look and the apply is a conflict that passes.
+    pub(super) async fn apply_one_upto(&self, object: &Value, upto: u32) -> Result<(), ClusterError> {
+        let place = Place::of(object)?;
+        let api = self.dynamic(&place);
+        let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
+        let mut object = object.clone();
+        if let Some(live) = live {
+            if names::generation_of(&live) > upto {
+                return Ok(());
+            }
+            object["metadata"]["resourceVersion"] = json!(live.resource_version());
+        }
+        self.apply_one(&object).await.map(drop)
+    }
+
     /// Outer: failures; inner: another manager holds a field.
     pub(super) async fn patch(
         &self,

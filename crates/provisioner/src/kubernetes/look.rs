@@ -28,6 +28,7 @@ pub(super) fn workload(deployment: &Deployment) -> Workload {
             .unwrap_or_default(),
         generation: number(deployment.annotations().get(names::GENERATION)),
         plan: deployment.annotations().get(names::PLAN).cloned().unwrap_or_default(),
+        program: deployment.annotations().get(names::PROGRAM).cloned().unwrap_or_default(),
         address: deployment.annotations().get(names::ADDRESS).cloned().unwrap_or_default(),
         companions: names::companions(deployment.annotations().get(names::COMPANIONS).map(String::as_str)),
         observed: seen >= deployment.metadata.generation.unwrap_or(0),

@@ -60,7 +60,7 @@ impl KubeCluster {
         K::DynamicType: Default,
     {
         for object in self.list::<K>(target).await? {
-            if object.meta().deletion_timestamp.is_some() || generation(&object) > upto {
+            if object.meta().deletion_timestamp.is_some() || names::generation_of(&object) > upto {
                 continue;
             }
             // Gone, or another one by now.
@@ -121,9 +121,4 @@ impl KubeCluster {
             })
             .collect())
     }
-}
-
-/// The generation that wrote it; 0 for what others made for the instance.
-fn generation(object: &impl ResourceExt) -> u32 {
-    object.annotations().get(names::GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
 }

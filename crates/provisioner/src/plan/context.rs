@@ -1,6 +1,6 @@
 //! The words that templates may use.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use minispod_domain::image::has_sound_digest;
@@ -54,6 +54,7 @@ pub(super) fn build(
         "mount": mount,
         "tls": options.tls != Tls::Off,
         "doors": places.doors,
+        "backend": places.workload,
         "options": option_words(options, spec),
         "resources": resources(
             [&spec.cpu_request, &spec.cpu_limit],
@@ -79,6 +80,28 @@ pub(super) fn build(
         context["companion"] = companion_words(spec, offering, companion, places);
     }
     Ok(context)
+}
+
+/// The words of an instance's doors alone: they lead to the Service `backend`, and that to `page`.
+pub(super) fn of_doors(
+    spec: &InstanceSpec,
+    options: &PlanOptions,
+    places: &Places,
+    backend: &str,
+    page: SocketAddr,
+) -> Value {
+    json!({
+        "name": places.workload,
+        "tls": options.tls != Tls::Off,
+        "doors": places.doors,
+        "backend": backend,
+        "options": option_words(options, spec),
+        "page": {
+            "address": page.ip().to_string(),
+            "port": page.port(),
+            "family": if page.is_ipv4() { "IPv4" } else { "IPv6" },
+        },
+    })
 }
 
 fn option_words(options: &PlanOptions, spec: &InstanceSpec) -> Value {

@@ -77,7 +77,7 @@ pub(super) fn rank(object: &Value, workload: &str) -> u8 {
         "ServiceAccount" => 4,
         "Secret" => 5,
         "PersistentVolumeClaim" => 6,
-        "Service" => 7,
+        "Service" | "EndpointSlice" => 7,
         "Ingress" => 8,
         _ if object["metadata"]["name"] == workload => 10,
         _ => 9,

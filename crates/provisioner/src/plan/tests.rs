@@ -44,6 +44,7 @@ fn sold(offering: &str) -> InstanceSpec {
         subdomain: "blog".into(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     }
 }
 
@@ -444,4 +445,51 @@ fn what_an_administrator_mistyped_is_named() {
     for (refusal, expected) in words {
         assert!(refusal.to_string().starts_with(expected), "{refusal}");
     }
+}
+
+/// The objects that lead visitors of a resting instance of `spec` to a page.
+fn resting_of(spec: &InstanceSpec) -> Vec<Value> {
+    let page = "10.96.0.7:80".parse().expect("an address");
+    resting(spec, WISH, &options(), "customer-elsewhere", page).expect("the doors can be planned")
+}
+
+#[test]
+fn what_rests_has_the_same_doors_and_they_lead_to_the_page() {
+    let mut spec = sold("ghost");
+    spec.hosts = vec!["www.example.com".into()];
+    let objects = resting_of(&spec);
+    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["Service", "EndpointSlice", "Ingress"]);
+    assert_eq!(objects[1]["endpoints"][0]["addresses"], serde_json::json!(["10.96.0.7"]));
+    assert!(objects.iter().all(|object| object["metadata"]["namespace"] == "customer-elsewhere"), "where it is");
+    assert!(
+        objects[..2].iter().all(|object| object["metadata"]["labels"].get(names::INSTANCE).is_none()),
+        "of them all"
+    );
+    let plan = planned(&spec);
+    let running = of_kind(&plan, "Ingress").next().expect("doors");
+    let lead_to = |door: &Value| -> Vec<Value> {
+        let rules = door["spec"]["rules"].as_array().expect("rules").clone();
+        rules.into_iter().map(|rule| rule["http"]["paths"][0]["backend"]["service"]["name"].clone()).collect()
+    };
+    assert_eq!(
+        (lead_to(running), lead_to(&objects[2])),
+        (vec![plan.workload.clone().into(); 2], vec!["resting".into(); 2])
+    );
+    assert_eq!(
+        (&running["metadata"]["name"], &running["spec"]["tls"]),
+        (&objects[2]["metadata"]["name"], &objects[2]["spec"]["tls"])
+    );
+    assert_eq!(objects[2]["metadata"]["annotations"][names::GENERATION], "3");
+    assert_eq!(resting_of(&sold("postgresql")), Vec::<Value>::new(), "nobody visits a database");
+}
+
+#[test]
+fn another_door_leaves_the_mark_of_the_program_as_it_was() {
+    let (one, mut spec) = (planned(&sold("n8n")), sold("n8n"));
+    spec.hosts = vec!["www.example.com".into()];
+    let other = planned(&spec);
+    assert!(one.program == other.program && one.mark != other.mark);
+    spec.mem_limit = "2Gi".into();
+    assert_ne!(planned(&spec).program, one.program);
 }

@@ -98,11 +98,13 @@ impl Task {
                 let want = if *runs { Want::Running } else { Want::Stopped };
                 Self { repairs: true, ..asked(want, spec, *generation, *occurred_at) }
             }
-            InstanceEvent::InstanceHostsRequested { spec, generation, occurred_at } => {
-                Self { repairs: true, doors: true, ..asked(Want::Running, spec, *generation, *occurred_at) }
+            InstanceEvent::InstanceHostsRequested { spec, generation, rests, occurred_at } => {
+                let want = if *rests { Want::Stopped } else { Want::Running };
+                Self { repairs: true, doors: true, ..asked(want, spec, *generation, *occurred_at) }
             }
             InstanceEvent::InstanceObjectsApplied { .. }
             | InstanceEvent::InstanceHostsChanged { .. }
+            | InstanceEvent::InstanceHostsRefused { .. }
             | InstanceEvent::InstanceHealingPlanned { .. }
             | InstanceEvent::InstanceHealingGivenUp { .. }
             | InstanceEvent::InstanceDriftRepaired { .. }

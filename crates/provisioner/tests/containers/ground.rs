@@ -29,8 +29,8 @@ const TLS_PORT: u16 = 30443;
 const STORAGE_CLASS: &str = "folders";
 const FOLDERS: u32 = 30;
 /// Of no offering; it listens at [`ANY_PORT`].
-const ANY_IMAGE: &str = "minispod.test/standin:1";
-const ANY_PORT: u16 = 8080;
+pub const ANY_IMAGE: &str = "minispod.test/standin:1";
+pub const ANY_PORT: u16 = 8080;
 /// For one request: a stand-in gives up a connection after two seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -3,20 +3,27 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use minispod_events::InstanceEvent;
+use minispod_provisioner::{Cluster, RestingPage};
 use minispod_testkit::wait_until;
+use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 
 use crate::{
-    bench::DEADLINE,
-    ground::{Bought, NODE},
+    bench::{Bench, DEADLINE, carry_out},
+    ground::{ANY_IMAGE, ANY_PORT, Bought, NODE, open},
 };
 
 const METADATA_SERVICE: &str = "169.254.169.254:80";
 /// Of the range for documentation; the node has it, so that somebody answers.
 const INTERNET: &str = "203.0.113.10:443";
+const PAGE_USER: u32 = 65_532;
+const FILE: &str = "/var/lib/ghost/content/a-test-was-here";
 
 #[tokio::test]
 async fn reviewer_01_a_pod_reaches_no_pod_and_no_service_of_another_customer() {
@@ -96,4 +103,67 @@ async fn reviewer_05_who_eats_too_much_memory_is_killed_and_the_neighbour_answer
     let restarts = neighbour.pod().await.status.and_then(|status| status.container_statuses).unwrap_or_default();
     assert!(restarts.iter().all(|one| one.restart_count == 0), "the neighbour was not touched");
     glutton.wait_for_door().await;
+}
+
+/// A page for visitors of what rests, by a stand-in for ours that says who answers: user 65532.
+async fn lay_page(bench: &Bench) -> RestingPage {
+    let namespace = format!("platform-{}", bench.customer);
+    let labels = json!({ "minispod.dev/serves": "resting-page" });
+    let of = |name: &str| json!({ "name": name, "namespace": namespace });
+    let objects = [
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": of("resting-page"),
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": { "containers": [{
+                        "name": "page", "image": ANY_IMAGE, "securityContext": { "runAsUser": PAGE_USER },
+                        "readinessProbe": { "tcpSocket": { "port": ANY_PORT }, "periodSeconds": 1 },
+                    }] },
+                },
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": of("resting-page"),
+            "spec": {
+                "selector": labels,
+                "ports": [{ "name": "http", "port": 80, "targetPort": ANY_PORT, "protocol": "TCP" }],
+            },
+        }),
+    ];
+    bench.cluster.apply(&objects).await.expect("taken");
+    let deployments: Api<Deployment> = Api::namespaced(bench.client.clone(), &namespace);
+    wait_until(DEADLINE, || async {
+        let status = deployments.get("resting-page").await.expect("there").status.unwrap_or_default();
+        status.ready_replicas == Some(1)
+    })
+    .await;
+    RestingPage { namespace, service: "resting-page".into(), port: 80 }
+}
+
+#[tokio::test]
+async fn reviewer_12_visitors_of_what_is_suspended_find_the_page_and_later_the_same_data() {
+    let Some(mut bench) = open().await else { return };
+    bench.options.resting_page = Some(lay_page(&bench).await);
+    let ghost = Bought::of(bench, "ghost");
+    ghost.run().await;
+    ghost.does(&format!("write?path={FILE}&text=kept")).await;
+    let (id, now) = (ghost.spec.instance_id.clone(), ghost.bench.clock.now());
+    let answers_as = |user: u32| {
+        let ghost = &ghost;
+        let wanted = format!("stand-in at {}, user {user}, asked for /a/path\n", ghost.host);
+        wait_until(DEADLINE, move || {
+            let wanted = wanted.clone();
+            async move { ghost.get("/a/path").await == (200, wanted) }
+        })
+    };
+    let stop = InstanceEvent::InstanceStopRequested { spec: ghost.spec.clone(), generation: 2, occurred_at: now };
+    carry_out(&ghost.reactor, &id, stop, now).await.expect("stopped");
+    answers_as(PAGE_USER).await;
+    let start = InstanceEvent::InstanceStartRequested { spec: ghost.spec.clone(), generation: 3, occurred_at: now };
+    carry_out(&ghost.reactor, &id, start, now).await.expect("started");
+    answers_as(1_000).await;
+    assert_eq!(ghost.does(&format!("read?path={FILE}")).await, "kept");
 }

@@ -87,6 +87,7 @@ impl Bench {
             subdomain: "blog".into(),
             hosts: Vec::new(),
             public_host: None,
+            hosts_edition: 0,
         }
     }
 

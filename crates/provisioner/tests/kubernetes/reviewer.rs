@@ -4,8 +4,12 @@
 use std::{collections::BTreeSet, path::Path};
 
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
-    core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret},
+    batch::v1::CronJob,
+    core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret, Service},
+    discovery::v1::EndpointSlice,
+    networking::v1::Ingress,
 };
 use kube::{
     Api, Client, Config, ResourceExt,
@@ -13,7 +17,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use minispod_domain::{InstanceCommand, instance::vault_owner, ports::Secrets};
-use minispod_events::InstanceEvent;
+use minispod_events::{InstanceEvent, InstanceSpec};
 use minispod_provisioner::{Cluster, catalog};
 use minispod_testkit::{kubernetes::ControlPlane, wait_until};
 use serde::Deserialize;
@@ -145,6 +149,81 @@ async fn may(account: &str) -> BTreeSet<Right> {
         }
     }
     rights
+}
+
+/// Where each door of the instance leads, by host.
+async fn doors(bench: &Bench, spec: &InstanceSpec) -> Vec<(String, String)> {
+    let api: Api<Ingress> = Api::namespaced(bench.client.clone(), &bench.target(spec).namespace);
+    let all = api.list(&ListParams::default()).await.expect("listed").items;
+    let rules = all.into_iter().filter_map(|ingress| ingress.spec?.rules).flatten();
+    let led = rules.map(|rule| {
+        let backend = rule.http.expect("paths").paths.remove(0).backend.service.expect("a Service");
+        (rule.host.expect("a host"), backend.name)
+    });
+    led.collect()
+}
+
+/// The copies asked for and the identities of the volumes.
+async fn copies_and_volumes(bench: &Bench, spec: &InstanceSpec) -> (Vec<i32>, Vec<Option<String>>) {
+    let namespace = bench.target(spec).namespace;
+    let deployments: Api<Deployment> = Api::namespaced(bench.client.clone(), &namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(bench.client.clone(), &namespace);
+    let all = deployments.list(&ListParams::default()).await.expect("listed").items;
+    let copies = all.into_iter().filter_map(|one| one.spec?.replicas).collect();
+    let volumes = claims.list(&ListParams::default()).await.expect("listed").items;
+    (copies, volumes.iter().map(ResourceExt::uid).collect())
+}
+
+/// A stop is what a lock asks for; that money locks and unlocks is shown by the domain's stories and `subscriptions`.
+#[tokio::test]
+async fn reviewer_12_what_is_suspended_shows_the_page_its_database_rests_and_all_comes_back() {
+    let Some(mut bench) = Bench::open().await else { return };
+    let platform = format!("platform-{}", bench.customer);
+    let page = [
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": platform } }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "resting-page", "namespace": platform },
+            "spec": { "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }] },
+        }),
+    ];
+    bench.cluster.apply(&page).await.expect("taken");
+    bench.options.resting_page = Some(format!("{platform}/resting-page:80").parse().expect("a page"));
+    let (mut spec, now) = (bench.sold("wordpress"), bench.clock.now());
+    spec.hosts = vec!["www.example.com".into()];
+    let (reactor, id, namespace) = (bench.reactor(), spec.instance_id.clone(), bench.target(&spec).namespace);
+    carry_out(&reactor, &id, bench.provision(&spec), now).await.expect("provisioned");
+    let (running, before) = (doors(&bench, &spec).await, copies_and_volumes(&bench, &spec).await);
+    assert_eq!((running.len(), &before.0), (2, &vec![1, 1]));
+
+    let stop = InstanceEvent::InstanceStopRequested { spec: spec.clone(), generation: 2, occurred_at: now };
+    let reports = carry_out(&reactor, &id, stop, now).await.expect("stopped");
+    assert_eq!(reports, [InstanceCommand::RecordStopped { generation: 2 }]);
+    let resting: Vec<_> = running.iter().map(|(host, _)| (host.clone(), "resting".to_owned())).collect();
+    assert_eq!(doors(&bench, &spec).await, resting, "the same hosts lead to the page");
+    let services: Api<Service> = Api::namespaced(bench.client.clone(), &platform);
+    let address = services.get("resting-page").await.expect("there").spec.and_then(|spec| spec.cluster_ip);
+    let slices: Api<EndpointSlice> = Api::namespaced(bench.client.clone(), &namespace);
+    let slice = slices.get("resting").await.expect("the way to the page");
+    let ways = slice.endpoints.unwrap_or_default();
+    assert_eq!(ways[0].addresses.first(), address.as_ref());
+    assert_eq!(copies_and_volumes(&bench, &spec).await, (vec![0, 0], before.1.clone()), "program and database rest");
+    assert_eq!((bench.count::<Pod>(&namespace).await, bench.count::<CronJob>(&namespace).await), (0, 0));
+
+    // Given back while it rests: the page answers to it no more, and the program is not touched.
+    let fewer = InstanceSpec { hosts: Vec::new(), hosts_edition: 7, ..spec.clone() };
+    let asked = InstanceEvent::InstanceHostsRequested { spec: fewer, generation: 2, rests: true, occurred_at: now };
+    let reports = carry_out(&reactor, &id, asked, now).await.expect("changed");
+    assert_eq!(reports, [InstanceCommand::RecordHosts { generation: 2, hosts: Vec::new(), edition: 7 }]);
+    assert_eq!(doors(&bench, &spec).await, resting[..1]);
+
+    let start = InstanceEvent::InstanceStartRequested { spec: spec.clone(), generation: 3, occurred_at: now };
+    let reports = carry_out(&reactor, &id, start, now).await.expect("started");
+    assert!(matches!(reports.last(), Some(InstanceCommand::RecordReady { generation: 3, .. })), "{reports:?}");
+    assert_eq!((doors(&bench, &spec).await, copies_and_volumes(&bench, &spec).await), (running.clone(), before));
+    // Somebody slow who still carries out the stop shows nobody the page.
+    let late = InstanceEvent::InstanceStopRequested { spec: spec.clone(), generation: 2, occurred_at: now };
+    assert_eq!(carry_out(&bench.reactor(), &id, late, now).await.expect("passed over"), []);
+    assert_eq!(doors(&bench, &spec).await, running);
 }
 
 #[tokio::test]

@@ -125,6 +125,7 @@ fn spec() -> InstanceSpec {
         subdomain: "blog".into(),
         hosts: Vec::new(),
         public_host: None,
+        hosts_edition: 0,
     }
 }
 
@@ -164,7 +165,7 @@ fn reports(performed: &Performed) -> Vec<&InstanceCommand> {
 
 fn failure(performed: &Performed) -> &str {
     match reports(performed).as_slice() {
-        [InstanceCommand::RecordFailed { detail, .. }] if performed.again_at.is_none() => detail,
+        [.., InstanceCommand::RecordFailed { detail, .. }] if performed.again_at.is_none() => detail,
         other => panic!("{other:?} is no failure"),
     }
 }
@@ -267,17 +268,23 @@ async fn doors_are_changed_beside_what_runs_and_older_ones_end_with_newer_ones()
     let doors = |position: i64, hosts: &[&str]| {
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let (spec, occurred_at) = (InstanceSpec { hosts, ..spec() }, bench.clock.now());
-        bench.effect_at(position, InstanceEvent::InstanceHostsRequested { spec, generation: 1, occurred_at })
+        bench.effect_at(
+            position,
+            InstanceEvent::InstanceHostsRequested { spec, generation: 1, rests: false, occurred_at },
+        )
     };
     let both = doors(2, &["a.example.com", "b.example.com"]);
     let done = bench.perform(&both).await;
     let hosts = vec!["a.example.com".to_owned(), "b.example.com".to_owned()];
-    assert_eq!(reports(&done), [&InstanceCommand::RecordHosts { generation: 1, hosts }]);
+    assert_eq!(reports(&done), [&InstanceCommand::RecordHosts { generation: 1, hosts, edition: 0 }]);
     assert_eq!(done.again_at, None);
     let one = doors(3, &["a.example.com"]);
     assert_eq!(bench.perform(&both).await, Performed::default(), "something newer is asked for in the same generation");
     let hosts = vec!["a.example.com".to_owned()];
-    assert_eq!(reports(&bench.perform(&one).await), [&InstanceCommand::RecordHosts { generation: 1, hosts }]);
+    assert_eq!(
+        reports(&bench.perform(&one).await),
+        [&InstanceCommand::RecordHosts { generation: 1, hosts, edition: 0 }]
+    );
     assert_eq!(bench.perform(&bench.stop()).await.commands, [], "and a stop goes on as always");
     assert_eq!(bench.perform(&one).await, Performed::default());
 }

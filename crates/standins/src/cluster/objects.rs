@@ -56,6 +56,12 @@ impl Objects {
     }
 
     /// New pods; the program's may be one of those that shall fail.
+    /// Unless a newer generation wrote it.
+    pub(super) fn apply_upto(&mut self, object: &Value, upto: u32, now: Timestamp) -> Result<(), ClusterError> {
+        let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| generation(kept) > upto);
+        if newer { Ok(()) } else { self.apply(object, now) }
+    }
+
     fn start(&mut self, key: &Key, object: &Value, now: Timestamp) {
         self.since.insert(key.clone(), now);
         if self.fail_next > 0 && component(object) == names::APP {
@@ -194,6 +200,7 @@ impl Objects {
             component: component(object).to_owned(),
             generation,
             plan: object["metadata"]["annotations"][names::PLAN].as_str().unwrap_or_default().to_owned(),
+            program: object["metadata"]["annotations"][names::PROGRAM].as_str().unwrap_or_default().to_owned(),
             address: object["metadata"]["annotations"][names::ADDRESS].as_str().unwrap_or_default().to_owned(),
             companions: names::companions(object["metadata"]["annotations"][names::COMPANIONS].as_str()),
             observed: true,

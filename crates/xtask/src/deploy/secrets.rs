@@ -57,15 +57,16 @@ pub fn complaints(table: &Table) -> Vec<String> {
     found
 }
 
-/// Deployments that mount another Secret than their own.
+/// Deployments that mount another Secret than their own; what takes no settings either needs none.
 pub fn complaints_of_mounts(folder: &str, documents: &[Value]) -> Vec<String> {
     let deployments = documents.iter().filter(|document| text(document, &["kind"]) == "Deployment");
     let judged = deployments.filter_map(|deployment| {
         let name = text(deployment, &["metadata", "name"]);
         let containers = at(deployment, &["spec", "template", "spec", "containers"]).and_then(Value::as_sequence);
-        let secrets: Vec<String> =
-            containers.into_iter().flatten().flat_map(references).filter_map(Reference::secret).collect();
-        (secrets != [format!("minispod-{name}")]).then(|| {
+        let taken: Vec<Reference> = containers.into_iter().flatten().flat_map(references).collect();
+        let takes_any = !taken.is_empty();
+        let secrets: Vec<String> = taken.into_iter().filter_map(Reference::secret).collect();
+        (takes_any && secrets != [format!("minispod-{name}")]).then(|| {
             format!("deploy/k8s/{folder}: Deployment {name} mounts {secrets:?} instead of its own Secret alone")
         })
     });
