@@ -17,7 +17,7 @@ pub use database::TestDb;
 pub use minispod_kernel::{IdSource, ManualClock, SystemClock, SystemIds};
 pub use nats::{NatsUser, TestNats};
 pub use own::{OwnNats, OwnPg};
-pub use require::{is_long_run, program_path, require};
+pub use require::{is_long_run, missing, program_path, require};
 pub use shared::{Shared, accounts_config};
 pub use wait::{eventually, free_port, wait_for_http, wait_until};
 

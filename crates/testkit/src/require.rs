@@ -23,6 +23,11 @@ pub fn require(part: &str) -> bool {
     false
 }
 
+/// Why `part`, as [`require`] knows it, cannot be had here; `None` when it can.
+pub fn missing(part: &str) -> Option<String> {
+    look_for(part).err()
+}
+
 /// Whether chaos, kill-point and permutation tests are asked for their long size (`cargo xtask test --long`).
 pub fn is_long_run() -> bool {
     variable("MINISPOD_LONG").is_some()

@@ -75,8 +75,12 @@ enum Task {
     /// Write the generated files again: event schemas and the rest that `test` compares
     Schemas,
     /// Measure: anchors and ours in the same round, in release mode
+    ///
+    /// Suites: `commands` and `lag` (both when none is named) on a Postgres and a NATS of their own; `compute`: 200
+    /// instances of 50 customers asked for at once, on a Kubernetes API server of its own with a played kubelet.
+    /// Everything again with `--quick`: fewer and shorter rounds, and 50 instances.
     Bench {
-        /// Suites and options of the bench program, such as `--quick`
+        /// Suites and options of the bench program, such as `compute --quick`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

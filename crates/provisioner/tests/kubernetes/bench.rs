@@ -28,6 +28,16 @@ use minispod_provisioner::{
 use minispod_testkit::{kubernetes::ControlPlane, kubernetes::STORAGE_CLASS, require};
 
 pub const DEADLINE: Duration = Duration::from_mins(1);
+/// A crowd: so many instances of so many customers, asked for at once. The bench measures the same one.
+pub const INSTANCES: usize = 200;
+pub const CUSTOMERS: usize = 50;
+/// How long a crowd may take to become ready.
+pub const CROWD_DEADLINE: Duration = Duration::from_mins(10);
+/// What one instance of a crowd may cost in requests: sixteen objects (one of them looked at before), two looks of three
+/// lists, and three lists for each further look at what is on its way.
+pub const REQUESTS_EACH: u64 = 60;
+/// What an inventory of everything may cost: ten kinds, a page for each 500 objects.
+pub const INVENTORY: u64 = 40;
 
 /// One customer of one test.
 pub struct Bench {
@@ -46,12 +56,16 @@ impl Bench {
         if !require("k8s") {
             return None;
         }
-        let plane = ControlPlane::shared().await;
+        Some(Self::over(ControlPlane::shared().await).await)
+    }
+
+    /// On this control plane.
+    pub async fn over(plane: &ControlPlane) -> Self {
         let connection = KubeConnection::new(Some(plane.kubeconfig().to_path_buf()));
         let cluster = KubeCluster::connect(&connection).await.expect("the kubeconfig is usable");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds::new(clock.clone()));
-        Some(Self {
+        Self {
             client: plane.client().await,
             cluster: Arc::new(cluster),
             options: PlanOptions::new("customer-", "apps.example.com", "traefik", None),
@@ -59,7 +73,7 @@ impl Bench {
             vault: Arc::default(),
             clock,
             ids,
-        })
+        }
     }
 
     /// What is sold; small, so that many fit.
@@ -89,6 +103,21 @@ impl Bench {
             public_host: None,
             hosts_edition: 0,
         }
+    }
+
+    /// Small instances of new customers, who take turns.
+    pub fn crowd(&mut self, customers: usize, instances: usize) -> Vec<InstanceSpec> {
+        let customers: Vec<String> = (0..customers).map(|_| self.ids.next_id()).collect();
+        let turns = customers.iter().cycle().take(instances).enumerate();
+        turns
+            .map(|(number, customer)| {
+                self.customer.clone_from(customer);
+                let mut spec = self.sold("n8n");
+                (spec.cpu_request, spec.mem_request) = ("10m".into(), "64Mi".into());
+                spec.subdomain = format!("many{number}");
+                spec
+            })
+            .collect()
     }
 
     pub fn plan(&self, spec: &InstanceSpec, generation: u32) -> Plan {
@@ -124,15 +153,20 @@ impl Bench {
 
     /// The live object that a planned one became.
     pub async fn live(&self, planned: &serde_json::Value) -> Option<DynamicObject> {
+        let name = planned["metadata"]["name"].as_str().unwrap_or_default();
+        self.api_of(planned).get_opt(name).await.expect("the API answers")
+    }
+
+    /// Where a planned object is kept.
+    pub fn api_of(&self, planned: &serde_json::Value) -> Api<DynamicObject> {
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned).unwrap_or_default();
         let api_version = text(&planned["apiVersion"]);
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &text(&planned["kind"])));
-        let api: Api<DynamicObject> = match planned["metadata"]["namespace"].as_str() {
+        match planned["metadata"]["namespace"].as_str() {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
-        };
-        api.get_opt(&text(&planned["metadata"]["name"])).await.expect("the API answers")
+        }
     }
 
     /// How many objects of a kind the namespace has.
@@ -149,11 +183,15 @@ impl Bench {
     }
 
     pub fn provision(&self, spec: &InstanceSpec) -> InstanceEvent {
+        self.provision_within(DEADLINE, spec)
+    }
+
+    pub fn provision_within(&self, deadline: Duration, spec: &InstanceSpec) -> InstanceEvent {
         let now = self.clock.now();
         InstanceEvent::InstanceProvisionRequested {
             spec: spec.clone(),
             generation: 1,
-            deadline: now.plus(DEADLINE),
+            deadline: now.plus(deadline),
             occurred_at: now,
         }
     }

@@ -1,41 +1,27 @@
 //! Two hundred instances of fifty customers at once: all become ready, and each costs the API server a bounded number
 //! of requests.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::{Api, ResourceExt, api::ListParams};
 use minispod_domain::InstanceCommand;
-use minispod_kernel::IdSource;
 use minispod_provisioner::{Cluster, names};
 
-use crate::bench::{Bench, carry_out};
+use crate::bench::{Bench, CROWD_DEADLINE, CUSTOMERS, INSTANCES, INVENTORY, REQUESTS_EACH, carry_out};
 
-const CUSTOMERS: usize = 50;
-const INSTANCES: usize = 200;
 /// As many as the provisioner's own lanes run beside each other.
 const AT_ONCE: usize = 16;
-/// Sixteen objects (one of them looked at before), two looks of three lists, and three lists for each further look at
-/// what is on its way.
-const REQUESTS_EACH: u64 = 60;
-/// What an inventory of everything may cost: ten kinds, a page for each 500 objects.
-const INVENTORY: u64 = 40;
 
 #[tokio::test]
 async fn two_hundred_instances_of_fifty_customers_become_ready_at_a_bounded_cost() {
     let Some(mut bench) = Bench::open().await else { return };
-    let ids = minispod_kernel::SystemIds::new(bench.clock.clone());
-    let customers: Vec<String> = (0..CUSTOMERS).map(|_| ids.next_id()).collect();
-    let specs: Vec<_> = (0..INSTANCES)
-        .map(|number| {
-            bench.customer.clone_from(&customers[number % CUSTOMERS]);
-            let mut spec = bench.sold("n8n");
-            (spec.cpu_request, spec.mem_request) = ("10m".into(), "64Mi".into());
-            spec.subdomain = format!("many{number}");
-            spec
-        })
-        .collect();
+    let specs = bench.crowd(CUSTOMERS, INSTANCES);
     let bench = Arc::new(bench);
     let (begun, before) = (Instant::now(), bench.cluster.requests());
     let reactor = bench.reactor();
@@ -44,12 +30,7 @@ async fn two_hundred_instances_of_fifty_customers_become_ready_at_a_bounded_cost
         .map(|spec| {
             let (bench, reactor) = (&bench, &reactor);
             async move {
-                let event = minispod_events::InstanceEvent::InstanceProvisionRequested {
-                    spec: spec.clone(),
-                    generation: 1,
-                    deadline: now.plus(std::time::Duration::from_mins(10)),
-                    occurred_at: bench.clock.now(),
-                };
+                let event = bench.provision_within(CROWD_DEADLINE, spec);
                 carry_out(reactor, &spec.instance_id, event, now).await.expect("carried out")
             }
         })
@@ -66,6 +47,8 @@ async fn two_hundred_instances_of_fifty_customers_become_ready_at_a_bounded_cost
     assert_eq!(ready, INSTANCES, "all become ready");
     assert!(each <= REQUESTS_EACH, "{each} requests for each instance");
 
+    let customers: BTreeSet<&str> = specs.iter().map(|spec| spec.user_id.as_str()).collect();
+    let customers: Vec<&str> = customers.into_iter().collect();
     let mine = format!("{} in ({})", names::CUSTOMER, customers.join(","));
     let deployments: Api<Deployment> = Api::all(bench.client.clone());
     let all = deployments.list(&ListParams::default().labels(&mine)).await.expect("listed").items;
