@@ -12,6 +12,8 @@ CREATE TABLE telemetry.refused_access (
   request_id text NOT NULL
 );
 CREATE INDEX refused_access_at ON telemetry.refused_access (at, id);
+CREATE INDEX refused_access_user ON telemetry.refused_access (user_id, at);
+CREATE INDEX refused_access_owner ON telemetry.refused_access (owner_id, at);
 
 -- Entries come and go with age; nobody alters one.
 CREATE TRIGGER refused_access_stays BEFORE UPDATE OR TRUNCATE ON telemetry.refused_access

@@ -198,13 +198,16 @@ pub enum InstanceEvent {
         generation: u32,
         occurred_at: Timestamp,
     },
-    /// Its doors shall be those of the specification; what runs goes on, and what rests goes on resting.
+    /// Its doors shall be those of the specification; what runs goes on.
     InstanceHostsRequested {
         spec: InstanceSpec,
         generation: u32,
-        /// It is to rest, and its doors lead to a page that says so.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        rests: bool,
+        occurred_at: Timestamp,
+    },
+    /// The same of what rests and goes on resting: its doors lead to a page that says so.
+    InstanceRestingHostsRequested {
+        spec: InstanceSpec,
+        generation: u32,
         occurred_at: Timestamp,
     },
     /// It answers to no other hosts than these besides the platform's, and to none that it answered to before.
@@ -275,6 +278,7 @@ contract!(
         InstanceUnlocked,
         InstanceReconfigured,
         InstanceHostsRequested,
+        InstanceRestingHostsRequested,
         InstanceHostsChanged,
         InstanceHostsRefused,
         InstanceResizeRequested,

@@ -129,7 +129,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the task; it ends when the way to it is gone and nothing waits. About one customer `allowance` is kept.
+    /// Starts the task; it ends when the way to it is gone and nothing waits. Of one customer's requests for another's things
+    /// `allowance` is kept.
     pub fn start(store: Store, allowance: Allowance) -> Self {
         let (to, from) = mpsc::channel(QUEUE);
         let few = Window::new("refused-access", allowance, Arc::clone(store.clock()));
@@ -168,7 +169,8 @@ async fn keep(store: &Store, few: &Window, asked: Asked) -> Result<(), Box<dyn E
     }
     let kind = kind.as_str();
     metrics::counter!("minispod_api_foreign_reads_total", "kind" => kind).increment(1);
-    if few.take(&user_id).is_err() {
+    // For each owner, so that nobody's own second account uses up what another's deserves.
+    if few.take(&format!("{user_id}/{owner_id}")).is_err() {
         dropped("caller");
         return Ok(());
     }

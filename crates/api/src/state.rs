@@ -84,7 +84,7 @@ pub struct ApiConfig {
     pub second_factor_allowance: Allowance,
     /// Mails with links that are asked for one account.
     pub link_allowance: Allowance,
-    /// Entries about one customer who asks for what is somebody else's.
+    /// Entries about one customer who asks for what is one other's.
     pub refused_access_allowance: Allowance,
     /// Who asks for a second factor, as authenticator apps show it.
     pub brand: String,

@@ -135,7 +135,6 @@ pub enum InstanceCommand {
     },
     /// The cluster refused its doors a while ago: does it still?
     RequestHostsAgain {
-        generation: u32,
         edition: u32,
     },
     /// It is to have what `plan` gives. What runs is restarted with it; what does not is not started.
@@ -247,7 +246,6 @@ impl Aggregate for Instance {
             | InstanceCommand::RecordHindered { generation, .. }
             | InstanceCommand::RecordHosts { generation, .. }
             | InstanceCommand::RecordHostsRefused { generation, .. }
-            | InstanceCommand::RequestHostsAgain { generation, .. }
             | InstanceCommand::RecordReady { generation, .. }
             | InstanceCommand::RecordUnhealthy { generation, .. }
             | InstanceCommand::RecordFailed { generation, .. }
@@ -465,7 +463,7 @@ impl Asked {
             (Report::RecordHostsRefused { edition, detail, .. }, _) => {
                 Ok(self.hosts_refused(edition, detail, occurred_at))
             }
-            (Report::RequestHostsAgain { edition, .. }, _) => Ok(self.hosts_again(edition, occurred_at)),
+            (Report::RequestHostsAgain { edition }, _) => Ok(self.hosts_again(edition, occurred_at)),
             (Report::RecordStopped { generation }, Phase::Stopping) => {
                 let stopped = InstanceEvent::InstanceStopped { generation, occurred_at };
                 Ok([stopped].into_iter().chain(self.rested_hosts(occurred_at)).collect())
@@ -490,6 +488,7 @@ impl Asked {
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
             | InstanceEvent::InstanceHostsRequested { .. }
+            | InstanceEvent::InstanceRestingHostsRequested { .. }
             | InstanceEvent::InstanceHostsChanged { .. }
             | InstanceEvent::InstanceHostsRefused { .. } => {}
             InstanceEvent::InstanceLocked { .. } => self.locked = true,

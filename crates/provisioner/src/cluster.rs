@@ -15,8 +15,8 @@ pub trait Cluster: Send + Sync {
     /// Makes the objects so, in order, by server-side apply. The same objects again change nothing.
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError>;
 
-    /// The same, but what a generation after `upto` wrote is left as it is, and so is what is written meanwhile.
-    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError>;
+    /// The same, but what a newer request than `upto` wrote is left as it is, and so is what is written meanwhile.
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError>;
 
     /// The address of a Service inside the cluster; none where it has none.
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError>;
@@ -55,6 +55,13 @@ pub trait Cluster: Send + Sync {
 pub struct Target {
     pub namespace: String,
     pub instance_id: String,
+}
+
+/// How new a request is: by its generation, and within one by the log position of the fact that asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age {
+    pub generation: u32,
+    pub position: i64,
 }
 
 /// How much of an instance goes.

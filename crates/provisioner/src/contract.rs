@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     catalog,
-    cluster::{Cluster, ClusterError, Observed, Removal, Target},
+    cluster::{Age, Cluster, ClusterError, Observed, Removal, Target},
     credentials::Credentials,
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
@@ -157,7 +157,8 @@ impl Walk<'_> {
         let observed = kept(promise, self.cluster.observe(target)).await?;
         ensure(promise, !observed.workloads.is_empty() && observed.volumes.len() == 1, || format!("{observed:?}"))?;
         let promise = "what a newer generation wrote is not written over by an older one's word";
-        kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, 1)).await?;
+        let old = Age { generation: 1, position: 1 };
+        kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, old)).await?;
         let observed = kept(promise, self.cluster.observe(target)).await?;
         ensure(promise, observed.generation() == 2, || format!("{observed:?}"))?;
         let promise = "a reset takes workloads and volumes, and leaves the rest";

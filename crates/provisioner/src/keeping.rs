@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -15,11 +16,12 @@ use minispod_kernel::{Clock, IdSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::{Cause, Cluster, ClusterError, Drift, Observed, Target},
-    names,
+    cluster::{Cause, Cluster, ClusterError, Drift, Observed, Removal, Target},
+    names, numbers,
     options::PlanOptions,
-    plan::Wish,
+    plan::{self, Wish},
     planning::{self, PlanningError},
+    resting,
     watch::ReportSink,
 };
 
@@ -123,6 +125,7 @@ impl DriftWatch {
     /// One round; how many instances differed.
     pub async fn round(&mut self) -> Result<usize, KeepingError> {
         let inventory = self.cluster.inventory().await?;
+        let rests_at = resting::address(self.cluster.as_ref(), &self.settings.options).await?;
         let (mut right, mut differed, mut compared) = (BTreeMap::new(), 0, 0);
         let mut after: Option<String> = None;
         for _ in 0..PAGES {
@@ -130,7 +133,8 @@ impl DriftWatch {
             after = page.last().map(|one| one.target.instance_id.clone());
             let full = page.len() >= PAGE as usize;
             for one in page {
-                let now = (one.generation, inventory.of(&one.target));
+                // When the page moves, all is looked at again: whatever rests leads there.
+                let now = (one.generation, inventory.of(&one.target).wrapping_add(numbers::of(&rests_at)));
                 if self.right.get(&one.target) == Some(&now) {
                     right.insert(one.target, now);
                     continue;
@@ -139,7 +143,7 @@ impl DriftWatch {
                     continue;
                 }
                 compared += 1;
-                match self.differs(&one, now.1).await {
+                match self.differs(&one, now.1, rests_at).await {
                     Ok(Some(false)) => {
                         right.insert(one.target, now);
                     }
@@ -167,7 +171,12 @@ impl DriftWatch {
     }
 
     /// Whether it differs, which is reported; `None` while it changes anyway.
-    async fn differs(&mut self, one: &Listed, number: u64) -> Result<Option<bool>, KeepingError> {
+    async fn differs(
+        &mut self,
+        one: &Listed,
+        number: u64,
+        page: Option<SocketAddr>,
+    ) -> Result<Option<bool>, KeepingError> {
         let id = &one.target.instance_id;
         let Some(kept) = self.desired.kept(id).await.map_err(KeepingError::Desired)? else { return Ok(None) };
         if kept.generation != one.generation {
@@ -180,7 +189,9 @@ impl DriftWatch {
                 None => return Ok(None),
             }
         } else {
-            running(&observed, &one.target)
+            let mut found = running(&observed, &one.target);
+            found.extend(self.astray(one, &kept, page).await?);
+            found
         };
         if found.is_empty() && !self.drifted.remove(&one.target) {
             return Ok(Some(false));
@@ -203,6 +214,18 @@ impl DriftWatch {
             tracing::warn!(error = error.as_ref() as &dyn Error, "drift is reported again in the next round");
         }
         Ok(Some(differs))
+    }
+
+    /// Doors of what rests that do not lead to the page. Without a page they go at once: its address may be somebody
+    /// else's by now.
+    async fn astray(&self, one: &Listed, kept: &Kept, page: Option<SocketAddr>) -> Result<Vec<Drift>, KeepingError> {
+        let Some(page) = page else {
+            self.cluster.delete(&one.target, Removal::Doors, kept.generation).await?;
+            return Ok(Vec::new());
+        };
+        let wish = Wish { generation: kept.generation, position: 0, replicas: 0 };
+        let doors = plan::resting(&kept.spec, wish, &self.settings.options, &one.target.namespace, page);
+        Ok(self.cluster.compare(&doors.map_err(PlanningError::from)?).await?)
     }
 
     fn hour(&self) -> i64 {

@@ -42,7 +42,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{
-        Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
+        Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey,
+        Target,
     },
     names,
 };
@@ -191,7 +192,7 @@ impl Cluster for KubeCluster {
         Ok(applied)
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError> {
         for object in objects {
             self.apply_one_upto(object, upto).await?;
         }

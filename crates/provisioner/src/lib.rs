@@ -22,6 +22,7 @@ pub mod progress;
 #[cfg(test)]
 mod properties;
 pub mod reactor;
+mod resting;
 pub mod sampling;
 pub mod watch;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use minispod_events::InstanceSpec;
 
-use crate::{catalog::PodSecurity, options::PlanOptions};
+use crate::{catalog::PodSecurity, cluster::Age, options::PlanOptions};
 
 /// Who we are in server-side apply.
 pub const FIELD_MANAGER: &str = "minispod-provisioner";
@@ -43,6 +43,12 @@ const LONGEST_STEM: usize = 28;
 /// The generation that wrote an object; 0 for what others made for the instance.
 pub(crate) fn generation_of(object: &impl ResourceExt) -> u32 {
     object.annotations().get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Which request wrote an object.
+pub(crate) fn age_of(object: &impl ResourceExt) -> Age {
+    let position = object.annotations().get(POSITION).and_then(|text| text.parse().ok()).unwrap_or(0);
+    Age { generation: generation_of(object), position }
 }
 
 /// `<offering>-<subscription id>`: the same for life, so restart, renewal and upgrade find the same volume.

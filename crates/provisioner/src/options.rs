@@ -57,27 +57,24 @@ pub struct Bound {
     /// What one container has that asks for nothing, or the smallest volume: no bound may lie below.
     pub least: &'static str,
     /// The customer's quota that it follows when nobody says otherwise.
-    quota: Option<&'static str>,
+    quota: &'static str,
 }
 
 /// All that is bounded.
 pub const BOUNDS: [Bound; 4] = [
-    Bound { name: "cpu", least: "250m", quota: Some("limits.cpu") },
-    Bound { name: "memory", least: "256Mi", quota: Some("limits.memory") },
+    Bound { name: "cpu", least: "250m", quota: "limits.cpu" },
+    Bound { name: "memory", least: "256Mi", quota: "limits.memory" },
     // A program's own folders, and its data where no volume is sold, fit into the least.
-    Bound { name: "ephemeral-storage", least: "2Gi", quota: None },
-    Bound { name: STORAGE, least: "1Mi", quota: Some("requests.storage") },
+    Bound { name: "ephemeral-storage", least: "2Gi", quota: "limits.ephemeral-storage" },
+    Bound { name: STORAGE, least: "1Mi", quota: "requests.storage" },
 ];
 /// The bound of a volume; the others are a program's.
 pub(crate) const STORAGE: &str = "storage";
-/// No plan sells it; eight times what a program gets.
-const MOST_SCRATCH: &str = "16Gi";
 
 /// One program may be as large as its customer's quota: a smaller bound would refuse what may be sold today.
 pub fn bounds_within(quota: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let amount = |bound: &Bound| {
-        let Some(followed) = bound.quota else { return Some(MOST_SCRATCH.to_owned()) };
-        let amount = quota.get(followed)?;
+        let amount = quota.get(bound.quota)?;
         Some(if bound.admits(amount) { amount.clone() } else { bound.least.to_owned() })
     };
     BOUNDS.iter().filter_map(|bound| Some((bound.name.to_owned(), amount(bound)?))).collect()

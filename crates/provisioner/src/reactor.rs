@@ -5,7 +5,6 @@ mod task;
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error as _,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,6 +29,7 @@ use crate::{
     plan::{self, Plan, PlanError, Wish},
     planning::{self, PlanningError},
     progress::{self, Patience, Progress},
+    resting,
 };
 
 /// The reactor's permanent name.
@@ -275,13 +275,18 @@ impl ProvisionerReactor {
             return Ok(false);
         }
         let mut plan = self.plan(task).await?;
-        let same_program =
-            observed.workloads.iter().any(|one| one.name == plan.workload && one.program == plan.program);
-        if task.doors && !same_program {
-            // Made by another build or catalogue: a new door is no reason to restart it.
-            plan.objects.retain(|object| object["kind"] == "Ingress");
+        if !task.doors {
+            self.cluster.apply(&plan.objects).await?;
+            return Ok(true);
         }
-        self.cluster.apply(&plan.objects).await?;
+        // Of the program only its mark changes with a door, and what another build or catalogue made is no reason to restart it.
+        let mut programs = observed.workloads.iter().filter(|one| one.name == plan.workload);
+        let marked = programs.any(|one| one.program == plan.program).then_some(plan.workload.as_str());
+        plan.objects.retain(|object| {
+            object["kind"] == "Ingress"
+                || object["metadata"]["name"].as_str() == marked && object["kind"] == "Deployment"
+        });
+        self.cluster.apply_upto(&plan.objects, task.age()).await?;
         Ok(true)
     }
 
@@ -301,21 +306,24 @@ impl ProvisionerReactor {
             self.rest_doors(task, target, &observed).await?;
             return Ok(reports.hosts());
         }
-        if !self.has_applied(task) {
-            self.rest_doors(task, target, &observed).await?;
+        // Whatever becomes of the page, what is to rest does not run on.
+        let doors = if self.has_applied(task) { Ok(()) } else { self.rest_doors(task, target, &observed).await };
+        let rests = observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0);
+        self.remember_applied(task, doors.is_ok() && !rests);
+        if !rests {
+            self.cluster.scale(target, 0).await?;
         }
-        self.remember_applied(task, !observed.pods.is_empty());
-        if observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0) {
+        doors?;
+        if rests {
             return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
         }
-        self.cluster.scale(target, 0).await?;
         Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
     }
 
     /// Visitors of what rests find a page that says so; where there is none, or the cluster refuses, nothing answers them.
     async fn rest_doors(&self, task: &Task, target: &Target, observed: &Observed) -> Result<(), ClusterError> {
         if let Some(doors) = self.resting(task, target, observed).await? {
-            match self.cluster.apply_upto(&doors, task.generation).await {
+            match self.cluster.apply_upto(&doors, task.age()).await {
                 Err(error) if !error.passes() => {
                     counter!("minispod_provisioner_outcomes_total", "outcome" => "no_resting_page").increment(1);
                     let error = error.to_string();
@@ -334,16 +342,12 @@ impl ProvisionerReactor {
         observed: &Observed,
     ) -> Result<Option<Vec<Value>>, ClusterError> {
         // What never was there has no namespace either.
-        let Some(page) = self.settings.options.resting_page.as_ref().filter(|_| !observed.workloads.is_empty()) else {
+        if observed.workloads.is_empty() {
             return Ok(None);
-        };
-        let Some(address) = self.cluster.service_address(&page.namespace, &page.service).await? else {
-            let service = format!("{}/{}", page.namespace, page.service);
-            tracing::warn!(service, "there is no Service of the page for what rests");
-            return Ok(None);
-        };
+        }
+        let address = resting::address(self.cluster.as_ref(), &self.settings.options).await?;
+        let Some(page) = address else { return Ok(None) };
         let wish = Wish { generation: task.generation, position: task.position, replicas: 0 };
-        let page = SocketAddr::new(address, page.port);
         match plan::resting(&task.spec, wish, &self.settings.options, &target.namespace, page) {
             Ok(doors) => Ok(Some(doors)),
             Err(error) => {

@@ -192,7 +192,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cluster::{Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, Workload};
+    use crate::cluster::{Age, Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, Workload};
 
     /// A cluster with one instance of these workloads.
     struct One(Mutex<Vec<Workload>>);
@@ -205,7 +205,7 @@ mod tests {
         async fn apply(&self, _: &[Value]) -> Result<Applied, ClusterError> {
             Ok(Applied::default())
         }
-        async fn apply_upto(&self, _: &[Value], _: u32) -> Result<(), ClusterError> {
+        async fn apply_upto(&self, _: &[Value], _: Age) -> Result<(), ClusterError> {
             Ok(())
         }
         async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {

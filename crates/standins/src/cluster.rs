@@ -20,7 +20,7 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use minispod_kernel::{Clock, Timestamp};
 use minispod_provisioner::cluster::{
-    Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
+    Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -128,7 +128,7 @@ impl Cluster for SimulatedCluster {
         Ok(Applied { objects: objects.len(), repaired: Vec::new() })
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: u32) -> Result<(), ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError> {
         let now = self.clock.now();
         let mut kept = self.reach("apply objects")?;
         for object in objects {

@@ -217,6 +217,9 @@ impl InstanceRow {
     }
 }
 
+/// The cluster's own words may name what is somebody else's; the fact has them for operators.
+const HOSTS_REFUSED: &str = "the cluster does not take its hosts as they are asked for; it is tried again";
+
 fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
     match event {
         InstanceEvent::InstanceObjectsApplied { .. } => applied(row, event),
@@ -264,18 +267,19 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
-        InstanceEvent::InstanceRemovalHindered { detail, .. }
-        | InstanceEvent::InstanceHostsRefused { detail, .. }
-        | InstanceEvent::InstanceDriftStands { detail, .. } => {
+        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceDriftStands { detail, .. } => {
             row.last_error = Some(detail.clone());
         }
-        InstanceEvent::InstanceDriftRepaired { .. } | InstanceEvent::InstanceHostsChanged { .. } => put_right(row),
+        InstanceEvent::InstanceHostsRefused { .. } => row.last_error = Some(HOSTS_REFUSED.to_owned()),
+        InstanceEvent::InstanceHostsChanged { .. } => row.last_error = row.last_error.take().filter(is_no_refusal),
+        InstanceEvent::InstanceDriftRepaired { .. } => put_right(row),
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceHealingPlanned { .. }
         | InstanceEvent::InstanceHealingGivenUp { .. }
         | InstanceEvent::InstanceDriftDetected { .. }
         | InstanceEvent::InstanceHostsRequested { .. }
+        | InstanceEvent::InstanceRestingHostsRequested { .. }
         | InstanceEvent::InstanceResized { .. }
         | InstanceEvent::InstanceResizeFailed { .. }
         | InstanceEvent::InstanceUnlocked { .. }
@@ -305,6 +309,10 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
     )
+}
+
+fn is_no_refusal(error: &String) -> bool {
+    error != HOSTS_REFUSED
 }
 
 /// What runs has no fault any more.

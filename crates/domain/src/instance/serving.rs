@@ -31,7 +31,10 @@ impl Doors {
             InstanceEvent::InstanceReconfigured { spec: next, .. } if next.hosts_edition != spec.hosts_edition => {
                 (self.awaited, self.refusals) = (true, 0);
             }
-            InstanceEvent::InstanceReconfigured { spec: next, .. } => self.awaited |= next.hosts != spec.hosts,
+            // One that was not counted: no earlier request has it.
+            InstanceEvent::InstanceReconfigured { spec: next, .. } if next.hosts != spec.hosts => {
+                (self.awaited, self.requested) = (true, u32::MAX);
+            }
             InstanceEvent::InstanceHostsChanged { .. } => (self.awaited, self.refusals) = (false, 0),
             InstanceEvent::InstanceHostsRefused { .. } => self.refusals = self.refusals.saturating_add(1),
             InstanceEvent::InstanceStartRequested { spec, .. }
@@ -91,20 +94,18 @@ impl Asked {
 
     /// Once more, where they are still wanted and nothing else brings them.
     pub(super) fn hosts_again(&self, edition: u32, occurred_at: Timestamp) -> Vec<InstanceEvent> {
-        let rests_or_runs = matches!(self.phase, Phase::Ready | Phase::Unhealthy | Phase::Failed | Phase::Stopped);
-        let again = self.awaits(edition) && rests_or_runs;
+        // What is stopped, wiped or deleted meanwhile has its doors from that.
+        let brought =
+            matches!(self.phase, Phase::Stopping | Phase::Resetting | Phase::Deleting { .. } | Phase::Deleted { .. });
+        let again = self.awaits(edition) && !brought;
         again.then(|| self.doors_of(self.spec.clone(), occurred_at)).into_iter().collect()
     }
 
     /// What has come to rest answers with a page to what was asked for when it was stopped.
     pub(super) fn rested_hosts(&self, occurred_at: Timestamp) -> Option<InstanceEvent> {
         let asked_since = self.doors.awaited && self.doors.requested != self.spec.hosts_edition;
-        let doors = || InstanceEvent::InstanceHostsRequested {
-            spec: self.spec.clone(),
-            generation: self.generation,
-            rests: true,
-            occurred_at,
-        };
+        let (spec, generation) = (self.spec.clone(), self.generation);
+        let doors = || InstanceEvent::InstanceRestingHostsRequested { spec, generation, occurred_at };
         self.applied_hosts(occurred_at).or_else(|| asked_since.then(doors))
     }
 
@@ -118,8 +119,12 @@ impl Asked {
     }
 
     fn doors_of(&self, spec: InstanceSpec, occurred_at: Timestamp) -> InstanceEvent {
-        let (generation, rests) = (self.generation, self.phase == Phase::Stopped);
-        InstanceEvent::InstanceHostsRequested { spec, generation, rests, occurred_at }
+        let generation = self.generation;
+        if self.phase == Phase::Stopped {
+            InstanceEvent::InstanceRestingHostsRequested { spec, generation, occurred_at }
+        } else {
+            InstanceEvent::InstanceHostsRequested { spec, generation, occurred_at }
+        }
     }
 
     fn changed(&self, occurred_at: Timestamp) -> InstanceEvent {
@@ -137,8 +142,8 @@ impl Asked {
 pub(super) fn consequence(id: &str, event: &InstanceEvent) -> Option<Consequence> {
     let timer = || format!("instance/{id}/doors");
     match event {
-        InstanceEvent::InstanceHostsRefused { generation, edition, due, .. } => {
-            let command = json!({ "do": "request_hosts_again", "generation": generation, "edition": edition });
+        InstanceEvent::InstanceHostsRefused { edition, due, .. } => {
+            let command = json!({ "do": "request_hosts_again", "edition": edition });
             Some(Consequence::SetTimer {
                 id: timer(),
                 due: *due,
@@ -182,7 +187,12 @@ mod tests {
     }
 
     fn requested(spec: InstanceSpec, generation: u32, rests: bool) -> InstanceEvent {
-        InstanceEvent::InstanceHostsRequested { spec, generation, rests, occurred_at: noon() }
+        let occurred_at = noon();
+        if rests {
+            InstanceEvent::InstanceRestingHostsRequested { spec, generation, occurred_at }
+        } else {
+            InstanceEvent::InstanceHostsRequested { spec, generation, occurred_at }
+        }
     }
 
     /// Doors that were asked for while it runs.
@@ -307,7 +317,7 @@ mod tests {
     #[test]
     fn refused_doors_are_told_and_asked_for_again_after_growing_pauses_while_they_are_wanted() {
         let refuse = |edition| InstanceCommand::RecordHostsRefused { generation: 1, edition, detail: "no".into() };
-        let again = |edition| InstanceCommand::RequestHostsAgain { generation: 1, edition };
+        let again = |edition| InstanceCommand::RequestHostsAgain { edition };
         let refused = |pause| InstanceEvent::InstanceHostsRefused {
             generation: 1,
             edition: 1,
@@ -330,7 +340,9 @@ mod tests {
         assert!(
             matches!(&events[..], [InstanceEvent::InstanceHostsRefused { due, .. }] if *due == noon().plus(PAUSES[0]))
         );
-        given::<Instance>([past, vec![stop_requested(2)]].concat()).when(again(1)).then_refused(InstanceRefusal::Stale);
+        let restarted = [past.clone(), vec![restart(door.clone(), 2)]].concat();
+        given::<Instance>(restarted).when(again(1)).then(vec![requested(door.clone(), 2, false)]);
+        given::<Instance>([past, vec![stop_requested(2)]].concat()).when(again(1)).then_nothing();
         let timer = consequence("i", &refused(PAUSES[0]));
         let Some(Consequence::SetTimer { command, due, .. }) = timer else { panic!("{timer:?}") };
         assert_eq!((command["command"]["do"].as_str(), due), (Some("request_hosts_again"), noon().plus(PAUSES[0])));

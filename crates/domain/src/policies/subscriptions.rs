@@ -192,6 +192,7 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         | InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceUnlocked { .. }
         | InstanceEvent::InstanceHostsRequested { .. }
+        | InstanceEvent::InstanceRestingHostsRequested { .. }
         | InstanceEvent::InstanceHostsChanged { .. }
         | InstanceEvent::InstanceHostsRefused { .. }
         | InstanceEvent::InstanceReconfigured { .. } => Vec::new(),

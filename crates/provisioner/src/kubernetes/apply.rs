@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{KubeCluster, failures};
 use crate::{
-    cluster::{ClusterError, Drift},
+    cluster::{Age, ClusterError, Drift},
     names,
     quantity::Quantity,
 };
@@ -43,14 +43,14 @@ impl KubeCluster {
         }
     }
 
-    /// Applies unless a newer generation wrote it; what is written between the look and the apply is a conflict that passes.
-    pub(super) async fn apply_one_upto(&self, object: &Value, upto: u32) -> Result<(), ClusterError> {
+    /// Applies unless a newer request wrote it; what is written between the look and the apply is a conflict that passes.
+    pub(super) async fn apply_one_upto(&self, object: &Value, upto: Age) -> Result<(), ClusterError> {
         let place = Place::of(object)?;
         let api = self.dynamic(&place);
         let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
         let mut object = object.clone();
         if let Some(live) = live {
-            if names::generation_of(&live) > upto {
+            if names::age_of(&live) > upto {
                 return Ok(());
             }
             object["metadata"]["resourceVersion"] = json!(live.resource_version());

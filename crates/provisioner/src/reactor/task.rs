@@ -6,6 +6,7 @@ use minispod_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RECONCILE;
+use crate::cluster::Age;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,9 +99,11 @@ impl Task {
                 let want = if *runs { Want::Running } else { Want::Stopped };
                 Self { repairs: true, ..asked(want, spec, *generation, *occurred_at) }
             }
-            InstanceEvent::InstanceHostsRequested { spec, generation, rests, occurred_at } => {
-                let want = if *rests { Want::Stopped } else { Want::Running };
-                Self { repairs: true, doors: true, ..asked(want, spec, *generation, *occurred_at) }
+            InstanceEvent::InstanceHostsRequested { spec, generation, occurred_at } => {
+                Self { repairs: true, doors: true, ..asked(Want::Running, spec, *generation, *occurred_at) }
+            }
+            InstanceEvent::InstanceRestingHostsRequested { spec, generation, occurred_at } => {
+                Self { repairs: true, doors: true, ..asked(Want::Stopped, spec, *generation, *occurred_at) }
             }
             InstanceEvent::InstanceObjectsApplied { .. }
             | InstanceEvent::InstanceHostsChanged { .. }
@@ -122,6 +125,11 @@ impl Task {
             | InstanceEvent::InstanceResized { .. }
             | InstanceEvent::InstanceResizeFailed { .. } => return None,
         })
+    }
+
+    /// How new it is: by generation, and within one by the fact's position.
+    pub const fn age(&self) -> Age {
+        Age { generation: self.generation, position: self.position }
     }
 
     /// As an intent; one lane per instance, so that requests are carried out in order.

@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, PersistentVolumeClaim, Service},
+    discovery::v1::EndpointSlice,
     networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use minispod_domain::{AnyCommand, CommandRequest, Instance, InstanceCommand, instance::Kept, ports::Reactor};
 use minispod_events::{InstanceEvent, InstanceSpec};
@@ -26,7 +27,10 @@ use minispod_provisioner::{
 use minispod_testkit::wait_until;
 use serde_json::json;
 
-use crate::bench::{Bench, DEADLINE, carry_out, effect_of};
+use crate::{
+    bench::{Bench, DEADLINE, carry_out, effect_of},
+    reviewer::lay_page,
+};
 
 /// Instances with their facts, in memory: what is to be, and who takes the reports.
 #[derive(Default)]
@@ -89,6 +93,18 @@ impl ReportSink for Facts {
     }
 }
 
+fn watch(bench: &Bench, facts: &Arc<Facts>) -> DriftWatch {
+    DriftWatch::new(
+        bench.cluster.clone(),
+        facts.clone(),
+        bench.vault.clone(),
+        Arc::new(SystemIds::new(bench.clock.clone())),
+        bench.clock.clone(),
+        facts.clone(),
+        KeepingSettings::new(bench.options.clone()),
+    )
+}
+
 /// A running instance with its watch.
 struct Stage {
     bench: Bench,
@@ -104,15 +120,7 @@ impl Stage {
         let facts = Arc::new(Facts::default());
         let provision = bench.provision(&spec);
         facts.begin(&bench.target(&spec), vec![provision.clone()]);
-        let watch = DriftWatch::new(
-            bench.cluster.clone(),
-            facts.clone(),
-            bench.vault.clone(),
-            Arc::new(SystemIds::new(bench.clock.clone())),
-            bench.clock.clone(),
-            facts.clone(),
-            KeepingSettings::new(bench.options.clone()),
-        );
+        let watch = watch(&bench, &facts);
         let stage = Self { bench, facts, watch, spec };
         stage.perform(provision).await;
         Some(stage)
@@ -186,6 +194,45 @@ async fn reviewer_13_what_is_edited_or_removed_by_hand_is_seen_recorded_and_put_
     let pod = deployments.get(&workload).await.expect("there").spec.expect("spec").template.spec.expect("pod");
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(stage.watch.round().await.expect("looked"), 0);
+}
+
+#[tokio::test]
+async fn when_the_page_moves_what_rests_leads_to_it_again_and_without_a_page_nowhere() {
+    let Some(mut stage) = Stage::open("n8n").await else { return };
+    let (id, client, namespace) = (stage.spec.instance_id.clone(), stage.bench.client.clone(), stage.namespace());
+    let page = lay_page(&stage.bench).await;
+    stage.bench.options.resting_page = Some(page.clone());
+    stage.watch = watch(&stage.bench, &stage.facts);
+    let stop = stage.facts.command(&id, InstanceCommand::Stop).remove(0);
+    stage.perform(stop).await;
+    assert_eq!(stage.watch.round().await.expect("looked"), 0, "{:?}", stage.facts.last(&id));
+    // Another Service has the old address until the page's is made again, so that it gets a new one.
+    let services: Api<Service> = Api::namespaced(client.clone(), &page.namespace);
+    let old = services.get("resting-page").await.expect("there").spec.and_then(|spec| spec.cluster_ip);
+    services.delete("resting-page", &DeleteParams::default()).await.expect("deleted");
+    let taken = serde_json::from_value(json!({
+        "metadata": { "name": "somebody-else" }, "spec": { "clusterIP": old, "ports": [{ "port": 80 }] },
+    }));
+    services.create(&PostParams::default(), &taken.expect("a Service")).await.expect("the address is free");
+    lay_page(&stage.bench).await;
+    let new = services.get("resting-page").await.expect("there").spec.and_then(|spec| spec.cluster_ip);
+    assert_ne!(old, new);
+
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    let detected = stage.facts.last(&id);
+    let InstanceEvent::InstanceDriftDetected { runs: false, findings, .. } = &detected else { panic!("{detected:?}") };
+    assert!(findings.iter().all(|one| one.object.starts_with("EndpointSlice")), "{findings:?}");
+    stage.perform(detected).await;
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &namespace);
+    let ways = slices.get("resting").await.expect("there").endpoints.unwrap_or_default();
+    assert_eq!(ways[0].addresses.first(), new.as_ref());
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+
+    stage.bench.options.resting_page = None;
+    stage.watch = watch(&stage.bench, &stage.facts);
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+    let gone = async || stage.bench.count::<Ingress>(&namespace).await == 0;
+    wait_until(DEADLINE, gone).await;
 }
 
 #[tokio::test]

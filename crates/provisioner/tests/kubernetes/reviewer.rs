@@ -18,7 +18,7 @@ use kube::{
 };
 use minispod_domain::{InstanceCommand, instance::vault_owner, ports::Secrets};
 use minispod_events::{InstanceEvent, InstanceSpec};
-use minispod_provisioner::{Cluster, catalog};
+use minispod_provisioner::{Cluster, RestingPage, catalog};
 use minispod_testkit::{kubernetes::ControlPlane, wait_until};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -174,20 +174,26 @@ async fn copies_and_volumes(bench: &Bench, spec: &InstanceSpec) -> (Vec<i32>, Ve
     (copies, volumes.iter().map(ResourceExt::uid).collect())
 }
 
-/// A stop is what a lock asks for; that money locks and unlocks is shown by the domain's stories and `subscriptions`.
-#[tokio::test]
-async fn reviewer_12_what_is_suspended_shows_the_page_its_database_rests_and_all_comes_back() {
-    let Some(mut bench) = Bench::open().await else { return };
-    let platform = format!("platform-{}", bench.customer);
+/// The Service of a page in a namespace of the platform's; nobody visits it here, as no ingress controller runs.
+pub async fn lay_page(bench: &Bench) -> RestingPage {
+    let namespace = format!("platform-{}", bench.customer);
     let page = [
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": platform } }),
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
         json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "resting-page", "namespace": platform },
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "resting-page", "namespace": namespace },
             "spec": { "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }] },
         }),
     ];
     bench.cluster.apply(&page).await.expect("taken");
-    bench.options.resting_page = Some(format!("{platform}/resting-page:80").parse().expect("a page"));
+    RestingPage { namespace, service: "resting-page".into(), port: 80 }
+}
+
+/// A stop is what a lock asks for; that money locks and unlocks is shown by the domain's stories and `subscriptions`.
+#[tokio::test]
+async fn reviewer_12_what_is_suspended_shows_the_page_its_database_rests_and_all_comes_back() {
+    let Some(mut bench) = Bench::open().await else { return };
+    let page = lay_page(&bench).await;
+    bench.options.resting_page = Some(page.clone());
     let (mut spec, now) = (bench.sold("wordpress"), bench.clock.now());
     spec.hosts = vec!["www.example.com".into()];
     let (reactor, id, namespace) = (bench.reactor(), spec.instance_id.clone(), bench.target(&spec).namespace);
@@ -200,7 +206,7 @@ async fn reviewer_12_what_is_suspended_shows_the_page_its_database_rests_and_all
     assert_eq!(reports, [InstanceCommand::RecordStopped { generation: 2 }]);
     let resting: Vec<_> = running.iter().map(|(host, _)| (host.clone(), "resting".to_owned())).collect();
     assert_eq!(doors(&bench, &spec).await, resting, "the same hosts lead to the page");
-    let services: Api<Service> = Api::namespaced(bench.client.clone(), &platform);
+    let services: Api<Service> = Api::namespaced(bench.client.clone(), &page.namespace);
     let address = services.get("resting-page").await.expect("there").spec.and_then(|spec| spec.cluster_ip);
     let slices: Api<EndpointSlice> = Api::namespaced(bench.client.clone(), &namespace);
     let slice = slices.get("resting").await.expect("the way to the page");
@@ -211,7 +217,7 @@ async fn reviewer_12_what_is_suspended_shows_the_page_its_database_rests_and_all
 
     // Given back while it rests: the page answers to it no more, and the program is not touched.
     let fewer = InstanceSpec { hosts: Vec::new(), hosts_edition: 7, ..spec.clone() };
-    let asked = InstanceEvent::InstanceHostsRequested { spec: fewer, generation: 2, rests: true, occurred_at: now };
+    let asked = InstanceEvent::InstanceRestingHostsRequested { spec: fewer, generation: 2, occurred_at: now };
     let reports = carry_out(&reactor, &id, asked, now).await.expect("changed");
     assert_eq!(reports, [InstanceCommand::RecordHosts { generation: 2, hosts: Vec::new(), edition: 7 }]);
     assert_eq!(doors(&bench, &spec).await, resting[..1]);

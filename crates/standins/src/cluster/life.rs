@@ -268,10 +268,7 @@ async fn doors_are_changed_beside_what_runs_and_older_ones_end_with_newer_ones()
     let doors = |position: i64, hosts: &[&str]| {
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let (spec, occurred_at) = (InstanceSpec { hosts, ..spec() }, bench.clock.now());
-        bench.effect_at(
-            position,
-            InstanceEvent::InstanceHostsRequested { spec, generation: 1, rests: false, occurred_at },
-        )
+        bench.effect_at(position, InstanceEvent::InstanceHostsRequested { spec, generation: 1, occurred_at })
     };
     let both = doors(2, &["a.example.com", "b.example.com"]);
     let done = bench.perform(&both).await;

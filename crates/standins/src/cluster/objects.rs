@@ -7,7 +7,9 @@ use std::{
 
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
-    cluster::{ClusterError, Drift, InstanceUsage, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload},
+    cluster::{
+        Age, ClusterError, Drift, InstanceUsage, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload,
+    },
     names,
     quantity::Quantity,
 };
@@ -56,9 +58,9 @@ impl Objects {
     }
 
     /// New pods; the program's may be one of those that shall fail.
-    /// Unless a newer generation wrote it.
-    pub(super) fn apply_upto(&mut self, object: &Value, upto: u32, now: Timestamp) -> Result<(), ClusterError> {
-        let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| generation(kept) > upto);
+    /// Unless a newer request wrote it.
+    pub(super) fn apply_upto(&mut self, object: &Value, upto: Age, now: Timestamp) -> Result<(), ClusterError> {
+        let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| age(kept) > upto);
         if newer { Ok(()) } else { self.apply(object, now) }
     }
 
@@ -256,6 +258,11 @@ pub(super) fn replicas(workload: &Value) -> u32 {
 pub(super) fn generation(workload: &Value) -> u32 {
     let annotation = workload["metadata"]["annotations"][names::GENERATION].as_str();
     annotation.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn age(object: &Value) -> Age {
+    let position = object["metadata"]["annotations"][names::POSITION].as_str();
+    Age { generation: generation(object), position: position.and_then(|text| text.parse().ok()).unwrap_or(0) }
 }
 
 pub(super) fn component(workload: &Value) -> &str {
