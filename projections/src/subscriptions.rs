@@ -28,7 +28,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        7
+        8
     }
 
     fn schema(&self) -> &'static str {

@@ -21,8 +21,6 @@ const LIMIT: Duration = Duration::from_mins(9);
 const SETTLED: Duration = Duration::from_mins(2);
 /// Forms have rules that a description cannot say, so what fits one may still be refused.
 const NOT_CHECKED: &str = "positive_data_acceptance";
-/// Routes that answer 501.
-const MISSING: &str = "Not there yet";
 
 /// One caller's run.
 struct Run {
@@ -54,7 +52,6 @@ impl Run {
             .args(["--generation-database", "none", "--request-timeout", "30", "--output-sanitize", "true"])
             .args(["--header", &format!("Authorization: Bearer {}", self.token)])
             .args(&self.chosen)
-            .args(["--exclude-tag", MISSING])
             .current_dir(directory)
             .stdin(Stdio::null())
             .output()
@@ -130,6 +127,5 @@ async fn no_call_breaks_the_description_and_none_breaks_the_api() {
 /// How many operations a document describes.
 fn operations(document: &Value) -> usize {
     let paths = document["paths"].as_object().into_iter().flatten();
-    let all = paths.flat_map(|(_, methods)| methods.as_object().into_iter().flatten());
-    all.filter(|(_, described)| described["tags"][0] != MISSING).count()
+    paths.flat_map(|(_, methods)| methods.as_object().into_iter().flatten()).count()
 }

@@ -67,7 +67,7 @@ async fn lay_page(client: &Client) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
+async fn reviewer_07_a_host_is_served_once_it_is_proved_and_no_longer_than_it_is_wanted() {
     if !require("pg") || !require("nats") || !require("k8s") {
         return;
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use operation::{Access, Operation};
 
 /// Refusals by status, and what each means.
-const REFUSALS: [(u16, &str); 15] = [
+const REFUSALS: [(u16, &str); 14] = [
     (400, "The request broke a rule; `errors` names each field"),
     (401, "No valid access token, or the account is not active"),
     (402, "The wallet does not cover it"),
@@ -24,7 +24,6 @@ const REFUSALS: [(u16, &str); 15] = [
     (422, "The `Idempotency-Key` was used for another request"),
     (408, "The request body did not arrive in time"),
     (429, "Too many requests; `Retry-After` says when to come back, `RateLimit` what is left of which limit"),
-    (501, "Not offered by this installation yet"),
     (503, "Something is not there for now; `Retry-After` says when to come back"),
 ];
 

@@ -49,7 +49,7 @@ impl Desired for Facts {
         rows.into_iter()
             .map(|row| {
                 let target = Target { namespace: row.namespace, instance_id: row.id };
-                Ok(Listed { target, generation: u32::try_from(row.generation)? })
+                Ok(Listed { target, generation: u32::try_from(row.generation)?, rests: row.rests })
             })
             .collect()
     }

@@ -15,7 +15,7 @@ pub trait Cluster: Send + Sync {
     /// Makes the objects so, in order, by server-side apply. The same objects again change nothing.
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError>;
 
-    /// The same, but what a newer request than `upto` wrote is left as it is, and so is what is written meanwhile.
+    /// The same, but ends before the first object that a newer request than `upto` wrote; what is written meanwhile stays.
     async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError>;
 
     /// The address of a Service inside the cluster; none where it has none.
@@ -270,6 +270,19 @@ impl ClusterError {
     /// Whether trying again may help without anybody changing the request.
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Ending { .. } | Self::NotPermitted { .. })
+    }
+
+    /// What was tried.
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Unreachable { what, .. }
+            | Self::Ending { what, .. }
+            | Self::NotPermitted { what, .. }
+            | Self::Forbidden { what, .. }
+            | Self::Invalid { what, .. }
+            | Self::QuotaExceeded { what, .. }
+            | Self::Conflict { what, .. } => what,
+        }
     }
 
     /// For metrics.

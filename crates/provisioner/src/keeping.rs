@@ -40,6 +40,8 @@ pub trait Desired: Send + Sync {
 pub struct Listed {
     pub target: Target,
     pub generation: u32,
+    /// It is to rest.
+    pub rests: bool,
 }
 
 /// How closely to compare.
@@ -76,6 +78,20 @@ pub struct DriftWatch {
     right: BTreeMap<Target, (u32, u64)>,
     /// Those that differed when last seen, by this process.
     drifted: BTreeSet<Target>,
+    /// The last one that a full round compared: the next begins after it.
+    resume: Option<String>,
+    /// The page had no address when last looked for.
+    pageless: bool,
+}
+
+/// The page for visitors of what rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Page {
+    At(SocketAddr),
+    /// Not there for the first time.
+    Away,
+    /// Nor the time before.
+    Gone,
 }
 
 /// Why a round was not finished.
@@ -100,7 +116,9 @@ impl DriftWatch {
         sink: Arc<dyn ReportSink>,
         settings: KeepingSettings,
     ) -> Self {
-        Self { cluster, desired, secrets, ids, clock, sink, settings, right: BTreeMap::new(), drifted: BTreeSet::new() }
+        let (right, drifted) = (BTreeMap::new(), BTreeSet::new());
+        let (resume, pageless) = (None, false);
+        Self { cluster, desired, secrets, ids, clock, sink, settings, right, drifted, resume, pageless }
     }
 
     /// Until `shutdown`. What cannot be read is read in the next round.
@@ -125,16 +143,21 @@ impl DriftWatch {
     /// One round; how many instances differed.
     pub async fn round(&mut self) -> Result<usize, KeepingError> {
         let inventory = self.cluster.inventory().await?;
-        let rests_at = resting::address(self.cluster.as_ref(), &self.settings.options).await?;
+        let page = self.page().await?;
         let (mut right, mut differed, mut compared) = (BTreeMap::new(), 0, 0);
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES {
-            let page = self.desired.page(after.as_deref(), PAGE).await.map_err(KeepingError::Desired)?;
-            after = page.last().map(|one| one.target.instance_id.clone());
-            let full = page.len() >= PAGE as usize;
-            for one in page {
-                // When the page moves, all is looked at again: whatever rests leads there.
-                let now = (one.generation, inventory.of(&one.target).wrapping_add(numbers::of(&rests_at)));
+        // What was left for want of places comes first; what cannot be compared keeps nothing from its turn.
+        let begin = self.resume.take();
+        let (mut after, mut around) = (begin.clone(), begin.is_none());
+        'pages: for _ in 0..PAGES {
+            let listed = self.desired.page(after.as_deref(), PAGE).await.map_err(KeepingError::Desired)?;
+            after = listed.last().map(|one| one.target.instance_id.clone());
+            let full = listed.len() >= PAGE as usize;
+            for one in listed {
+                if around && begin.as_ref().is_some_and(|begin| one.target.instance_id > *begin) {
+                    break 'pages;
+                }
+                let page_number = if one.rests { numbers::of(&page) } else { 0 };
+                let now = (one.generation, inventory.of(&one.target).wrapping_add(page_number));
                 if self.right.get(&one.target) == Some(&now) {
                     right.insert(one.target, now);
                     continue;
@@ -143,7 +166,8 @@ impl DriftWatch {
                     continue;
                 }
                 compared += 1;
-                match self.differs(&one, now.1, rests_at).await {
+                self.resume = (compared == self.settings.most_compared).then(|| one.target.instance_id.clone());
+                match self.differs(&one, now.1, page).await {
                     Ok(Some(false)) => {
                         right.insert(one.target, now);
                     }
@@ -160,8 +184,11 @@ impl DriftWatch {
                     ),
                 }
             }
-            if !full {
+            if !full && around {
                 break;
+            }
+            if !full {
+                (after, around) = (None, true);
             }
         }
         counter!("minispod_provisioner_drift_compared_total").increment(compared as u64);
@@ -170,13 +197,21 @@ impl DriftWatch {
         Ok(differed)
     }
 
+    /// Where what rests leads to.
+    async fn page(&mut self) -> Result<Page, ClusterError> {
+        let address = resting::address(self.cluster.as_ref(), &self.settings.options).await?;
+        let page = match address {
+            Some(address) => Page::At(address),
+            None if self.pageless => Page::Gone,
+            // A Service that is made again is away for a moment.
+            None => Page::Away,
+        };
+        self.pageless = address.is_none();
+        Ok(page)
+    }
+
     /// Whether it differs, which is reported; `None` while it changes anyway.
-    async fn differs(
-        &mut self,
-        one: &Listed,
-        number: u64,
-        page: Option<SocketAddr>,
-    ) -> Result<Option<bool>, KeepingError> {
+    async fn differs(&mut self, one: &Listed, number: u64, page: Page) -> Result<Option<bool>, KeepingError> {
         let id = &one.target.instance_id;
         let Some(kept) = self.desired.kept(id).await.map_err(KeepingError::Desired)? else { return Ok(None) };
         if kept.generation != one.generation {
@@ -190,7 +225,17 @@ impl DriftWatch {
             }
         } else {
             let mut found = running(&observed, &one.target);
-            found.extend(self.astray(one, &kept, page).await?);
+            match self.astray(one, &kept, &observed, page).await {
+                Ok(doors) => found.extend(doors),
+                // Whatever there is to say of its doors, what runs unasked is told.
+                Err(error) => {
+                    let error = &error as &dyn Error;
+                    tracing::warn!(instance = id, error, "the doors of a resting instance cannot be compared");
+                    if found.is_empty() {
+                        return Ok(None);
+                    }
+                }
+            }
             found
         };
         if found.is_empty() && !self.drifted.remove(&one.target) {
@@ -216,16 +261,28 @@ impl DriftWatch {
         Ok(Some(differs))
     }
 
-    /// Doors of what rests that do not lead to the page. Without a page they go at once: its address may be somebody
-    /// else's by now.
-    async fn astray(&self, one: &Listed, kept: &Kept, page: Option<SocketAddr>) -> Result<Vec<Drift>, KeepingError> {
-        let Some(page) = page else {
-            self.cluster.delete(&one.target, Removal::Doors, kept.generation).await?;
-            return Ok(Vec::new());
+    /// What leads visitors of a resting instance elsewhere than to the page. A door that is not there leads nobody astray;
+    /// where the page is gone they are taken away, as its address may be somebody else's by now.
+    async fn astray(
+        &self,
+        one: &Listed,
+        kept: &Kept,
+        observed: &Observed,
+        page: Page,
+    ) -> Result<Vec<Drift>, KeepingError> {
+        let page = match page {
+            Page::At(page) if !observed.workloads.is_empty() => page,
+            Page::At(_) | Page::Away => return Ok(Vec::new()),
+            Page::Gone => {
+                self.cluster.delete(&one.target, Removal::Doors, kept.generation).await?;
+                return Ok(Vec::new());
+            }
         };
         let wish = Wish { generation: kept.generation, position: 0, replicas: 0 };
         let doors = plan::resting(&kept.spec, wish, &self.settings.options, &one.target.namespace, page);
-        Ok(self.cluster.compare(&doors.map_err(PlanningError::from)?).await?)
+        let mut found = self.cluster.compare(&doors.map_err(PlanningError::from)?).await?;
+        found.retain(|one| !(one.missing && one.object.starts_with("Ingress ")));
+        Ok(found)
     }
 
     fn hour(&self) -> i64 {

@@ -194,7 +194,9 @@ impl Cluster for KubeCluster {
 
     async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError> {
         for object in objects {
-            self.apply_one_upto(object, upto).await?;
+            if !self.apply_one_upto(object, upto).await? {
+                break;
+            }
         }
         Ok(())
     }

@@ -207,7 +207,7 @@ impl ProvisionerReactor {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
             Err(RunError::Planning(PlanningError::Plan(error))) => unplannable(task, reports, error),
-            Err(RunError::Cluster(error)) if !error.passes() => Ok(reports.failed(&error.to_string())),
+            Err(RunError::Cluster(error)) if !error.passes() => Ok(reports.failed(&told(&error))),
             Err(RunError::Cluster(error)) if task.first && self.is_late(task) => {
                 // A customer who paid is not left waiting for the cluster to come back.
                 Ok(reports.failed(&format!("not ready before the deadline: {error}")))
@@ -261,6 +261,7 @@ impl ProvisionerReactor {
             }
             Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
             Err(error) if task.doors => Ok(reports.hosts_refused(&error.to_string())),
+            Err(RunError::Cluster(error)) => Ok(reports.drift_over(Some(told(&error)))),
             Err(error) => {
                 let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
                 Ok(reports.drift_over(Some(cause.to_string())))
@@ -274,19 +275,20 @@ impl ProvisionerReactor {
         if observed.generation() > task.generation {
             return Ok(false);
         }
-        let mut plan = self.plan(task).await?;
-        if !task.doors {
-            self.cluster.apply(&plan.objects).await?;
-            return Ok(true);
-        }
+        let plan = self.plan(task).await?;
         // Of the program only its mark changes with a door, and what another build or catalogue made is no reason to restart it.
         let mut programs = observed.workloads.iter().filter(|one| one.name == plan.workload);
-        let marked = programs.any(|one| one.program == plan.program).then_some(plan.workload.as_str());
-        plan.objects.retain(|object| {
+        let same = programs.any(|one| one.program == plan.program);
+        let (mut guarded, others): (Vec<_>, Vec<_>) = plan.objects.into_iter().partition(|object| {
             object["kind"] == "Ingress"
-                || object["metadata"]["name"].as_str() == marked && object["kind"] == "Deployment"
+                || object["kind"] == "Deployment" && object["metadata"]["name"] == *plan.workload
         });
-        self.cluster.apply_upto(&plan.objects, task.age()).await?;
+        if task.doors {
+            guarded.retain(|object| same || object["kind"] == "Ingress");
+        } else {
+            self.cluster.apply(&others).await?;
+        }
+        self.cluster.apply_upto(&guarded, task.age()).await?;
         Ok(true)
     }
 
@@ -306,14 +308,15 @@ impl ProvisionerReactor {
             self.rest_doors(task, target, &observed).await?;
             return Ok(reports.hosts());
         }
-        // Whatever becomes of the page, what is to rest does not run on.
-        let doors = if self.has_applied(task) { Ok(()) } else { self.rest_doors(task, target, &observed).await };
+        // First of all: whatever becomes of the page, what is to rest does not run on.
         let rests = observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0);
-        self.remember_applied(task, doors.is_ok() && !rests);
         if !rests {
             self.cluster.scale(target, 0).await?;
         }
-        doors?;
+        if !self.has_applied(task) {
+            self.rest_doors(task, target, &observed).await?;
+        }
+        self.remember_applied(task, !rests);
         if rests {
             return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
         }
@@ -324,7 +327,7 @@ impl ProvisionerReactor {
     async fn rest_doors(&self, task: &Task, target: &Target, observed: &Observed) -> Result<(), ClusterError> {
         if let Some(doors) = self.resting(task, target, observed).await? {
             match self.cluster.apply_upto(&doors, task.age()).await {
-                Err(error) if !error.passes() => {
+                Err(error) if !matches!(error, ClusterError::Unreachable { .. } | ClusterError::Ending { .. }) => {
                     counter!("minispod_provisioner_outcomes_total", "outcome" => "no_resting_page").increment(1);
                     let error = error.to_string();
                     tracing::warn!(instance = task.instance_id, error, "visitors of a resting instance find nothing");
@@ -447,6 +450,15 @@ fn hindrance(left: &[Leftover], now: Timestamp, patience: Duration, pods: bool) 
     });
     let words: Vec<_> = words.take(MOST_NAMED).collect();
     (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// A failure as its owner reads it: the cluster's own words about a door may name somebody else's.
+fn told(error: &ClusterError) -> String {
+    if error.what().starts_with("apply Ingress") {
+        tracing::warn!(error = error as &dyn std::error::Error, "the cluster does not take a door");
+        return "the cluster does not take its hosts as they are asked for".to_owned();
+    }
+    error.to_string()
 }
 
 fn effect_error(error: ClusterError) -> EffectError {

@@ -132,7 +132,9 @@ impl Cluster for SimulatedCluster {
         let now = self.clock.now();
         let mut kept = self.reach("apply objects")?;
         for object in objects {
-            kept.apply_upto(object, upto, now)?;
+            if !kept.apply_upto(object, upto, now)? {
+                break;
+            }
         }
         drop(kept);
         self.tell();

@@ -326,6 +326,8 @@ pub struct AppliedInstance {
     pub id: String,
     pub namespace: String,
     pub generation: i32,
+    /// It is to rest.
+    pub rests: bool,
 }
 
 /// Instances that were applied once and are not deleted, by id, after `after`; at most `most`.
@@ -335,7 +337,7 @@ pub async fn applied_instances(
     most: i64,
 ) -> Result<Vec<AppliedInstance>, ProjectionError> {
     sqlx::query_as(
-        "SELECT id, namespace, generation FROM read.instances
+        "SELECT id, namespace, generation, status = 'STOPPED' AS rests FROM read.instances
          WHERE namespace IS NOT NULL AND status IN ('RUNNING', 'UNKNOWN', 'STOPPED') AND id > $1 ORDER BY id LIMIT $2",
     )
     .bind(after.unwrap_or_default())

@@ -1,6 +1,6 @@
 //! Every exchange of the client's contract in one walk: what answers has the contract's keys and types.
 
-use std::{collections::BTreeSet, io::Write as _, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
 use minispod_testkit::require;
@@ -18,7 +18,6 @@ const NOBODY: &str = "c000000000000000000000000";
 struct Walk<'a, S> {
     world: &'a World<S>,
     walked: BTreeSet<(String, String)>,
-    absent: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -46,7 +45,7 @@ where
         let status = answer.status.as_u16();
         let is_absent = answer.body["code"] == "ENDPOINT_NOT_FOUND" || [405, 501].contains(&status);
         if is_absent {
-            self.absent.push(format!("{exchange} {kind}: {status}"));
+            self.faults.push(format!("{exchange} {kind}: {status}, no such route"));
         } else if (kind == "ok") != (status < 400) || status >= 500 {
             self.faults.push(format!("{exchange} {kind}: {status} {}", answer.body));
         } else if let Some(difference) = difference(exchange, kind, &answer.body) {
@@ -175,7 +174,7 @@ async fn every_exchange_of_the_contract_has_its_keys_and_types() {
     fleet.laid().workloads = vec![workload("customer-lost", "lost", None)];
     let world = open_with_fleet(fleet).await;
     let (admin, _) = world.administrator("admin@example.com").await;
-    let mut walk = Walk { world: &world, walked: BTreeSet::new(), absent: Vec::new(), faults: Vec::new() };
+    let mut walk = Walk { world: &world, walked: BTreeSet::new(), faults: Vec::new() };
     let (token, refresh, customer_id) = walk.sign_in().await;
     let plan = walk.keep_the_catalogue(&admin).await;
     let subscription = walk.buy(&token, &plan).await;
@@ -187,9 +186,5 @@ async fn every_exchange_of_the_contract_has_its_keys_and_types() {
 
     let all: BTreeSet<_> = answers().into_iter().collect();
     assert_eq!(all.difference(&walk.walked).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "not walked");
-    // Written to the stream itself: the test harness swallows what the print macros say in a passing test.
-    for line in &walk.absent {
-        let _ = writeln!(std::io::stderr(), "ABSENT {line}");
-    }
     assert!(walk.faults.is_empty(), "{}", walk.faults.join("\n"));
 }

@@ -102,7 +102,7 @@ where
 }
 
 #[actix_web::test]
-async fn bad_hosts_name_what_is_wrong_and_nothing_is_written() {
+async fn reviewer_07_bad_hosts_name_what_is_wrong_and_nothing_is_written() {
     if !require("pg") {
         return;
     }

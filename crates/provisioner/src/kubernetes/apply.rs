@@ -43,19 +43,19 @@ impl KubeCluster {
         }
     }
 
-    /// Applies unless a newer request wrote it; what is written between the look and the apply is a conflict that passes.
-    pub(super) async fn apply_one_upto(&self, object: &Value, upto: Age) -> Result<(), ClusterError> {
+    /// Applies unless a newer request wrote it (`false`); what is written between the look and the apply is a conflict that passes.
+    pub(super) async fn apply_one_upto(&self, object: &Value, upto: Age) -> Result<bool, ClusterError> {
         let place = Place::of(object)?;
         let api = self.dynamic(&place);
         let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
         let mut object = object.clone();
         if let Some(live) = live {
             if names::age_of(&live) > upto {
-                return Ok(());
+                return Ok(false);
             }
             object["metadata"]["resourceVersion"] = json!(live.resource_version());
         }
-        self.apply_one(&object).await.map(drop)
+        self.apply_one(&object).await.map(|_| true)
     }
 
     /// Outer: failures; inner: another manager holds a field.

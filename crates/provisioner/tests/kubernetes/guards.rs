@@ -10,7 +10,7 @@ use kube::{
 };
 use minispod_domain::InstanceCommand;
 use minispod_kernel::SystemClock;
-use minispod_provisioner::{Cluster, ClusterError, KubeCluster, KubeConnection, contract::Walk};
+use minispod_provisioner::{Cluster, ClusterError, KubeCluster, KubeConnection, catalog::Catalog, contract::Walk};
 use minispod_testkit::{
     free_port,
     kubernetes::{ControlPlane, MISSING_IMAGE, STORAGE_CLASS},
@@ -20,6 +20,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, DEADLINE, carry_out};
+
+/// What our own checks let pass and Pod Security does not: no filter of system calls.
+const EAGER: &str = "{allowPrivilegeEscalation: false, privileged: false, capabilities: {drop: [ALL]}, \
+                     seccompProfile: {type: Unconfined}}";
 
 /// A cluster spoken to as the service account that `deploy/` gives the provisioner.
 async fn as_deployed() -> KubeCluster {
@@ -128,7 +132,7 @@ async fn reviewer_04_a_container_above_the_maximum_and_a_pod_of_a_system_class_a
     let cases = [
         (None, vec![limit("cpu", "65")], "maximum cpu usage per Container is 64, but limit is 65"),
         (None, vec![limit("memory", "129Gi")], "maximum memory usage per Container is 128Gi"),
-        (None, vec![limit("ephemeral-storage", "17Gi")], "maximum ephemeral-storage usage per Container is 16Gi"),
+        (None, vec![limit("ephemeral-storage", "513Gi")], "maximum ephemeral-storage usage per Container is 512Gi"),
         (None, vec![limit("cpu", "40"), limit("cpu", "40")], "maximum cpu usage per Pod is 64, but limit is 80"),
         (None, vec![asks_for_nothing], "minimum memory usage per Container is 1Mi, but request is 1Ki"),
         (Some("system-cluster-critical"), vec![small.clone()], "exceeded quota: system-priority"),
@@ -207,6 +211,30 @@ async fn pods_over_the_customers_quota_come_back_as_a_reason() {
     let reports = reports.expect("reported, not retried");
     let Some(InstanceCommand::RecordFailed { detail, .. }) = reports.last() else { panic!("{reports:?}") };
     assert!(detail.starts_with("the customer's quota is used up") && detail.contains("limits.memory"), "{detail}");
+}
+
+#[tokio::test]
+async fn more_rights_than_pod_security_allows_come_back_as_a_reason() {
+    let Some(mut bench) = Bench::open().await else { return };
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog/vaultwarden");
+    let folder = std::env::temp_dir().join(format!("minispod-eager-{}", std::process::id()));
+    let read = |file: &str| std::fs::read_to_string(own.join(file)).expect("it is there");
+    let (definition, manifests) = (read("offering.toml"), read("manifests.yaml"));
+    let eager = manifests.replace("{{ container_security }}", EAGER);
+    assert_ne!(manifests, eager);
+    std::fs::create_dir_all(folder.join("eager")).expect("a folder");
+    let write = |file: &str, text: String| std::fs::write(folder.join("eager").join(file), text).expect("written");
+    write("offering.toml", definition.replace("name = \"vaultwarden\"", "name = \"eager\""));
+    write("manifests.yaml", eager);
+    let catalog = Catalog::with_folder(&folder);
+    std::fs::remove_dir_all(&folder).expect("removed");
+    bench.options.catalog = catalog.expect("no rule of ours is broken");
+    let spec = bench.sold("eager");
+    let reports = carry_out(&bench.reactor(), &spec.instance_id, bench.provision(&spec), bench.clock.now()).await;
+    let reports = reports.expect("reported, not retried");
+    let Some(InstanceCommand::RecordFailed { detail, .. }) = reports.last() else { panic!("{reports:?}") };
+    let words = "the program asks for more rights than instances may have";
+    assert!(detail.starts_with(words) && detail.contains("seccompProfile"), "{detail}");
 }
 
 #[tokio::test]

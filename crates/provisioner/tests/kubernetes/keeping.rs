@@ -74,7 +74,11 @@ impl Desired for Facts {
     async fn page(&self, after: Option<&str>, _: u32) -> Result<Vec<Listed>, Cause> {
         let all = self.0.lock().expect("not poisoned");
         let kept = all.values().filter_map(|(target, events)| Some((target, Self::instance(events).kept()?)));
-        let listed = kept.map(|(target, kept)| Listed { target: target.clone(), generation: kept.generation });
+        let listed = kept.map(|(target, kept)| Listed {
+            target: target.clone(),
+            generation: kept.generation,
+            rests: !kept.runs,
+        });
         Ok(listed.filter(|one| after.is_none_or(|after| one.target.instance_id.as_str() > after)).collect())
     }
 
@@ -230,6 +234,8 @@ async fn when_the_page_moves_what_rests_leads_to_it_again_and_without_a_page_now
 
     stage.bench.options.resting_page = None;
     stage.watch = watch(&stage.bench, &stage.facts);
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+    assert_eq!(stage.bench.count::<Ingress>(&namespace).await, 1, "a page that is away for a moment comes back");
     assert_eq!(stage.watch.round().await.expect("looked"), 0);
     let gone = async || stage.bench.count::<Ingress>(&namespace).await == 0;
     wait_until(DEADLINE, gone).await;

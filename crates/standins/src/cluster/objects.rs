@@ -57,13 +57,13 @@ impl Objects {
         Ok(())
     }
 
-    /// New pods; the program's may be one of those that shall fail.
-    /// Unless a newer request wrote it.
-    pub(super) fn apply_upto(&mut self, object: &Value, upto: Age, now: Timestamp) -> Result<(), ClusterError> {
+    /// Unless a newer request wrote it (`false`).
+    pub(super) fn apply_upto(&mut self, object: &Value, upto: Age, now: Timestamp) -> Result<bool, ClusterError> {
         let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| age(kept) > upto);
-        if newer { Ok(()) } else { self.apply(object, now) }
+        if newer { Ok(false) } else { self.apply(object, now).map(|()| true) }
     }
 
+    /// New pods; the program's may be one of those that shall fail.
     fn start(&mut self, key: &Key, object: &Value, now: Timestamp) {
         self.since.insert(key.clone(), now);
         if self.fail_next > 0 && component(object) == names::APP {
