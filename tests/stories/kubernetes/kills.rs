@@ -1,5 +1,5 @@
-//! SIGKILL for the provisioner at fifty random points while instances are made, restarted, wiped, stopped and ended on a
-//! real API server: afterwards everything is as its facts say, nothing is double, nothing is left, no data is lost.
+//! SIGKILL for the provisioner at fifty random points while instances are restarted, wiped, stopped and started on a real
+//! API server: afterwards everything is as its facts say, nothing is double, nothing is left, no data is lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
