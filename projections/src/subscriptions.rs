@@ -9,10 +9,10 @@ use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub use questions::{
-    AppliedInstance, InstanceFilter, InstanceView, Sold, SubscriptionCounts, SubscriptionDetail, SubscriptionFilter,
-    SubscriptionSort, SubscriptionView, applied_instances, count_by_plan, count_by_user, count_since, counts,
-    counts_of_user, detail, find, find_many, instance, instance_counts, instances, known_instances, live_of, page,
-    sold, users_with_subscriptions,
+    AppliedInstance, InstanceFilter, InstanceView, Leftovers, Sold, SubscriptionCounts, SubscriptionDetail,
+    SubscriptionFilter, SubscriptionSort, SubscriptionView, applied_instances, count_by_plan, count_by_user,
+    count_since, counts, counts_of_user, detail, find, find_many, instance, instance_counts, instances, leftovers_of,
+    live_of, page, sold, users_with_subscriptions,
 };
 pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod holding;
 mod keeping;
 mod resizing;
 mod serving;
 
+pub use holding::Holds;
 pub use keeping::{Kept, MOST_ATTEMPTS};
 
 /// Name, under [`vault_owner`], of the JSON object with the values of the variables that the customer set.

@@ -1,6 +1,7 @@
 //! A real cluster through the Kubernetes API.
 
 mod apply;
+mod belongings;
 mod compare;
 mod drain;
 mod failures;

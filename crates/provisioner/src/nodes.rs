@@ -205,8 +205,8 @@ mod tests {
     use std::{collections::BTreeMap, sync::Mutex};
 
     use minispod_domain::ports::fleet::{
-        Condition, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen, Place,
-        Removed, Resources, Taint, WorkloadSeen,
+        Belonging, Condition, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen,
+        Place, Removed, Resources, Taint, WorkloadSeen,
     };
     use minispod_kernel::ManualClock;
 
@@ -240,6 +240,12 @@ mod tests {
         }
         async fn remove(&self, _: &WorkloadSeen) -> Result<Removed, FleetError> {
             Ok(Removed::default())
+        }
+        async fn belongings(&self) -> Result<Vec<Belonging>, FleetError> {
+            Ok(Vec::new())
+        }
+        async fn remove_belonging(&self, _: &Belonging) -> Result<(), FleetError> {
+            Ok(())
         }
         async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {
             let nodes = self.0.lock().expect("not poisoned").clone();

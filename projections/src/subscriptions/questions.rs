@@ -372,11 +372,24 @@ pub async fn sold(pool: &PgPool) -> Result<Vec<Sold>, ProjectionError> {
     .map_err(database("what is sold"))
 }
 
-/// Which of `ids` are instances, deleted ones too.
-pub async fn known_instances(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, ProjectionError> {
-    sqlx::query_scalar("SELECT id FROM read.instances WHERE id = ANY($1)")
-        .bind(ids)
-        .fetch_all(pool)
-        .await
-        .map_err(database("instances"))
+/// What an instance has left in the cluster, as far as is known here.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Leftovers {
+    pub id: String,
+    pub deleted: bool,
+    /// It is deleted, and its volume is not.
+    pub volume_kept: bool,
+}
+
+/// Those of `ids` that are instances, deleted ones too.
+pub async fn leftovers_of(pool: &PgPool, ids: &[String]) -> Result<Vec<Leftovers>, ProjectionError> {
+    sqlx::query_as(
+        "SELECT id, status = 'DELETED' AS deleted,
+                status = 'DELETED' AND volume_status NOT IN ('None', 'Deleted') AS volume_kept
+         FROM read.instances WHERE id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(pool)
+    .await
+    .map_err(database("instances"))
 }

@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use minispod_domain::ports::fleet::{
-    Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed, LogLine, LogSeen,
-    LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, Taint, Usage, WorkloadSeen,
+    Belonging, BelongingKind, Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish,
+    LogFollowed, LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, Taint, Usage,
+    WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 
@@ -19,6 +20,9 @@ use minispod_kernel::Timestamp;
 pub struct Laid {
     pub nodes: Vec<NodeSeen>,
     pub workloads: Vec<WorkloadSeen>,
+    pub belongings: Vec<Belonging>,
+    /// Names of what somebody else writes right after each look.
+    pub rewritten: Vec<String>,
     pub on_nodes: BTreeMap<String, Vec<String>>,
     pub log: Option<LogSeen>,
     /// What whoever follows is told, and whether it goes on afterwards.
@@ -100,12 +104,30 @@ pub fn workload(namespace: &str, name: &str, instance_id: Option<&str>) -> Workl
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         uid: format!("{namespace}-{name}"),
+        resource_version: "1".to_owned(),
         instance_id: instance_id.map(str::to_owned),
         labels: BTreeMap::new(),
         created_at: Timestamp::from_unix_millis(1_790_000_000_000),
         replicas: 1,
         ready_replicas: 1,
     }
+}
+
+/// What `instance_id` has beside its workload in a customer's namespace.
+pub fn belonging(kind: BelongingKind, namespace: &str, name: &str, instance_id: &str) -> Belonging {
+    Belonging {
+        kind,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: format!("{}-{namespace}-{name}", kind.as_str()),
+        resource_version: "1".to_owned(),
+        instance_id: Some(instance_id.to_owned()),
+        created_at: Timestamp::from_unix_millis(1_790_000_000_000),
+    }
+}
+
+fn changed(name: &str) -> FleetError {
+    FleetError::Refused { what: format!("delete {name}"), reason: "it was changed meanwhile".to_owned() }
 }
 
 #[async_trait]
@@ -159,13 +181,48 @@ impl Fleet for PlayedFleet {
     }
 
     async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError> {
-        Ok(self.reach()?.workloads.clone())
+        let mut laid = self.reach()?;
+        let laid = &mut *laid;
+        let seen = laid.workloads.clone();
+        for one in laid.workloads.iter_mut().filter(|one| laid.rewritten.contains(&one.name)) {
+            one.resource_version.push('1');
+        }
+        Ok(seen)
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
         let mut laid = self.reach()?;
-        laid.workloads.retain(|one| one.uid != workload.uid);
+        let Some(place) = laid.workloads.iter().position(|one| one.uid == workload.uid) else {
+            return Ok(Removed::default());
+        };
+        if laid.workloads[place].resource_version != workload.resource_version {
+            return Err(changed(&workload.name));
+        }
+        laid.workloads.remove(place);
+        laid.belongings.retain(|one| {
+            one.kind != BelongingKind::Service || one.namespace != workload.namespace || one.name != workload.name
+        });
         Ok(Removed { services: vec![workload.name.clone()], ..Removed::default() })
+    }
+
+    async fn belongings(&self) -> Result<Vec<Belonging>, FleetError> {
+        let mut laid = self.reach()?;
+        let laid = &mut *laid;
+        let seen = laid.belongings.clone();
+        for one in laid.belongings.iter_mut().filter(|one| laid.rewritten.contains(&one.name)) {
+            one.resource_version.push('1');
+        }
+        Ok(seen)
+    }
+
+    async fn remove_belonging(&self, belonging: &Belonging) -> Result<(), FleetError> {
+        let mut laid = self.reach()?;
+        let Some(place) = laid.belongings.iter().position(|one| one.uid == belonging.uid) else { return Ok(()) };
+        if laid.belongings[place].resource_version != belonging.resource_version {
+            return Err(changed(&belonging.name));
+        }
+        laid.belongings.remove(place);
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {

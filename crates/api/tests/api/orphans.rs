@@ -1,16 +1,24 @@
-//! What the cluster says of instances: logs, places, and workloads of nobody.
+//! What the cluster says of instances: logs, places, and what is there of nobody.
 
 use std::sync::Arc;
 
-use minispod_domain::ports::fleet::LogSeen;
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{Service, ServiceResponse},
+};
+use minispod_domain::{
+    AnyCommand, InstanceCommand,
+    ports::fleet::{BelongingKind, LogSeen},
+};
 use minispod_testkit::require;
 use serde_json::{Value, json};
 
 use crate::{
-    fleet::{PlayedFleet, workload},
-    pods::{FREE, ordered, running},
+    fleet::{PlayedFleet, belonging, workload},
+    pods::{FREE, Running, ordered, running},
     shapes::assert_shape,
-    world::open_with_fleet,
+    world::{Answered, World, open_with_fleet},
 };
 
 const NOBODY: &str = "c000000000000000000000000";
@@ -75,6 +83,201 @@ async fn only_what_no_instance_asked_for_is_an_orphan_and_each_is_looked_at_agai
     assert_eq!(rest.data()["cleanupResults"]["deployments"], json!(["by-hand", "strange"]));
     let left: Vec<String> = fleet.laid().workloads.iter().map(|one| one.name.clone()).collect();
     assert_eq!(left, ["owned", "late"]);
+}
+
+/// A running instance is deleted, and its data with it or not.
+async fn delete<S, B>(world: &World<S>, pod: &Running, purge_volume: bool)
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let gone = InstanceCommand::RecordDeleted { generation: 2, volume_purged: purge_volume };
+    for (what, command) in [("delete", InstanceCommand::Delete { purge_volume }), ("gone", gone)] {
+        world.command(&pod.instance, AnyCommand::Instance(command), &format!("{}-{what}", pod.instance)).await;
+    }
+}
+
+/// Kind, name and reason of the orphans beside workloads.
+fn objects(list: &Answered) -> Vec<String> {
+    let all = list.data()["orphanedObjects"].as_array().into_iter().flatten();
+    let word = |one: &Value, key: &str| one[key].as_str().expect("a text").to_owned();
+    all.map(|one| format!("{} {}: {}", word(one, "kind"), word(one, "name"), word(one, "reason"))).collect()
+}
+
+/// Names of what a clean-up says that it deleted.
+fn names(cleaned: &Answered, list: &str) -> Vec<String> {
+    let all = cleaned.data()["cleanupResults"][list].as_array().into_iter().flatten();
+    all.map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[actix_web::test]
+async fn what_is_left_of_a_deleted_instance_is_shown_and_goes_but_a_volume_only_when_asked_for_w60() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let kept = running(&world, "ani@example.com", FREE).await;
+    let purged = running(&world, "budi@example.com", FREE).await;
+    let lives = running(&world, "citra@example.com", FREE).await;
+    delete(&world, &kept, false).await;
+    delete(&world, &purged, true).await;
+    let of = |kind, name, pod: &Running| belonging(kind, "customer-a", name, &pod.instance);
+    let everything = BelongingKind::ALL.into_iter();
+    fleet.laid().workloads = vec![workload("customer-a", "kept", Some(&kept.instance))];
+    fleet.laid().belongings = everything
+        .clone()
+        .map(|kind| of(kind, "kept", &kept))
+        .chain(everything.map(|kind| of(kind, "lives", &lives)))
+        .chain([of(BelongingKind::Service, "kept-too", &kept), of(BelongingKind::Volume, "purged", &purged)])
+        .chain([belonging(BelongingKind::Volume, "customer-b", "nobodys", NOBODY)])
+        .collect();
+
+    let list = world.get(CONFIRM, &admin).await;
+    assert_shape("GET /api/v1/admin/pods/orphaned", "ok", &list.body);
+    assert_eq!(list.data()["orphanedPods"][0]["reason"], "Its instance is deleted");
+    assert_eq!(
+        objects(&list),
+        [
+            "Secret kept: Its instance is deleted",
+            "Service kept: Its instance is deleted",
+            "Ingress kept: Its instance is deleted",
+            "NetworkPolicy kept: Its instance is deleted",
+            "Service kept-too: Its instance is deleted",
+            "PersistentVolumeClaim purged: Its instance is deleted",
+            "PersistentVolumeClaim nobodys: Its instance is not in the log",
+        ],
+        "a kept volume is no orphan"
+    );
+    let summary = &list.data()["summary"];
+    assert_eq!(
+        (&summary["orphanedCount"], &summary["orphanedObjects"], &summary["unchecked"]),
+        (&json!(1), &json!(7), &json!(0))
+    );
+    let first = &list.data()["orphanedObjects"][0];
+    assert_eq!((&first["instanceId"], &first["namespace"]), (&json!(kept.instance), &json!("customer-a")));
+    assert_eq!(first["createdAt"].as_str().map(str::len), Some(24));
+    assert!(list.data()["about"].as_str().expect("a text").contains("Secrets"));
+
+    let clean = |body: Value| {
+        let (world, admin) = (&world, &admin);
+        async move { world.call("DELETE", CONFIRM, Some(admin), Some(&body)).await }
+    };
+    assert_eq!(clean(json!({"confirm": true, "volumes": "perhaps"})).await.fields(), ["volumes"]);
+    let named = json!({"confirm": true, "volumes": true, "deployments": [
+        {"deploymentName": "nothing", "namespace": "customer-a"},
+    ]});
+    let nothing = clean(named).await;
+    assert_eq!(nothing.data()["summary"]["objectsDeleted"], 0, "only the deployments that were named");
+    let elsewhere = clean(json!({"confirm": true, "volumes": true, "namespaces": ["customer-c"]})).await;
+    assert_eq!((names(&elsewhere, "objects").len(), names(&elsewhere, "volumes").len()), (0, 0));
+    assert_eq!(fleet.laid().belongings.len(), 13);
+
+    let cleaned = clean(json!({"confirm": true})).await;
+    assert_eq!(cleaned.data()["cleanupResults"]["deployments"], json!(["kept"]), "{:#}", cleaned.body);
+    assert_eq!(cleaned.data()["cleanupResults"]["services"], json!(["kept"]), "it went with the workload");
+    let gone = cleaned.data()["cleanupResults"]["objects"].as_array().expect("a list");
+    let gone: Vec<_> = gone.iter().map(|one| (one["kind"].as_str(), one["name"].as_str())).collect();
+    let expected = [("Ingress", "kept"), ("Service", "kept-too"), ("NetworkPolicy", "kept"), ("Secret", "kept")];
+    assert_eq!(gone, expected.map(|(kind, name)| (Some(kind), Some(name))), "doors first");
+    let summary = &cleaned.data()["summary"];
+    assert_eq!((&summary["objectsDeleted"], &summary["volumesDeleted"]), (&json!(4), &json!(0)));
+    assert_eq!(objects(&world.get(CONFIRM, &admin).await).len(), 2, "volumes stay without a word");
+
+    let volumes = clean(json!({"confirm": true, "volumes": true, "namespaces": ["customer-a"]})).await;
+    assert_eq!(names(&volumes, "volumes"), ["purged"]);
+    let volumes = clean(json!({"confirm": true, "volumes": true})).await;
+    assert_eq!(
+        (names(&volumes, "volumes"), &volumes.data()["summary"]["volumesDeleted"]),
+        (vec!["nobodys".to_owned()], &json!(1))
+    );
+    let left: Vec<_> = fleet.laid().belongings.iter().map(|one| (one.kind, one.name.clone())).collect();
+    let lives = BelongingKind::ALL.map(|kind| (kind, "lives".to_owned()));
+    assert_eq!(left, [vec![(BelongingKind::Volume, "kept".to_owned())], lives.to_vec()].concat());
+}
+
+#[actix_web::test]
+async fn a_read_model_that_lags_makes_no_orphan_of_what_an_instance_has_w43() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let back = running(&world, "ani@example.com", FREE).await;
+    delete(&world, &back, false).await;
+    let (token, budi) = world.register("budi@example.com").await;
+    world.stick(true);
+    let late = ordered(&world, &token, budi, FREE).await;
+    let redeploy = AnyCommand::Instance(InstanceCommand::Redeploy);
+    world.command(&back.instance, redeploy, "back").await;
+    let all = |pod: &Running| BelongingKind::ALL.map(|kind| belonging(kind, "customer-a", "its", &pod.instance));
+    fleet.laid().belongings = [all(&back), all(&late)].concat();
+    fleet.laid().workloads = vec![workload("customer-a", "its", Some(&back.instance))];
+    let list = world.get(CONFIRM, &admin).await;
+    assert_eq!((objects(&list), &list.data()["summary"]["orphanedCount"]), (Vec::new(), &json!(0)));
+    let cleaned = world.call("DELETE", CONFIRM, Some(&admin), Some(&json!({"confirm": true, "volumes": true}))).await;
+    assert_eq!(cleaned.status, 200, "{:#}", cleaned.body);
+    let laid = fleet.laid();
+    assert_eq!((laid.belongings.len(), laid.workloads.len()), (10, 1));
+}
+
+#[actix_web::test]
+async fn what_was_changed_between_the_look_and_the_deletion_stays_and_that_is_told() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    {
+        let mut laid = fleet.laid();
+        laid.workloads = vec![workload("customer-a", "busy", Some(NOBODY))];
+        laid.belongings = vec![
+            belonging(BelongingKind::Ingress, "customer-a", "quiet", NOBODY),
+            belonging(BelongingKind::Secret, "customer-a", "busy-too", NOBODY),
+        ];
+        laid.rewritten = vec!["busy".to_owned(), "busy-too".to_owned()];
+    }
+    let confirm = json!({"confirm": true});
+    let clean = || world.call("DELETE", CONFIRM, Some(&admin), Some(&confirm));
+    let some = clean().await;
+    assert_eq!(names(&some, "objects"), ["quiet"], "{:#}", some.body);
+    let why = "The cluster refuses it: it was changed meanwhile";
+    assert_eq!(
+        some.data()["cleanupResults"]["errors"],
+        json!([{"resource": "busy", "namespace": "customer-a", "error": why},
+               {"resource": "busy-too", "namespace": "customer-a", "error": why}])
+    );
+    {
+        let mut laid = fleet.laid();
+        assert_eq!((laid.workloads.len(), laid.belongings.len()), (1, 1));
+        laid.rewritten.clear();
+    }
+    let rest = clean().await;
+    assert_eq!(
+        (rest.data()["cleanupResults"]["deployments"].clone(), names(&rest, "objects")),
+        (json!(["busy"]), vec!["busy-too".to_owned()])
+    );
+}
+
+#[actix_web::test]
+async fn the_log_is_asked_about_so_many_instances_and_the_rest_is_told_w71() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    let of = |number: u32| belonging(BelongingKind::Service, "customer-a", "its", &format!("c{number:024}"));
+    fleet.laid().belongings = (0..502).map(of).collect();
+    let list = world.get(CONFIRM, &admin).await;
+    let summary = &list.data()["summary"];
+    assert_eq!((&summary["orphanedObjects"], &summary["unchecked"]), (&json!(500), &json!(2)));
+    assert_eq!(objects(&list).len(), 500);
 }
 
 #[actix_web::test]

@@ -1,4 +1,4 @@
-//! The cluster as administrators look at it and keep it: nodes, what instances print, and workloads of nobody.
+//! The cluster as administrators look at it and keep it: nodes, what instances print, and what belongs to nobody.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,8 +34,15 @@ pub trait Fleet: Send + Sync {
     /// The workloads in the namespaces of customers, by namespace and name; whoever made them.
     async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError>;
 
-    /// Deletes exactly this workload, and the services and ingresses of its instance; volumes stay.
+    /// Deletes exactly this workload as it was seen, and the services and ingresses of its instance; volumes stay. One that
+    /// was written since stays, and that is a refusal.
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError>;
+
+    /// Everything of ours in customers' namespaces that is not a workload, by namespace and name.
+    async fn belongings(&self) -> Result<Vec<Belonging>, FleetError>;
+
+    /// Deletes exactly this object as it was seen: one that was written since stays, and that is a refusal.
+    async fn remove_belonging(&self, belonging: &Belonging) -> Result<(), FleetError>;
 
     /// All nodes, by name.
     async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError>;
@@ -151,6 +158,8 @@ pub struct WorkloadSeen {
     pub name: String,
     /// The cluster's own id of it: another one of the same name is another workload.
     pub uid: String,
+    /// Changes with every write to it, those of its status too.
+    pub resource_version: String,
     /// The instance that it says to be of.
     pub instance_id: Option<String>,
     pub labels: BTreeMap<String, String>,
@@ -166,6 +175,47 @@ pub struct Removed {
     pub ingresses: Vec<String>,
     /// What did not go: its name, and why.
     pub failures: Vec<(String, String)>,
+}
+
+/// What an instance has in a customer's namespace beside its workloads. What all instances of a customer share is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belonging {
+    pub kind: BelongingKind,
+    pub namespace: String,
+    pub name: String,
+    /// The cluster's own id of it: another one of the same name is another object.
+    pub uid: String,
+    /// Changes with every write to it.
+    pub resource_version: String,
+    /// The instance that it says to be of.
+    pub instance_id: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// What kind of object it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BelongingKind {
+    Volume,
+    Secret,
+    Service,
+    Ingress,
+    NetworkPolicy,
+}
+
+impl BelongingKind {
+    /// Every value.
+    pub const ALL: [Self; 5] = [Self::Volume, Self::Secret, Self::Service, Self::Ingress, Self::NetworkPolicy];
+
+    /// Kubernetes' word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Volume => "PersistentVolumeClaim",
+            Self::Secret => "Secret",
+            Self::Service => "Service",
+            Self::Ingress => "Ingress",
+            Self::NetworkPolicy => "NetworkPolicy",
+        }
+    }
 }
 
 /// How a node stands.

@@ -12,18 +12,18 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams, Preconditions},
     core::NamespaceResourceScope,
 };
 use minispod_domain::ports::fleet::{
-    DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LINES_MAX, LogFollowed, LogSeen, LogWish,
+    Belonging, DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LINES_MAX, LogFollowed, LogSeen, LogWish,
     NamespaceSeen, NodeSeen, NodeStanding, Place, Removed, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{KubeCluster, following, instant, nodes, of_instance, removal::Gone};
+use super::{KubeCluster, belongings, following, instant, nodes, of_instance, removal::Gone};
 use crate::{
     cluster::{ClusterError, Target},
     log_lines, names,
@@ -301,6 +301,7 @@ impl Fleet for KubeCluster {
                 namespace,
                 name: one.name_any(),
                 uid: one.uid().unwrap_or_default(),
+                resource_version: one.resource_version().unwrap_or_default(),
                 instance_id: one.labels().get(names::INSTANCE).cloned(),
                 labels: one.labels().clone(),
                 created_at: instant(one),
@@ -312,15 +313,26 @@ impl Fleet for KubeCluster {
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
-        let uid = Some(workload.uid.clone());
-        if self.delete_exactly::<Deployment>(&workload.namespace, &workload.name, uid).await? == Gone::Changed {
-            let what = format!("delete {}", workload.name);
-            return Err(FleetError::Refused { what, reason: "it is another one by now".to_owned() });
+        let exactly = Preconditions {
+            uid: Some(workload.uid.clone()),
+            resource_version: Some(workload.resource_version.clone()),
+        };
+        let gone = self.delete_as_seen::<Deployment>(&workload.namespace, &workload.name, exactly).await?;
+        if gone == Gone::Changed {
+            return Err(belongings::changed(&workload.name));
         }
         let mut removed = Removed::default();
         removed.services = self.delete_beside::<Service>(workload, &mut removed.failures).await;
         removed.ingresses = self.delete_beside::<Ingress>(workload, &mut removed.failures).await;
         Ok(removed)
+    }
+
+    async fn belongings(&self) -> Result<Vec<Belonging>, FleetError> {
+        self.all_belongings().await
+    }
+
+    async fn remove_belonging(&self, belonging: &Belonging) -> Result<(), FleetError> {
+        self.remove_as_seen(belonging).await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {

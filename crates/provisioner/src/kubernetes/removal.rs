@@ -25,7 +25,7 @@ pub(super) enum Gone {
     Now,
     /// It was not there.
     Before,
-    /// Another one of the same name is there.
+    /// Another one of the same name is there, or this one was written since.
     Changed,
 }
 
@@ -80,8 +80,22 @@ impl KubeCluster {
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
         K::DynamicType: Default,
     {
+        self.delete_as_seen::<K>(namespace, name, Preconditions { uid, ..Preconditions::default() }).await
+    }
+
+    /// Deletes the object of a name if it is still as it was seen; with a version among the conditions, not when it was
+    /// written since.
+    pub(super) async fn delete_as_seen<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        exactly: Preconditions,
+    ) -> Result<Gone, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
+        K::DynamicType: Default,
+    {
         let api = self.api::<K>(namespace);
-        let exactly = Preconditions { uid, ..Preconditions::default() };
         let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
         self.call(&format!("delete {} {name}", K::kind(&K::DynamicType::default())), || async {
             match api.delete(name, &params).await {

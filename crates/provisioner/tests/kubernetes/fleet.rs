@@ -1,6 +1,9 @@
 //! The cluster as administrators look at it and keep it, on a real API server.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -9,9 +12,11 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use minispod_domain::ports::fleet::{DrainWish, Fleet, FleetError, LogWish, NodeStanding, Place};
+use minispod_domain::ports::fleet::{
+    BelongingKind, DrainWish, Fleet, FleetError, LogWish, NodeStanding, Place, Removed, WorkloadSeen,
+};
 use minispod_provisioner::{Cluster, names};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -132,6 +137,29 @@ async fn w63_draining_keeps_budgets_grace_and_time() {
     assert!(pods.get_opt("guarded").await.expect("answered").is_none());
 }
 
+/// The only workload of a namespace.
+async fn only_workload(bench: &Bench, namespace: &str) -> WorkloadSeen {
+    let workloads = bench.cluster.workloads().await.expect("listed");
+    let mut ours = workloads.into_iter().filter(|one| one.namespace == namespace);
+    let workload = ours.next().expect("the workload");
+    assert_eq!(ours.next(), None);
+    workload
+}
+
+/// Removes the only workload of a namespace; its status may be written between the look and the deletion, as an
+/// administrator would find who then asks again.
+async fn remove_as_it_is(bench: &Bench, namespace: &str) -> (WorkloadSeen, Removed) {
+    for _ in 0..50 {
+        let workload = only_workload(bench, namespace).await;
+        match bench.cluster.remove(&workload).await {
+            Ok(removed) => return (workload, removed),
+            Err(FleetError::Refused { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("it is written all the time");
+}
+
 #[tokio::test]
 async fn w60_exactly_one_workload_goes_with_what_its_instance_had() {
     let Some(bench) = Bench::open().await else { return };
@@ -146,16 +174,20 @@ async fn w60_exactly_one_workload_goes_with_what_its_instance_had() {
 
     let workloads = bench.cluster.workloads().await.expect("listed");
     assert!(workloads.iter().all(|one| one.namespace != stranger));
-    let mut ours = workloads.into_iter().filter(|one| one.namespace == target.namespace);
-    let workload = ours.next().expect("the workload");
-    assert_eq!((workload.instance_id.as_ref(), ours.next()), (Some(&spec.instance_id), None));
+    let workload = only_workload(&bench, &target.namespace).await;
+    assert_eq!(workload.instance_id.as_ref(), Some(&spec.instance_id));
     let mut other = workload.clone();
     other.uid = "00000000-0000-0000-0000-000000000000".into();
     let refused = bench.cluster.remove(&other).await.expect_err("it is another one");
     assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
+    let deployments: Api<Deployment> = Api::namespaced(bench.client.clone(), &target.namespace);
+    let mark = json!({ "metadata": { "annotations": { "written": "since" } } });
+    deployments.patch(&workload.name, &PatchParams::default(), &Patch::Merge(mark)).await.expect("written");
+    let refused = bench.cluster.remove(&workload).await.expect_err("it was written since");
+    assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
     assert_eq!(bench.count::<Deployment>(&target.namespace).await, 1);
 
-    let removed = bench.cluster.remove(&workload).await.expect("removed");
+    let (workload, removed) = remove_as_it_is(&bench, &target.namespace).await;
     assert_eq!((removed.services.len(), removed.ingresses.len(), removed.failures.len()), (1, 1, 0));
     assert_eq!(
         (bench.count::<Deployment>(&target.namespace).await, bench.count::<Service>(&target.namespace).await),
@@ -164,6 +196,63 @@ async fn w60_exactly_one_workload_goes_with_what_its_instance_had() {
     let seen = bench.cluster.observe(&target).await.expect("seen");
     assert_eq!(seen.volumes.len(), 1, "the data stays");
     bench.cluster.remove(&workload).await.expect("again is fine");
+}
+
+#[tokio::test]
+async fn w60_what_an_instance_has_beside_its_workload_goes_one_by_one_and_only_as_it_was_seen() {
+    let Some(bench) = Bench::open().await else { return };
+    let spec = bench.sold("n8n");
+    bench.cluster.apply(&bench.plan(&spec, 1).objects).await.expect("taken");
+    let namespace = bench.target(&spec).namespace;
+    // One of a namespace that is no customer's, one that says to be nobody's, and one that is not ours.
+    let stranger = format!("stranger-{}", bench.customer);
+    own_namespace(&bench, &stranger, &BTreeMap::new()).await;
+    let ours = json!({ names::MANAGED_BY: names::MANAGED_BY_US, names::INSTANCE: spec.instance_id });
+    let shared = json!({ names::MANAGED_BY: names::MANAGED_BY_US });
+    let theirs = json!({ names::MANAGED_BY: "helm", names::INSTANCE: spec.instance_id });
+    let ports = json!([{ "port": 80 }]);
+    for (place, name, labels) in
+        [(&stranger, "elsewhere", ours), (&namespace, "shared", shared), (&namespace, "theirs", theirs)]
+    {
+        let services: Api<Service> = Api::namespaced(bench.client.clone(), place);
+        let metadata = json!({ "name": name, "labels": labels });
+        create(&services, json!({ "metadata": metadata, "spec": { "ports": ports } })).await;
+    }
+    let look = async || {
+        let all = bench.cluster.belongings().await.expect("listed");
+        assert!(all.iter().all(|one| one.namespace != stranger));
+        all.into_iter().filter(|one| one.namespace == namespace).collect::<Vec<_>>()
+    };
+    let seen = look().await;
+    let kinds: BTreeSet<_> = seen.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, BTreeSet::from(BelongingKind::ALL), "of every kind");
+    assert!(seen.iter().all(|one| one.instance_id.as_ref() == Some(&spec.instance_id)), "{seen:?}");
+    assert!(seen.iter().all(|one| !["shared", "theirs"].contains(&one.name.as_str())), "{seen:?}");
+
+    let service = seen.iter().find(|one| one.kind == BelongingKind::Service).expect("a Service");
+    let services: Api<Service> = Api::namespaced(bench.client.clone(), &namespace);
+    let mark = json!({ "metadata": { "annotations": { "written": "since" } } });
+    services.patch(&service.name, &PatchParams::default(), &Patch::Merge(mark)).await.expect("written");
+    let refused = bench.cluster.remove_belonging(service).await.expect_err("it was written since");
+    assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
+    let mut other = look().await.into_iter().find(|one| one.kind == BelongingKind::Service).expect("it stays");
+    other.uid = "00000000-0000-0000-0000-000000000000".into();
+    let refused = bench.cluster.remove_belonging(&other).await.expect_err("it is another one");
+    assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
+
+    // A volume that a pod still has stays until that is gone, so it is not among them.
+    for one in look().await.iter().filter(|one| one.kind != BelongingKind::Volume) {
+        bench.cluster.remove_belonging(one).await.expect("removed");
+        bench.cluster.remove_belonging(one).await.expect("again is fine");
+    }
+    let left: BTreeSet<_> = look().await.into_iter().map(|one| one.kind).collect();
+    assert_eq!(left, BTreeSet::from([BelongingKind::Volume]));
+    assert_eq!(bench.count::<Deployment>(&namespace).await, 1, "workloads are others' to delete");
+    assert_eq!(
+        services.list(&ListParams::default()).await.expect("listed").items.len(),
+        2,
+        "what is not of an instance"
+    );
 }
 
 #[tokio::test]

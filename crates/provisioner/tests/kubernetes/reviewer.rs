@@ -250,8 +250,10 @@ async fn reviewer_14_the_provisioner_and_the_api_may_do_exactly_what_their_manif
             assert!(!["escalate", "bind", "impersonate"].contains(&verb.as_str()), "{account}: {verb}");
             assert!(!["pods/exec", "pods/portforward", "pods/attach", "nodes/proxy"].contains(&resource.as_str()));
         }
-        let secrets = granted.iter().any(|(_, resource, _)| resource == "secrets");
-        assert_eq!(secrets, account == "minispod-provisioner", "only the provisioner reads secrets");
+        for only in ["secrets", "networkpolicies"] {
+            let any = granted.iter().any(|(_, resource, _)| resource == only);
+            assert_eq!(any, account == "minispod-provisioner", "only the provisioner has to do with {only}");
+        }
     }
 }
 

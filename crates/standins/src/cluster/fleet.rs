@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
     fleet::{
-        Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed, LogLine,
-        LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, WorkloadSeen,
+        Belonging, Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed,
+        LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, WorkloadSeen,
     },
     log_lines,
 };
@@ -131,9 +131,19 @@ impl Fleet for SimulatedCluster {
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
-        let removed = self.reach("delete a workload")?.remove(workload);
+        let removed = self.reach("delete a workload")?.remove(workload)?;
         self.tell();
         Ok(removed)
+    }
+
+    async fn belongings(&self) -> Result<Vec<Belonging>, FleetError> {
+        Ok(self.reach("look for what instances have")?.belongings())
+    }
+
+    async fn remove_belonging(&self, belonging: &Belonging) -> Result<(), FleetError> {
+        self.reach("delete an object")?.remove_belonging(belonging)?;
+        self.tell();
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Vec<NodeSeen>, FleetError> {
@@ -184,7 +194,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use minispod_kernel::{Clock, ManualClock};
-    use minispod_provisioner::{Cluster, cluster::Target};
+    use minispod_provisioner::{Cluster, cluster::Target, fleet::BelongingKind};
     use serde_json::{Value, json};
 
     use super::*;
@@ -252,6 +262,30 @@ mod tests {
         assert_eq!(left.iter().map(|one| one.instance_id.as_deref()).collect::<Vec<_>>(), [Some("j")]);
         let target = Target { namespace: "customer-ani".into(), instance_id: "i".into() };
         assert!(cluster.observe(&target).await.expect("seen").is_gone());
+    }
+
+    #[tokio::test]
+    async fn what_an_instance_has_beside_its_workload_goes_only_as_it_was_seen() {
+        let (_, cluster) = cluster().await;
+        let names = |found: &[Belonging]| found.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        let seen = cluster.belongings().await.expect("listed");
+        assert_eq!(names(&seen), ["n8n-i", "n8n-j"]);
+        assert_eq!((seen[0].kind, seen[0].instance_id.as_deref()), (BelongingKind::Service, Some("i")));
+        let mut again = program("i");
+        again[1]["spec"] = json!({ "ports": [{ "port": 80 }] });
+        again[2]["spec"]["paused"] = json!(true);
+        let workloads = cluster.workloads().await.expect("listed");
+        cluster.apply(&again).await.expect("taken");
+        let refused = cluster.remove_belonging(&seen[0]).await.expect_err("it was written since");
+        assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
+        let refused = cluster.remove(&workloads[0]).await.expect_err("it was written since");
+        assert!(matches!(refused, FleetError::Refused { .. }), "{refused}");
+        cluster.apply(&program("j")).await.expect("taken");
+        cluster.remove_belonging(&seen[1]).await.expect("the same objects again are no change");
+        let left = cluster.belongings().await.expect("listed");
+        assert_eq!(names(&left), ["n8n-i"]);
+        cluster.remove_belonging(&left[0]).await.expect("as it is now");
+        cluster.remove_belonging(&left[0]).await.expect("again is fine");
     }
 
     #[tokio::test]

@@ -30,6 +30,9 @@ pub(super) struct Objects {
     pub(super) since: BTreeMap<Key, Timestamp>,
     /// When an object was first taken.
     pub(super) born: BTreeMap<Key, Timestamp>,
+    /// Which write an object's newest was, counted over all objects.
+    pub(super) written: BTreeMap<Key, u64>,
+    writes: u64,
     /// Workloads whose image is not to be had, with the generation that fails.
     failing: BTreeSet<(Key, u32)>,
     pub(super) fail_next: u32,
@@ -53,6 +56,9 @@ impl Objects {
             }
         }
         self.born.entry(key.clone()).or_insert(now);
+        if self.kept.get(&key) != Some(object) {
+            self.note_write(&key);
+        }
         self.kept.insert(key, object.clone());
         Ok(())
     }
@@ -61,6 +67,11 @@ impl Objects {
     pub(super) fn apply_upto(&mut self, object: &Value, upto: Age, now: Timestamp) -> Result<bool, ClusterError> {
         let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| age(kept) > upto);
         if newer { Ok(false) } else { self.apply(object, now).map(|()| true) }
+    }
+
+    fn note_write(&mut self, key: &Key) {
+        self.writes += 1;
+        self.written.insert(key.clone(), self.writes);
     }
 
     /// New pods; the program's may be one of those that shall fail.
@@ -75,11 +86,14 @@ impl Objects {
     pub(super) fn scale(&mut self, target: &Target, wanted: u32, now: Timestamp) {
         let keys: Vec<Key> = self.of(target).filter(|(key, _)| key.0 == WORKLOAD).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            if let Some(object) = self.kept.get_mut(&key) {
-                if replicas(object) == 0 && wanted > 0 {
-                    self.since.insert(key, now);
-                }
-                object["spec"]["replicas"] = json!(wanted);
+            let Some(object) = self.kept.get_mut(&key) else { continue };
+            let had = replicas(object);
+            object["spec"]["replicas"] = json!(wanted);
+            if had != wanted {
+                self.note_write(&key);
+            }
+            if had == 0 && wanted > 0 {
+                self.since.insert(key, now);
             }
         }
     }
@@ -150,6 +164,7 @@ impl Objects {
         self.kept.remove(key);
         self.since.remove(key);
         self.born.remove(key);
+        self.written.remove(key);
         self.failing.retain(|(failing, _)| failing != key);
     }
 

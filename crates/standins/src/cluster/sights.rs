@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
-    fleet::{NamespaceSeen, Removed, Resources, WorkloadSeen},
+    fleet::{Belonging, BelongingKind, FleetError, NamespaceSeen, Removed, Resources, WorkloadSeen},
     names,
     quantity::Quantity,
 };
@@ -38,6 +38,7 @@ impl Objects {
                 namespace: key.1.clone(),
                 name: key.2.clone(),
                 uid: self.uid(key),
+                resource_version: self.version(key),
                 instance_id: labels(object).get(names::INSTANCE).cloned(),
                 labels: labels(object),
                 created_at: self.made(key),
@@ -48,14 +49,11 @@ impl Objects {
         seen.collect()
     }
 
-    /// The workload, if it is still the same, and the services and ingresses of its instance.
-    pub(super) fn remove(&mut self, workload: &WorkloadSeen) -> Removed {
+    /// The workload, if it is still as it was seen, and the services and ingresses of its instance.
+    pub(super) fn remove(&mut self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
         let mut removed = Removed::default();
         let key = (WORKLOAD.to_owned(), workload.namespace.clone(), workload.name.clone());
-        if !self.kept.contains_key(&key) || self.uid(&key) != workload.uid {
-            return removed;
-        }
-        self.forget(&key);
+        self.forget_as_seen(&key, &workload.uid, &workload.resource_version)?;
         for (kind, gone) in [("Service", &mut removed.services), ("Ingress", &mut removed.ingresses)] {
             let beside: Vec<Key> = self
                 .of_kind(kind)
@@ -70,7 +68,53 @@ impl Objects {
                 gone.push(key.2);
             }
         }
-        removed
+        Ok(removed)
+    }
+
+    /// What instances have beside their workloads, in customers' namespaces.
+    pub(super) fn belongings(&self) -> Vec<Belonging> {
+        let managed: Vec<String> =
+            self.namespaces().into_iter().filter(|one| one.managed).map(|one| one.name).collect();
+        let mut found = Vec::new();
+        for kind in BelongingKind::ALL {
+            for (key, object) in self.of_kind(kind.as_str()).filter(|(key, _)| managed.contains(&key.1)) {
+                let labels = labels(object);
+                let is_ours = labels.get(names::MANAGED_BY).is_some_and(|by| by == names::MANAGED_BY_US);
+                let Some(instance_id) = labels.get(names::INSTANCE).filter(|_| is_ours) else { continue };
+                found.push(Belonging {
+                    kind,
+                    namespace: key.1.clone(),
+                    name: key.2.clone(),
+                    uid: self.uid(key),
+                    resource_version: self.version(key),
+                    instance_id: Some(instance_id.clone()),
+                    created_at: self.made(key),
+                });
+            }
+        }
+        found.sort_by(|one, other| {
+            (&one.namespace, &one.name, one.kind).cmp(&(&other.namespace, &other.name, other.kind))
+        });
+        found
+    }
+
+    /// Exactly this object, if it is still as it was seen.
+    pub(super) fn remove_belonging(&mut self, one: &Belonging) -> Result<(), FleetError> {
+        let key = (one.kind.as_str().to_owned(), one.namespace.clone(), one.name.clone());
+        self.forget_as_seen(&key, &one.uid, &one.resource_version)
+    }
+
+    /// One that is not there any more is as good as deleted.
+    fn forget_as_seen(&mut self, key: &Key, uid: &str, version: &str) -> Result<(), FleetError> {
+        if !self.kept.contains_key(key) {
+            return Ok(());
+        }
+        if self.uid(key) != uid || self.version(key) != version {
+            let reason = "it was changed meanwhile".to_owned();
+            return Err(FleetError::Refused { what: format!("delete {}", key.2), reason });
+        }
+        self.forget(key);
+        Ok(())
     }
 
     /// Pod, image and start of an instance's program.
@@ -129,6 +173,10 @@ impl Objects {
 
     fn made(&self, key: &Key) -> Timestamp {
         self.born.get(key).copied().unwrap_or_else(|| Timestamp::from_unix_millis(0))
+    }
+
+    fn version(&self, key: &Key) -> String {
+        self.written.get(key).copied().unwrap_or_default().to_string()
     }
 
     fn uid(&self, key: &Key) -> String {

@@ -1,6 +1,6 @@
 //! Operations on everybody's instances.
 
-use minispod_domain::ports::fleet::LINES_MAX;
+use minispod_domain::ports::fleet::{BelongingKind, LINES_MAX};
 use serde_json::Value;
 
 use crate::{
@@ -80,14 +80,24 @@ fn of_the_cluster() -> Vec<Operation> {
             ("deployments", any()),
             ("databasePods", any()),
         ])),
-        get("/admin/pods/orphaned", "Workloads in customers' namespaces that belong to no instance")
-            .admin()
-            .gives(object(&[("orphanedPods", list(orphan())), ("summary", any()), ("simulated", flag())])),
-        delete("/admin/pods/orphaned", "Deletes workloads that belong to no instance; volumes are kept")
+        get("/admin/pods/orphaned", "What is in customers' namespaces and belongs to no instance").admin().gives(
+            object(&[
+                ("orphanedPods", list(orphan())),
+                ("orphanedObjects", list(orphaned_object())),
+                ("summary", any()),
+                ("about", text()),
+                ("simulated", flag()),
+            ]),
+        ),
+        delete("/admin/pods/orphaned", "Deletes what belongs to no instance; volumes only when asked for")
             .admin()
             .takes(form(
                 &[("confirm", loose_flag())],
-                &[("namespaces", nullable(list(text()))), ("deployments", nullable(list(any())))],
+                &[
+                    ("namespaces", nullable(list(text()))),
+                    ("deployments", nullable(list(any()))),
+                    ("volumes", loose_flag()),
+                ],
                 false,
             ))
             .gives(object(&[
@@ -118,6 +128,17 @@ fn orphan() -> Value {
         ("createdAt", date()),
         ("replicas", int()),
         ("readyReplicas", int()),
+        ("reason", text()),
+    ])
+}
+
+fn orphaned_object() -> Value {
+    object(&[
+        ("kind", words(&BelongingKind::ALL.map(BelongingKind::as_str))),
+        ("namespace", text()),
+        ("name", text()),
+        ("instanceId", nullable(text())),
+        ("createdAt", date()),
         ("reason", text()),
     ])
 }

@@ -1,50 +1,22 @@
-//! Workloads in customers' namespaces that belong to no instance: left by something that went wrong, or made by hand.
+//! What is in customers' namespaces and belongs to no instance: left by something that went wrong, or made by hand.
 
 pub mod clean;
 pub mod delete;
+mod judging;
 pub mod list;
 
 use std::collections::BTreeSet;
 
 use actix_web::web::{ServiceConfig, delete, get, resource};
-use minispod_domain::ports::fleet::{Fleet, WorkloadSeen};
-use minispod_kernel::ids::is_aggregate_id;
-use minispod_projections::subscriptions;
+use minispod_domain::ports::fleet::{Belonging, BelongingKind, Fleet, WorkloadSeen};
 use serde_json::{Value, json};
 
-use crate::{
-    caller::Caller, error::ApiError, fleet::fleet_failed, input::Fields, refusals::read_failed, state::AppState,
-};
+use crate::{caller::Caller, error::ApiError, fleet::fleet_failed, input::Fields};
 
 /// Paths under `/admin/pods/orphaned`; they must stand before `/admin/pods/{id}`.
 pub fn configure(app: &mut ServiceConfig) {
     app.service(resource("/admin/pods/orphaned").route(get().to(list::handle)).route(delete().to(clean::handle)))
         .service(resource("/admin/pods/orphaned/{deploymentName}/{namespace}").route(delete().to(delete::handle)));
-}
-
-/// The workloads of `workloads` that no instance of the log asked for, deleted instances included: nothing is an orphan
-/// because a read model lags.
-async fn orphans_of(state: &AppState, workloads: &[WorkloadSeen]) -> Result<Vec<WorkloadSeen>, ApiError> {
-    let claimed: BTreeSet<String> =
-        workloads.iter().filter_map(|one| one.instance_id.clone()).filter(|id| is_aggregate_id(id)).collect();
-    let claimed: Vec<String> = claimed.into_iter().collect();
-    let known = subscriptions::known_instances(state.pool(), &claimed).await.map_err(read_failed)?;
-    let mut known: BTreeSet<String> = known.into_iter().collect();
-    for id in claimed {
-        if !known.contains(&id) && state.store.log().ins_seq_of("instance", &id, 1).await?.is_some() {
-            known.insert(id);
-        }
-    }
-    let is_orphan = |one: &&WorkloadSeen| one.instance_id.as_ref().is_none_or(|id| !known.contains(id));
-    Ok(workloads.iter().filter(is_orphan).cloned().collect())
-}
-
-/// Why nobody owns it.
-fn reason(workload: &WorkloadSeen) -> &'static str {
-    match workload.instance_id {
-        Some(_) => "Its instance is not in the log",
-        None => "It names no instance",
-    }
 }
 
 /// Notes a fault unless `confirm` is true.
@@ -54,13 +26,21 @@ fn confirmed(fields: &mut Fields<'_>) {
     }
 }
 
+/// Kind, namespace and name.
+type Place = (BelongingKind, String, String);
+
 /// What became of a clean-up.
 #[derive(Debug, Default)]
 struct Cleaned {
     deployments: Vec<String>,
     services: Vec<String>,
     ingresses: Vec<String>,
+    /// What went by itself, volumes aside.
+    objects: Vec<Value>,
+    volumes: Vec<Value>,
     errors: Vec<Value>,
+    /// What went with a workload.
+    beside: BTreeSet<Place>,
 }
 
 impl Cleaned {
@@ -78,6 +58,9 @@ impl Cleaned {
             "a workload without an instance was deleted"
         );
         self.deployments.push(workload.name.clone());
+        let place = |kind, name: &String| (kind, workload.namespace.clone(), name.clone());
+        self.beside.extend(removed.services.iter().map(|name| place(BelongingKind::Service, name)));
+        self.beside.extend(removed.ingresses.iter().map(|name| place(BelongingKind::Ingress, name)));
         self.services.extend(removed.services);
         self.ingresses.extend(removed.ingresses);
         for (resource, error) in removed.failures {
@@ -86,11 +69,32 @@ impl Cleaned {
         Ok(())
     }
 
+    /// Deletes one other object, unless it went with a workload.
+    async fn take_object(&mut self, fleet: &dyn Fleet, caller: &Caller, one: &Belonging) -> Result<(), ApiError> {
+        if self.beside.contains(&(one.kind, one.namespace.clone(), one.name.clone())) {
+            return Ok(());
+        }
+        fleet.remove_belonging(one).await.map_err(fleet_failed)?;
+        tracing::info!(
+            administrator = caller.user.id,
+            kind = one.kind.as_str(),
+            namespace = one.namespace,
+            object = one.name,
+            "an object without an instance was deleted"
+        );
+        let gone = json!({ "kind": one.kind.as_str(), "namespace": one.namespace, "name": one.name });
+        let list = if one.kind == BelongingKind::Volume { &mut self.volumes } else { &mut self.objects };
+        list.push(gone);
+        Ok(())
+    }
+
     fn results(&self) -> Value {
         json!({
             "deployments": self.deployments,
             "services": self.services,
             "ingresses": self.ingresses,
+            "objects": self.objects,
+            "volumes": self.volumes,
             // A customer's namespace outlives what is in it.
             "namespaces": [],
             "errors": self.errors,
@@ -102,6 +106,8 @@ impl Cleaned {
             "deploymentsDeleted": self.deployments.len(),
             "servicesDeleted": self.services.len(),
             "ingressesDeleted": self.ingresses.len(),
+            "objectsDeleted": self.objects.len(),
+            "volumesDeleted": self.volumes.len(),
             "namespacesDeleted": 0,
             "errors": self.errors.len(),
         })

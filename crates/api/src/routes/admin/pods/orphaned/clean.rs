@@ -1,11 +1,14 @@
-//! `DELETE /admin/pods/orphaned`: deletes workloads that belong to no instance; each is looked at again first.
+//! `DELETE /admin/pods/orphaned`: deletes what belongs to no instance; each is looked at again first.
 
 use actix_web::web;
 use minispod_auth::Action;
-use minispod_domain::ports::fleet::WorkloadSeen;
+use minispod_domain::ports::fleet::{Belonging, BelongingKind, WorkloadSeen};
 use serde_json::{Value, json};
 
-use super::{Cleaned, confirmed, orphans_of};
+use super::{
+    Cleaned, confirmed,
+    judging::{Claims, Verdict},
+};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -23,37 +26,65 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, body: RequestBod
     let body = body.form().await?;
     let wish = Wish::read(&body.value)?;
     let fleet = fleet(&state)?;
-    let workloads = fleet.workloads().await.map_err(fleet_failed)?;
-    let orphans = orphans_of(&state, &workloads).await?;
+    let mut workloads = fleet.workloads().await.map_err(fleet_failed)?;
+    workloads.retain(|one| wish.means(one));
+    let mut belongings =
+        if wish.deployments.is_none() { fleet.belongings().await.map_err(fleet_failed)? } else { Vec::new() };
+    belongings.retain(|one| wish.wants_object(one));
+    belongings.sort_by_key(|one| turn(one.kind));
+    let claims = Claims::on(&state, &workloads, &belongings).await?;
     let mut cleaned = Cleaned::default();
     for (name, namespace) in wish.deployments.iter().flatten() {
-        if !orphans.iter().any(|one| one.name == *name && one.namespace == *namespace) {
-            let is_there = workloads.iter().any(|one| one.name == *name && one.namespace == *namespace);
-            let why = if is_there { "It belongs to an instance" } else { "There is no such workload" };
-            cleaned.fault(name, namespace, why);
+        let named = workloads.iter().find(|one| one.name == *name && one.namespace == *namespace);
+        match named.map(|one| claims.workload(one)) {
+            Some(Verdict::Orphan(_)) => {}
+            Some(Verdict::Owned) => cleaned.fault(name, namespace, "It belongs to an instance"),
+            Some(Verdict::Unchecked) => cleaned.fault(name, namespace, "Too many were named at once"),
+            None => cleaned.fault(name, namespace, "There is no such workload"),
         }
     }
-    let wanted: Vec<&WorkloadSeen> = orphans.iter().filter(|one| wish.wants(one)).collect();
-    for workload in wanted.iter().take(TARGETS_MAX) {
+    let going: Vec<&WorkloadSeen> =
+        workloads.iter().filter(|one| wish.wants(one) && claims.workload(one).is_orphan()).collect();
+    let objects: Vec<&Belonging> = belongings.iter().filter(|one| claims.belonging(one).is_orphan()).collect();
+    let room = TARGETS_MAX.saturating_sub(going.len());
+    for workload in going.iter().take(TARGETS_MAX) {
         if let Err(error) = cleaned.take(fleet, &caller, workload).await {
             cleaned.fault(&workload.name, &workload.namespace, error.message());
+        }
+    }
+    for one in objects.iter().take(room) {
+        if let Err(error) = cleaned.take_object(fleet, &caller, one).await {
+            cleaned.fault(&one.name, &one.namespace, error.message());
         }
     }
     let data = json!({
         "cleanupResults": cleaned.results(),
         "summary": cleaned.summary(),
-        "remaining": wanted.len().saturating_sub(TARGETS_MAX),
+        "remaining": (going.len() + objects.len()).saturating_sub(TARGETS_MAX),
         "simulated": fleet.is_simulated(),
     });
     Ok(Answer::ok("Orphaned pods cleaned up", data))
 }
 
-/// Which orphans shall go; without a word about it, all.
+/// Doors first, so that nobody is led to what is going; what cannot be had again last.
+fn turn(kind: BelongingKind) -> u8 {
+    match kind {
+        BelongingKind::Ingress => 0,
+        BelongingKind::Service => 1,
+        BelongingKind::NetworkPolicy => 2,
+        BelongingKind::Secret => 3,
+        BelongingKind::Volume => 4,
+    }
+}
+
+/// Which orphans shall go; without a word about it, all but volumes.
 #[derive(Debug, PartialEq, Eq)]
 struct Wish {
     namespaces: Option<Vec<String>>,
-    /// Name and namespace.
+    /// Name and namespace; with any named, nothing else goes.
     deployments: Option<Vec<(String, String)>>,
+    /// Volumes too: what is in them is gone for good.
+    volumes: bool,
 }
 
 impl Wish {
@@ -78,16 +109,29 @@ impl Wish {
                 None
             }
         };
+        let volumes = fields.optional_flag("volumes", "Volumes") == Some(true);
         fields.finish(Unknown::Ignored)?;
-        Ok(Self { namespaces, deployments })
+        Ok(Self { namespaces, deployments, volumes })
     }
 
-    fn wants(&self, workload: &WorkloadSeen) -> bool {
-        let in_namespace = self.namespaces.as_ref().is_none_or(|list| list.contains(&workload.namespace));
+    fn is_in(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_none_or(|list| list.iter().any(|one| one == namespace))
+    }
+
+    /// A workload that something must be said about.
+    fn means(&self, workload: &WorkloadSeen) -> bool {
         let is_named = |list: &Vec<(String, String)>| {
             list.iter().any(|(name, namespace)| *name == workload.name && *namespace == workload.namespace)
         };
-        in_namespace && self.deployments.as_ref().is_none_or(is_named)
+        self.deployments.as_ref().map_or_else(|| self.is_in(&workload.namespace), is_named)
+    }
+
+    fn wants(&self, workload: &WorkloadSeen) -> bool {
+        self.is_in(&workload.namespace) && self.means(workload)
+    }
+
+    fn wants_object(&self, one: &Belonging) -> bool {
+        self.is_in(&one.namespace) && (self.volumes || one.kind != BelongingKind::Volume)
     }
 }
 
@@ -108,6 +152,7 @@ mod tests {
             json!({"confirm": "perhaps"}),
             json!({"confirm": true, "namespaces": "customer-a"}),
             json!({"confirm": true, "namespaces": vec!["a"; 101]}),
+            json!({"confirm": true, "volumes": "perhaps"}),
             json!({"confirm": true, "deployments": {}}),
             json!({"confirm": true, "deployments": [{"deploymentName": "a"}]}),
             json!({"confirm": true, "deployments": vec![json!({}); 101]}),
@@ -115,6 +160,6 @@ mod tests {
             assert!(Wish::read(&bad).is_err(), "{bad}");
         }
         let all = Wish::read(&json!({"confirm": true})).expect("reads");
-        assert_eq!(all, Wish { namespaces: None, deployments: None });
+        assert_eq!(all, Wish { namespaces: None, deployments: None, volumes: false }, "no volumes without a word");
     }
 }

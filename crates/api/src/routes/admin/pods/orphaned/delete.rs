@@ -4,7 +4,7 @@ use actix_web::web;
 use minispod_auth::Action;
 use serde_json::json;
 
-use super::{Cleaned, confirmed, orphans_of};
+use super::{Cleaned, confirmed, judging::Claims};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -29,14 +29,14 @@ pub async fn handle(
     let fleet = fleet(&state)?;
     let mut workloads = fleet.workloads().await.map_err(fleet_failed)?;
     workloads.retain(|one| one.name == name && one.namespace == namespace);
-    if workloads.is_empty() {
+    let Some(orphan) = workloads.first() else {
         return Err(ApiError::not_found("Deployment"));
-    }
-    let Some(orphan) = orphans_of(&state, &workloads).await?.pop() else {
-        return Err(ApiError::conflict("The deployment belongs to an instance, so it is not deleted here"));
     };
+    if !Claims::on(&state, &workloads, &[]).await?.workload(orphan).is_orphan() {
+        return Err(ApiError::conflict("The deployment belongs to an instance, so it is not deleted here"));
+    }
     let mut cleaned = Cleaned::default();
-    cleaned.take(fleet, &caller, &orphan).await?;
+    cleaned.take(fleet, &caller, orphan).await?;
     let data = json!({
         "deploymentName": orphan.name,
         "namespace": orphan.namespace,

@@ -1,0 +1,112 @@
+//! What of an instance the cluster may still have, for whoever looks for leftovers.
+
+use super::{Instance, Phase};
+
+/// What of an instance is to be in the cluster, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// There is no such instance.
+    Unknown,
+    /// It lives, or is on its way out.
+    Everything,
+    /// It is deleted, and its volume is kept.
+    Volume,
+    /// It is deleted with its data.
+    Nothing,
+}
+
+impl Instance {
+    /// What of it is to be in the cluster, at most. Until its deletion is reported all of it may be there.
+    pub fn holds(&self) -> Holds {
+        let Some(asked) = &self.asked else { return Holds::Unknown };
+        match asked.phase {
+            Phase::Starting
+            | Phase::Ready
+            | Phase::Unhealthy
+            | Phase::Failed
+            | Phase::Stopping
+            | Phase::Stopped
+            | Phase::Resetting
+            | Phase::Deleting { .. } => Holds::Everything,
+            Phase::Deleted { purged: false } => Holds::Volume,
+            Phase::Deleted { purged: true } => Holds::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minispod_events::InstanceEvent;
+    use minispod_kernel::Aggregate;
+
+    use super::{super::tests as told, *};
+    use crate::{InstanceCommand, story::given};
+
+    /// What is held after this past, and after what each command adds to it.
+    fn holds(mut past: Vec<InstanceEvent>, commands: Vec<InstanceCommand>) -> Holds {
+        for command in commands {
+            let events = given::<Instance>(past.clone()).when(command).events();
+            past.extend(events);
+        }
+        let mut instance = Instance::default();
+        for event in &past {
+            instance.apply(event);
+        }
+        instance.holds()
+    }
+
+    fn runs() -> Vec<InstanceEvent> {
+        vec![told::provisioned(), told::ready(1)]
+    }
+
+    fn deleted(purged: bool) -> Vec<InstanceEvent> {
+        [runs(), vec![told::deletion_requested(2, purged), told::deleted(2, purged)]].concat()
+    }
+
+    #[test]
+    fn what_was_never_asked_for_is_unknown() {
+        assert_eq!(Instance::default().holds(), Holds::Unknown);
+    }
+
+    #[test]
+    fn what_lives_in_whatever_state_holds_everything() {
+        for past in [vec![told::provisioned()], runs()] {
+            assert_eq!(holds(past, Vec::new()), Holds::Everything);
+        }
+        let failed = InstanceCommand::RecordFailed { generation: 1, detail: "no image".into() };
+        let stopped = InstanceCommand::RecordStopped { generation: 2 };
+        for commands in [
+            vec![InstanceCommand::RecordUnhealthy { generation: 1, detail: "probe".into() }],
+            vec![failed],
+            vec![InstanceCommand::Stop],
+            vec![InstanceCommand::Stop, stopped],
+            vec![InstanceCommand::Lock],
+            vec![InstanceCommand::Reset],
+        ] {
+            assert_eq!(holds(runs(), commands.clone()), Holds::Everything, "{commands:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_out_holds_everything_until_it_is_out() {
+        for purge_volume in [false, true] {
+            let delete = InstanceCommand::Delete { purge_volume };
+            assert_eq!(holds(runs(), vec![delete]), Holds::Everything);
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_holds_its_volume_unless_that_went_too() {
+        assert_eq!(holds(deleted(false), Vec::new()), Holds::Volume);
+        assert_eq!(holds(deleted(true), Vec::new()), Holds::Nothing);
+        let purge = InstanceCommand::Delete { purge_volume: true };
+        let purged = InstanceCommand::RecordDeleted { generation: 3, volume_purged: true };
+        assert_eq!(holds(deleted(false), vec![purge.clone()]), Holds::Everything, "it is on its way");
+        assert_eq!(holds(deleted(false), vec![purge, purged]), Holds::Nothing);
+    }
+
+    #[test]
+    fn what_is_deployed_again_over_its_volume_holds_everything() {
+        assert_eq!(holds(deleted(false), vec![InstanceCommand::Redeploy]), Holds::Everything);
+    }
+}
