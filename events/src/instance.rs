@@ -76,6 +76,9 @@ pub enum InstanceEvent {
         external_url: String,
         volume_claim: Option<String>,
         simulated: bool,
+        /// The mark of the program's plan, by which a change of the objects by hand is told from another build's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
         occurred_at: Timestamp,
     },
     InstanceReady {
@@ -134,6 +137,9 @@ pub enum InstanceEvent {
     },
     InstanceDriftRepaired {
         generation: u32,
+        /// As in `InstanceObjectsApplied`; absent where nothing was applied.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
         occurred_at: Timestamp,
     },
     /// It could not be put right, and is not tried again until something else differs.

@@ -1,6 +1,7 @@
 //! The journey against a real Kubernetes API server: objects exist, are ours, stay as they are, and go when told.
 
 mod kills;
+mod outage;
 
 use std::{collections::BTreeMap, time::Duration};
 

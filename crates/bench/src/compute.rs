@@ -20,7 +20,7 @@ use minispod_domain::{
 };
 use minispod_events::InstanceSpec;
 use minispod_kernel::SystemIds;
-use minispod_provisioner::{Cluster, ProvisionerReactor, ReactorSettings};
+use minispod_provisioner::{Cluster, ProvisionerReactor, ReactorSettings, Unheard};
 use minispod_runtime::reactors::CONCURRENCY;
 use minispod_testkit::{eventually, kubernetes::ControlPlane, missing};
 use tokio::sync::Semaphore;
@@ -188,7 +188,7 @@ async fn reconcile(bench: &Bench, specs: &[InstanceSpec]) -> Result<Pass, BenchE
     let ids = Arc::new(SystemIds::new(bench.clock.clone()));
     let (records, settings) = (Arc::new(BTreeMap::new()), ReactorSettings::new(bench.options.clone()));
     let (cluster, vault, clock) = (bench.cluster.clone(), bench.vault.clone(), bench.clock.clone());
-    let reactor = ProvisionerReactor::new(cluster, vault, records, clock, ids, settings);
+    let reactor = ProvisionerReactor::new(cluster, vault, Arc::new(Unheard), records, clock, ids, settings);
     let places = Semaphore::new(CONCURRENCY);
     let (begun, before) = (Instant::now(), bench.cluster.requests());
     let all = specs.iter().map(|spec| until_ready(bench, &reactor, &places, spec, begun));

@@ -160,6 +160,7 @@ pub fn applied() -> InstanceCommand {
         external_url: "https://flows".to_owned(),
         volume_claim: None,
         simulated: true,
+        program: None,
     }
 }
 

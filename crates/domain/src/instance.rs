@@ -34,6 +34,8 @@ struct Asked {
     generation: u32,
     phase: Phase,
     applied: bool,
+    /// The mark of the program that was applied last.
+    program: Option<String>,
     /// Nobody is paying for it.
     locked: bool,
     /// The change of plan that waits for it.
@@ -83,6 +85,9 @@ pub enum InstanceCommand {
         external_url: String,
         volume_claim: Option<String>,
         simulated: bool,
+        /// The mark of the program as it was applied.
+        #[serde(default)]
+        program: Option<String>,
     },
     RecordReady {
         generation: u32,
@@ -164,6 +169,9 @@ pub enum InstanceCommand {
     RecordDriftOver {
         generation: u32,
         fault: Option<String>,
+        /// The mark of the program as it was applied again.
+        #[serde(default)]
+        program: Option<String>,
     },
     /// Its objects do not go.
     RecordHindered {
@@ -198,11 +206,18 @@ refusals!(InstanceRefusal {
     Locked => Conflict, "instance-locked";
 });
 
+impl Instance {
+    /// That of the newest request; `None` when there is no such instance.
+    pub fn generation(&self) -> Option<u32> {
+        self.asked.as_ref().map(|asked| asked.generation)
+    }
+}
+
 impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;
     type Refusal = InstanceRefusal;
-    const FINGERPRINT: &'static str = "instance-9";
+    const FINGERPRINT: &'static str = "instance-10";
 
     fn decide(&self, command: InstanceCommand, at: &Moment) -> Result<Vec<InstanceEvent>, InstanceRefusal> {
         let occurred_at = at.now;
@@ -269,6 +284,7 @@ impl Aggregate for Instance {
                 generation,
                 phase: Phase::Starting,
                 applied: false,
+                program: None,
                 locked: false,
                 resizing: None,
                 volume: None,
@@ -426,7 +442,11 @@ impl Asked {
         use InstanceCommand as Report;
         let subscription_id = self.spec.subscription_id.clone();
         match (report, self.phase) {
-            (Report::RecordApplied { .. }, _) if self.applied => Ok(Vec::new()),
+            (Report::RecordApplied { program, .. }, _)
+                if self.applied && (program.is_none() || program == self.program) =>
+            {
+                Ok(Vec::new())
+            }
             (report @ Report::RecordApplied { .. }, _) if !self.is_gone() => {
                 Ok(applied(report, occurred_at).into_iter().chain(self.applied_hosts(occurred_at)).collect())
             }
@@ -457,7 +477,9 @@ impl Asked {
             (Report::RecordDrift { generation, findings }, phase) => {
                 self.drift(phase, generation, findings, occurred_at)
             }
-            (Report::RecordDriftOver { generation, fault }, _) => Ok(self.drift_over(generation, fault, occurred_at)),
+            (Report::RecordDriftOver { generation, fault, program }, _) => {
+                Ok(self.drift_over(generation, fault, program, occurred_at))
+            }
             (Report::RecordHindered { generation, detail }, Phase::Deleting { .. } | Phase::Resetting) => {
                 Ok(self.hindered(generation, detail, occurred_at))
             }
@@ -486,7 +508,6 @@ impl Asked {
             | InstanceEvent::InstanceHealingPlanned { .. }
             | InstanceEvent::InstanceHealingGivenUp { .. }
             | InstanceEvent::InstanceDriftDetected { .. }
-            | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
             | InstanceEvent::InstanceHostsRequested { .. }
@@ -496,7 +517,13 @@ impl Asked {
             InstanceEvent::InstanceLocked { .. } => self.locked = true,
             InstanceEvent::InstanceUnlocked { .. } => self.locked = false,
             InstanceEvent::InstanceReconfigured { spec, .. } => self.spec.clone_from(spec),
-            InstanceEvent::InstanceObjectsApplied { .. } => self.applied = true,
+            InstanceEvent::InstanceObjectsApplied { program, .. } => {
+                self.applied = true;
+                self.program.clone_from(program);
+            }
+            InstanceEvent::InstanceDriftRepaired { program, .. } => {
+                self.program = program.clone().or_else(|| self.program.take());
+            }
             InstanceEvent::InstanceReady { .. } => {
                 self.phase = Phase::Ready;
                 self.volume.clone_from(&self.spec.volume_size);
@@ -547,6 +574,7 @@ fn applied(report: InstanceCommand, occurred_at: Timestamp) -> Vec<InstanceEvent
         external_url,
         volume_claim,
         simulated,
+        program,
     } = report
     else {
         return Vec::new();
@@ -559,6 +587,7 @@ fn applied(report: InstanceCommand, occurred_at: Timestamp) -> Vec<InstanceEvent
         external_url,
         volume_claim,
         simulated,
+        program,
         occurred_at,
     }]
 }

@@ -8,7 +8,7 @@ use minispod_kernel::{Actor, Clock, Timestamp};
 use minispod_projections::{nodes, subscriptions};
 use minispod_provisioner::{
     Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, KnownNode, Listed, NodeBook, NodeWatch, PlanOptions,
-    ReportSink, UsageSink, WatchSettings,
+    ReportSink, Requests, UsageSink, WatchSettings,
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
@@ -41,6 +41,18 @@ impl ReportSink for Bus {
 
 /// What is to be: the list out of the read model, each instance out of the log.
 struct Facts(Store);
+
+#[async_trait]
+impl Requests for Facts {
+    async fn newest(&self, instance_id: &str) -> Result<Option<u32>, Trouble> {
+        Ok(self.0.event_store().state::<Instance>(instance_id).await?.generation())
+    }
+}
+
+/// What was asked for last.
+pub fn requests(store: &Store) -> Arc<dyn Requests> {
+    Arc::new(Facts(store.clone()))
+}
 
 #[async_trait]
 impl Desired for Facts {

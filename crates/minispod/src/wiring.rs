@@ -30,6 +30,7 @@ use crate::{
     config::{ClusterKind, Config, STANDIN_SERVER_KEY},
     roles::RoleError,
     state::DEFAULT_DIRECTORY,
+    watching,
 };
 
 /// How long a request waits for a page that another process is fetching.
@@ -205,7 +206,8 @@ pub fn provisioner(config: &Config, store: &Store, cluster: Arc<dyn Cluster>) ->
     let records = NameServers::new(&config.cluster.name_servers)
         .map_err(|source| RoleError::Part { what: "the name servers", source: Box::new(source) })?;
     let (clock, ids) = (store.clock().clone(), store.ids().clone());
-    Ok(ProvisionerReactor::new(cluster, secrets(store), Arc::new(records), clock, ids, settings))
+    let (secrets, requests) = (secrets(store), watching::requests(store));
+    Ok(ProvisionerReactor::new(cluster, secrets, requests, Arc::new(records), clock, ids, settings))
 }
 
 /// The offerings of this build, and those of the operator's folder where there is one.

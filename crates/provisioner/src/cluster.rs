@@ -16,7 +16,8 @@ pub trait Cluster: Send + Sync {
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError>;
 
     /// The same, but ends before the first object that a newer request than `upto` wrote; what is written meanwhile stays.
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError>;
+    /// Objects without a generation are shared by instances and applied as they are.
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError>;
 
     /// The address of a Service inside the cluster; none where it has none.
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError>;
@@ -24,8 +25,9 @@ pub trait Cluster: Send + Sync {
     /// What there is of an instance.
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError>;
 
-    /// Sets the number of copies of all the instance's workloads. Fine when there are none.
-    async fn scale(&self, target: &Target, replicas: u32) -> Result<(), ClusterError>;
+    /// Sets the number of copies of the instance's workloads that were written for generation `upto` or an earlier one.
+    /// Fine when there are none.
+    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError>;
 
     /// Asks for what `removal` names to go, as far as it was written for generation `upto` or an earlier one: what has
     /// begun anew since is never touched. Fine when it is gone already.
@@ -131,6 +133,8 @@ pub struct Applied {
     pub objects: usize,
     /// Objects of ours that somebody else had changed, put right again.
     pub repaired: Vec<Drift>,
+    /// It ended before an object that a newer request wrote.
+    pub overtaken: bool,
 }
 
 /// One of our objects that is not as it was applied.
@@ -214,6 +218,13 @@ pub struct Survey {
     pub instances: Vec<(Target, Observed)>,
     /// For [`Cluster::changed`].
     pub mark: String,
+}
+
+impl Age {
+    /// Whatever was asked within `generation`.
+    pub const fn of_generation(generation: u32) -> Self {
+        Self { generation, position: i64::MAX }
+    }
 }
 
 impl Observed {

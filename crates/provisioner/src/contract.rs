@@ -97,7 +97,7 @@ impl Walk<'_> {
         let promise = "an instance that does not exist is looked at, scaled and deleted without complaint";
         let observed = kept(promise, self.cluster.observe(target)).await?;
         ensure(promise, observed.is_gone(), || format!("{observed:?}"))?;
-        kept(promise, self.cluster.scale(target, 0)).await?;
+        kept(promise, self.cluster.scale(target, 0, 1)).await?;
         kept(promise, self.cluster.delete(target, Removal::Everything, 1)).await
     }
 
@@ -118,7 +118,7 @@ impl Walk<'_> {
         let promise = "a stop is told to whoever waits, ends the pods and keeps the volume";
         let survey = kept(promise, self.cluster.survey()).await?;
         ensure(promise, survey.instances.iter().any(|(one, _)| one == target), || "not in the survey".to_owned())?;
-        kept(promise, self.cluster.scale(target, 0)).await?;
+        kept(promise, self.cluster.scale(target, 0, 1)).await?;
         let told = kept(promise, self.cluster.changed(&survey.mark, self.patience)).await?;
         ensure(promise, told, || "no change was told".to_owned())?;
         self.until(promise, target, |seen| seen.pods.is_empty() && seen.volumes.len() == 1).await
@@ -158,9 +158,16 @@ impl Walk<'_> {
         ensure(promise, !observed.workloads.is_empty() && observed.volumes.len() == 1, || format!("{observed:?}"))?;
         let promise = "what a newer generation wrote is not written over by an older one's word";
         let old = Age { generation: 1, position: 1 };
-        kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, old)).await?;
+        let applied = kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, old)).await?;
+        ensure(promise, applied.overtaken, || format!("{applied:?}"))?;
+        kept(promise, self.cluster.scale(target, 0, 1)).await?;
         let observed = kept(promise, self.cluster.observe(target)).await?;
-        ensure(promise, observed.generation() == 2, || format!("{observed:?}"))?;
+        let wanted = observed.workloads.iter().map(|one| one.wanted).sum::<u32>();
+        ensure(promise, observed.generation() == 2 && wanted > 0, || format!("{observed:?}"))?;
+        let promise = "what is no older is written";
+        let applied =
+            kept(promise, self.cluster.apply_upto(&self.plan(spec, 2)?.objects, Age::of_generation(2))).await?;
+        ensure(promise, !applied.overtaken && applied.objects > 0, || format!("{applied:?}"))?;
         let promise = "a reset takes workloads and volumes, and leaves the rest";
         kept(promise, self.cluster.delete(target, Removal::Data, 2)).await?;
         self.until(promise, target, |seen| seen.rests() && seen.volumes.is_empty() && seen.others > 0).await?;

@@ -290,7 +290,8 @@ impl DriftWatch {
     }
 
     /// `None` where another build, catalogue or option made the objects: they are as they were sold until the instance is
-    /// next asked for, and nobody restarts them for an upgrade of ours.
+    /// next asked for, and nobody restarts them for an upgrade of ours. What was applied last is known by the facts; marks
+    /// on objects can be written by anybody, and by an older request that came late.
     async fn compare(
         &self,
         one: &Listed,
@@ -301,10 +302,19 @@ impl DriftWatch {
         let (secrets, ids) = (self.secrets.as_ref(), self.ids.as_ref());
         let plan = planning::plan(secrets, ids, &self.settings.options, &kept.spec, wish).await?;
         let program = observed.workloads.iter().find(|workload| workload.component == names::APP);
-        if plan.namespace != one.target.namespace || program.is_some_and(|program| program.plan != plan.mark) {
+        if plan.namespace != one.target.namespace {
             return Ok(None);
         }
-        Ok(Some(self.cluster.compare(&plan.objects).await?))
+        let Some(program) = program.filter(|program| program.plan != plan.mark) else {
+            return Ok(Some(self.cluster.compare(&plan.objects).await?));
+        };
+        match kept.program.as_deref() {
+            // This build made it so, and somebody else made something else of it.
+            Some(applied) if applied == plan.program => Ok(Some(self.cluster.compare(&plan.objects).await?)),
+            // Neither what was applied last nor what would be.
+            Some(applied) if applied != program.program => Ok(Some(vec![remade(&one.target, &program.name)])),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -319,6 +329,16 @@ fn running(observed: &Observed, target: &Target) -> Vec<Drift> {
             fields: vec![".spec.replicas".to_owned()],
         })
         .collect()
+}
+
+/// A workload that was made another one, by a mark that is not its own.
+fn remade(target: &Target, workload: &str) -> Drift {
+    Drift {
+        object: format!("Deployment {}/{workload}", target.namespace),
+        missing: false,
+        managers: Vec::new(),
+        fields: vec![format!(".metadata.annotations.{}", names::PROGRAM)],
+    }
 }
 
 fn finding(drift: Drift) -> DriftFinding {

@@ -12,6 +12,7 @@ mod look;
 mod measures;
 mod nodes;
 mod removal;
+mod scaling;
 
 use std::{
     future::Future,
@@ -33,13 +34,13 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{Patch, PatchParams, WatchParams},
+    api::WatchParams,
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
 };
 use metrics::counter;
 use minispod_kernel::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     cluster::{
@@ -93,6 +94,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A quota just written is not counted yet; the controller needs a moment.
 const QUOTA_TRIES: u32 = 40;
 const QUOTA_PAUSE: Duration = Duration::from_millis(250);
+
+/// Looks at an object that others write to, before whoever changes it is asked to come again.
+const STALE_TRIES: u32 = 5;
+const STALE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The cluster. Connects when used and again after every outage.
 #[derive(Clone)]
@@ -193,13 +198,18 @@ impl Cluster for KubeCluster {
         Ok(applied)
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError> {
+        let mut applied = Applied::default();
         for object in objects {
-            if !self.apply_one_upto(object, upto).await? {
+            let Some(repaired) = self.apply_one_upto(object, upto).await? else {
+                applied.overtaken = true;
                 break;
-            }
+            };
+            applied.repaired.extend(repaired);
+            applied.objects += 1;
+            counter!("minispod_cluster_objects_applied_total").increment(1);
         }
-        Ok(())
+        Ok(applied)
     }
 
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError> {
@@ -223,25 +233,8 @@ impl Cluster for KubeCluster {
         })
     }
 
-    async fn scale(&self, target: &Target, replicas: u32) -> Result<(), ClusterError> {
-        let api = self.api::<Deployment>(&target.namespace);
-        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        for workload in self.list::<Deployment>(target).await? {
-            let name = workload.name_any();
-            if workload.spec.as_ref().and_then(|spec| spec.replicas) == i32::try_from(replicas).ok() {
-                continue;
-            }
-            let scaled = self.call(&format!("scale {name}"), || api.patch_scale(&name, &params, &patch)).await;
-            match scaled {
-                // Deleted between the two calls: nothing left to scale.
-                Err(ClusterError::Invalid { reason, .. }) if reason.contains("not found") => {}
-                other => {
-                    other?;
-                }
-            }
-        }
-        Ok(())
+    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError> {
+        self.scale_all(target, replicas, upto).await
     }
 
     async fn delete(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {

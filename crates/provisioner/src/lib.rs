@@ -34,6 +34,6 @@ pub use minispod_domain::{ports::fleet, quantity};
 pub use nodes::{KnownNode, NodeBook, NodeWatch};
 pub use options::{PlanOptions, RestingPage, Tls};
 pub use plan::{Plan, PlanError, plan};
-pub use reactor::{ProvisionerReactor, ReactorSettings};
+pub use reactor::{ProvisionerReactor, ReactorSettings, Requests, Unheard};
 pub use sampling::UsageSink;
 pub use watch::{HealthWatch, ReportSink, WatchSettings};

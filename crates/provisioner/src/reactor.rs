@@ -1,30 +1,31 @@
 //! The provisioner: what an instance's facts ask of the cluster, and the reports that come back.
 
+mod memory;
+mod reports;
 mod task;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     error::Error as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use metrics::{counter, histogram};
-use minispod_domain::{
-    AnyCommand, CommandRequest, InstanceCommand,
-    ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets, dns::TxtRecords},
-};
+use minispod_domain::ports::{Effect, EffectError, Intent, Performed, Reactor, Secrets, dns::TxtRecords};
 use minispod_events::Fact;
 use minispod_kernel::{Clock, IdSource, Timestamp};
 use serde_json::Value;
 
+pub use memory::{Requests, Unheard};
 pub use task::{Task, Want};
 
+use memory::Memory;
+use reports::Reports;
+
 use crate::{
-    cluster::{Cluster, ClusterError, Leftover, Observed, Removal, Target},
+    cluster::{Age, Cluster, ClusterError, Leftover, Observed, Removal, Target},
     domains::{DomainProofs, PROVE},
-    numbers,
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
     planning::{self, PlanningError},
@@ -37,8 +38,6 @@ pub const NAME: &str = "provisioner";
 /// The kind of effect that changes the cluster.
 pub const RECONCILE: &str = "reconcile";
 
-/// Facts of an instance that is not asked about any more are forgotten beyond this many.
-const REMEMBERED: usize = 10_000;
 /// Young requests are looked at each `poll`, older ones this many times less often.
 const SLOWER: u32 = 5;
 const YOUNG: Duration = Duration::from_mins(1);
@@ -75,14 +74,6 @@ impl ReactorSettings {
     }
 }
 
-/// The newest request for an instance.
-#[derive(Debug, Clone, Copy, Default)]
-struct Heard {
-    generation: u32,
-    /// Log position of the newest one that asks for something new.
-    position: i64,
-}
-
 /// Brings the cluster to what the instances' facts ask for.
 pub struct ProvisionerReactor {
     cluster: Arc<dyn Cluster>,
@@ -91,68 +82,28 @@ pub struct ProvisionerReactor {
     ids: Arc<dyn IdSource>,
     settings: ReactorSettings,
     domains: DomainProofs,
-    /// What this process has heard of last, by instance: a hint that ends a wait which nobody wants any more.
-    newest: Mutex<BTreeMap<String, Heard>>,
-    /// Starts (instance and generation) whose objects this process has applied and that are still waited for.
-    applied: Mutex<BTreeSet<(String, u32)>>,
+    memory: Memory,
 }
 
 impl ProvisionerReactor {
-    /// Over a cluster and a vault; `records` prove customers' hosts.
+    /// Over a cluster and a vault; `requests` says what was asked for last, `records` prove customers' hosts.
     pub fn new(
         cluster: Arc<dyn Cluster>,
         secrets: Arc<dyn Secrets>,
+        requests: Arc<dyn Requests>,
         records: Arc<dyn TxtRecords>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         settings: ReactorSettings,
     ) -> Self {
         let domains = DomainProofs::new(records, clock.clone());
-        Self { cluster, secrets, clock, ids, settings, domains, newest: Mutex::default(), applied: Mutex::default() }
-    }
-
-    fn hear(&self, task: &Task) {
-        let (instance_id, generation) = (&task.instance_id, task.generation);
-        // What is only put right asks for nothing new.
-        let position = if task.repairs && !task.doors { 0 } else { task.position };
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.len() >= REMEMBERED && !newest.contains_key(instance_id.as_str()) {
-            newest.pop_first();
-        }
-        let known = newest.entry(instance_id.clone()).or_default();
-        *known = Heard { generation: generation.max(known.generation), position: position.max(known.position) };
-    }
-
-    fn is_outdated(&self, task: &Task) -> bool {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest
-            .get(&task.instance_id)
-            .is_some_and(|known| known.generation > task.generation || (task.doors && known.position > task.position))
-    }
-
-    /// Whether an earlier look of this process applied the start's objects.
-    fn has_applied(&self, task: &Task) -> bool {
-        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        applied.contains(&(task.instance_id.clone(), task.generation))
-    }
-
-    /// Forgetting costs one apply that changes nothing.
-    fn remember_applied(&self, task: &Task, waits: bool) {
-        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = (task.instance_id.clone(), task.generation);
-        if !waits {
-            applied.remove(&start);
-            return;
-        }
-        if applied.len() >= REMEMBERED {
-            applied.pop_first();
-        }
-        applied.insert(start);
+        let memory = Memory::new(requests, clock.clone());
+        Self { cluster, secrets, clock, ids, settings, domains, memory }
     }
 
     async fn reconcile(&self, task: &Task, reports: &Reports<'_>) -> Result<Performed, EffectError> {
         // A deletion is never skipped: it alone says whether the data goes.
-        if task.want != Want::Deleted && self.is_outdated(task) {
+        if task.want != Want::Deleted && self.memory.is_outdated(task).await {
             return Ok(Performed::default());
         }
         let target = match self.place(task).await {
@@ -222,9 +173,14 @@ impl ProvisionerReactor {
             return Ok(Performed::default());
         }
         let plan = self.plan(task).await?;
-        let fresh = !self.has_applied(task) || !taken(&observed, &plan, task.generation);
+        let fresh = !self.memory.has_applied(task) || !taken(&observed, &plan, task.generation);
         if fresh {
-            let applied = self.cluster.apply(&plan.objects).await?;
+            // Within one generation requests come one after the other; what a newer one wrote is not written over.
+            let upto = Age::of_generation(task.generation);
+            let applied = self.cluster.apply_upto(&plan.objects, upto).await?;
+            if applied.overtaken {
+                return Ok(Performed::default());
+            }
             tracing::info!(
                 instance = task.instance_id,
                 objects = applied.objects,
@@ -234,7 +190,7 @@ impl ProvisionerReactor {
         }
         let now = self.clock.now();
         let progress = progress::judge(&observed, task.generation, now, self.settings.patience);
-        self.remember_applied(task, matches!(progress, Progress::Waiting(_)) && !self.is_late(task));
+        self.memory.remember_applied(task, matches!(progress, Progress::Waiting(_)) && !self.is_late(task));
         match progress {
             Progress::Ready => Ok(reports.ready(&plan, self.cluster.kind())),
             Progress::Failed(why) => Ok(reports.failed_as_applied(&plan, self.cluster.kind(), &why)),
@@ -253,43 +209,42 @@ impl ProvisionerReactor {
     /// What was found to differ is applied again, over whoever took it.
     async fn repair(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, EffectError> {
         match self.try_repair(task, target).await {
-            Ok(true) if task.doors => Ok(reports.hosts()),
-            Ok(true) => Ok(reports.drift_over(None)),
-            Ok(false) => Ok(Performed::default()),
+            Ok(Some(_)) if task.doors => Ok(reports.hosts()),
+            Ok(Some(program)) => Ok(reports.drift_over(Ok(Some(program)))),
+            Ok(None) => Ok(Performed::default()),
             Err(RunError::Planning(PlanningError::Vault(source))) => {
                 Err(EffectError::transient("read the instance's credentials", source))
             }
             Err(RunError::Cluster(error)) if error.passes() => Err(effect_error(error)),
             Err(error) if task.doors => Ok(reports.hosts_refused(&error.to_string())),
-            Err(RunError::Cluster(error)) => Ok(reports.drift_over(Some(told(&error)))),
+            Err(RunError::Cluster(error)) => Ok(reports.drift_over(Err(told(&error)))),
             Err(error) => {
                 let cause: &dyn std::error::Error = error.source().unwrap_or(&error);
-                Ok(reports.drift_over(Some(cause.to_string())))
+                Ok(reports.drift_over(Err(cause.to_string())))
             }
         }
     }
 
-    /// `false` when something newer is there already.
-    async fn try_repair(&self, task: &Task, target: &Target) -> Result<bool, RunError> {
+    /// The mark of the program; `None` when something newer is there already.
+    async fn try_repair(&self, task: &Task, target: &Target) -> Result<Option<String>, RunError> {
         let observed = self.cluster.observe(target).await?;
         if observed.generation() > task.generation {
-            return Ok(false);
+            return Ok(None);
         }
         let plan = self.plan(task).await?;
         // Of the program only its mark changes with a door, and what another build or catalogue made is no reason to restart it.
         let mut programs = observed.workloads.iter().filter(|one| one.name == plan.workload);
         let same = programs.any(|one| one.program == plan.program);
-        let (mut guarded, others): (Vec<_>, Vec<_>) = plan.objects.into_iter().partition(|object| {
-            object["kind"] == "Ingress"
-                || object["kind"] == "Deployment" && object["metadata"]["name"] == *plan.workload
-        });
+        let mut objects = plan.objects;
         if task.doors {
-            guarded.retain(|object| same || object["kind"] == "Ingress");
-        } else {
-            self.cluster.apply(&others).await?;
+            objects.retain(|object| {
+                object["kind"] == "Ingress"
+                    || same && object["kind"] == "Deployment" && object["metadata"]["name"] == *plan.workload
+            });
         }
-        self.cluster.apply_upto(&guarded, task.age()).await?;
-        Ok(true)
+        let applied = self.cluster.apply_upto(&objects, task.age()).await?;
+        // Doors that something newer wrote are as it wants them.
+        Ok((task.doors || !applied.overtaken).then_some(plan.program))
     }
 
     async fn plan(&self, task: &Task) -> Result<Plan, RunError> {
@@ -311,14 +266,14 @@ impl ProvisionerReactor {
         // First of all: whatever becomes of the page, what is to rest does not run on.
         let rests = observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0);
         if !rests {
-            self.cluster.scale(target, 0).await?;
+            self.cluster.scale(target, 0, task.generation).await?;
         }
-        if !self.has_applied(task) {
+        if !self.memory.has_applied(task) {
             self.rest_doors(task, target, &observed).await?;
         }
-        self.remember_applied(task, !rests);
+        self.memory.remember_applied(task, !rests);
         if rests {
-            return Ok(if task.repairs { reports.drift_over(None) } else { reports.stopped() });
+            return Ok(if task.repairs { reports.drift_over(Ok(None)) } else { reports.stopped() });
         }
         Ok(Performed { commands: Vec::new(), again_at: Some(self.next_look(task)) })
     }
@@ -326,7 +281,7 @@ impl ProvisionerReactor {
     /// Visitors of what rests find a page that says so; where there is none, or the cluster refuses, nothing answers them.
     async fn rest_doors(&self, task: &Task, target: &Target, observed: &Observed) -> Result<(), ClusterError> {
         if let Some(doors) = self.resting(task, target, observed).await? {
-            match self.cluster.apply_upto(&doors, task.age()).await {
+            match self.cluster.apply_upto(&doors, task.age()).await.map(drop) {
                 Err(error) if !matches!(error, ClusterError::Unreachable { .. } | ClusterError::Ending { .. }) => {
                     counter!("minispod_provisioner_outcomes_total", "outcome" => "no_resting_page").increment(1);
                     let error = error.to_string();
@@ -404,7 +359,7 @@ impl Reactor for ProvisionerReactor {
 
     fn intend(&self, fact: &Fact) -> Vec<Intent> {
         let Some(task) = Task::of(fact) else { return self.domains.intend(fact).into_iter().collect() };
-        self.hear(&task);
+        self.memory.hear(&task);
         task.to_intent(&fact.recorded.metadata.event_id).into_iter().collect()
     }
 
@@ -471,102 +426,8 @@ fn unplannable(task: &Task, reports: &Reports<'_>, error: PlanError) -> Result<P
     match task.want {
         _ if task.doors => Ok(reports.hosts_refused(&error.to_string())),
         // What runs is well; only that it is put right cannot be planned.
-        Want::Running if task.repairs => Ok(reports.drift_over(Some(error.to_string()))),
+        Want::Running if task.repairs => Ok(reports.drift_over(Err(error.to_string()))),
         Want::Running => Ok(reports.failed(&error.to_string())),
         Want::Stopped | Want::Deleted => Err(EffectError::permanent("find the instance's namespace", error)),
-    }
-}
-
-/// Commands back to the instance; keys follow from the effect's, so a repeated look repeats no report.
-struct Reports<'a> {
-    key: &'a str,
-    task: &'a Task,
-}
-
-impl Reports<'_> {
-    fn command(&self, what: &str, command: InstanceCommand) -> CommandRequest {
-        CommandRequest {
-            key: format!("{}.{what}", self.key),
-            aggregate_id: self.task.instance_id.clone(),
-            command: AnyCommand::Instance(command),
-            on_refusal: None,
-        }
-    }
-
-    fn applied(&self, plan: &Plan, kind: &str) -> CommandRequest {
-        let command = InstanceCommand::RecordApplied {
-            generation: self.task.generation,
-            namespace: plan.namespace.clone(),
-            workload: plan.workload.clone(),
-            internal_url: plan.internal_url.clone(),
-            external_url: plan.external_url.clone(),
-            volume_claim: plan.volume_claim.clone(),
-            simulated: kind == "simulated",
-        };
-        self.command("applied", command)
-    }
-
-    /// With the earlier report again: a crash may have lost it.
-    fn ready(&self, plan: &Plan, kind: &str) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "ready").increment(1);
-        let generation = self.task.generation;
-        let ready = InstanceCommand::RecordReady { generation, external_url: plan.external_url.clone() };
-        Performed::report(vec![self.applied(plan, kind), self.command("ready", ready)])
-    }
-
-    fn failed(&self, detail: &str) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "failed").increment(1);
-        tracing::warn!(instance = self.task.instance_id, detail, "the instance failed");
-        let command = InstanceCommand::RecordFailed { generation: self.task.generation, detail: detail.to_owned() };
-        Performed::report(vec![self.command("failed", command)])
-    }
-
-    /// With the earlier report: what it let go is let go.
-    fn failed_as_applied(&self, plan: &Plan, kind: &str, detail: &str) -> Performed {
-        let mut failed = self.failed(detail);
-        failed.commands.insert(0, self.applied(plan, kind));
-        failed
-    }
-
-    fn stopped(&self) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "stopped").increment(1);
-        let command = InstanceCommand::RecordStopped { generation: self.task.generation };
-        Performed::report(vec![self.command("stopped", command)])
-    }
-
-    fn hosts(&self) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors").increment(1);
-        let (generation, hosts) = (self.task.generation, self.task.spec.hosts.clone());
-        let edition = self.task.spec.hosts_edition;
-        Performed::report(vec![self.command("hosts", InstanceCommand::RecordHosts { generation, hosts, edition })])
-    }
-
-    /// They stay as they are; the instance asks again.
-    fn hosts_refused(&self, detail: &str) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "doors_refused").increment(1);
-        tracing::warn!(instance = self.task.instance_id, detail, "an instance's doors cannot be changed");
-        let (generation, edition) = (self.task.generation, self.task.spec.hosts_edition);
-        let command = InstanceCommand::RecordHostsRefused { generation, edition, detail: detail.to_owned() };
-        Performed::report(vec![self.command("hosts-refused", command)])
-    }
-
-    fn drift_over(&self, fault: Option<String>) -> Performed {
-        let outcome = if fault.is_some() { "drift_stands" } else { "drift_repaired" };
-        counter!("minispod_provisioner_outcomes_total", "outcome" => outcome).increment(1);
-        let command = InstanceCommand::RecordDriftOver { generation: self.task.generation, fault };
-        Performed::report(vec![self.command("drift-over", command)])
-    }
-
-    /// Each hindrance is another report.
-    fn hindered(&self, detail: String) -> CommandRequest {
-        tracing::warn!(instance = self.task.instance_id, detail, "something keeps the instance's objects from going");
-        let what = format!("hindered-{:016x}", numbers::of(&detail));
-        self.command(&what, InstanceCommand::RecordHindered { generation: self.task.generation, detail })
-    }
-
-    fn deleted(&self, volume_purged: bool) -> Performed {
-        counter!("minispod_provisioner_outcomes_total", "outcome" => "deleted").increment(1);
-        let command = InstanceCommand::RecordDeleted { generation: self.task.generation, volume_purged };
-        Performed::report(vec![self.command("deleted", command)])
     }
 }

@@ -205,8 +205,8 @@ mod tests {
         async fn apply(&self, _: &[Value]) -> Result<Applied, ClusterError> {
             Ok(Applied::default())
         }
-        async fn apply_upto(&self, _: &[Value], _: Age) -> Result<(), ClusterError> {
-            Ok(())
+        async fn apply_upto(&self, _: &[Value], _: Age) -> Result<Applied, ClusterError> {
+            Ok(Applied::default())
         }
         async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
             Ok(None)
@@ -214,7 +214,7 @@ mod tests {
         async fn observe(&self, _: &Target) -> Result<Observed, ClusterError> {
             Ok(Observed::default())
         }
-        async fn scale(&self, _: &Target, _: u32) -> Result<(), ClusterError> {
+        async fn scale(&self, _: &Target, _: u32, _: u32) -> Result<(), ClusterError> {
             Ok(())
         }
         async fn delete(&self, _: &Target, _: Removal, _: u32) -> Result<(), ClusterError> {

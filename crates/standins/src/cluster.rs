@@ -125,20 +125,23 @@ impl Cluster for SimulatedCluster {
         }
         drop(kept);
         self.tell();
-        Ok(Applied { objects: objects.len(), repaired: Vec::new() })
+        Ok(Applied { objects: objects.len(), ..Applied::default() })
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<(), ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError> {
         let now = self.clock.now();
         let mut kept = self.reach("apply objects")?;
+        let mut applied = Applied::default();
         for object in objects {
             if !kept.apply_upto(object, upto, now)? {
+                applied.overtaken = true;
                 break;
             }
+            applied.objects += 1;
         }
         drop(kept);
         self.tell();
-        Ok(())
+        Ok(applied)
     }
 
     /// Nothing is reached here, so nothing has an address.
@@ -151,9 +154,9 @@ impl Cluster for SimulatedCluster {
         Ok(self.reach("look at an instance")?.observe(target, ready_before))
     }
 
-    async fn scale(&self, target: &Target, replicas: u32) -> Result<(), ClusterError> {
+    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError> {
         let now = self.clock.now();
-        self.reach("scale an instance")?.scale(target, replicas, now);
+        self.reach("scale an instance")?.scale(target, replicas, upto, now);
         self.tell();
         Ok(())
     }

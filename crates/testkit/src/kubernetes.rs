@@ -38,7 +38,7 @@ static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 pub struct ControlPlane {
     kubeconfig: PathBuf,
     started_in: Duration,
-    _servers: Option<servers::Servers>,
+    servers: Option<servers::Servers>,
 }
 
 impl ControlPlane {
@@ -51,7 +51,7 @@ impl ControlPlane {
     pub async fn start() -> Self {
         let begun = Instant::now();
         if let Some(path) = variable("MINISPOD_TEST_KUBECONFIG") {
-            return Self { kubeconfig: path.into(), started_in: Duration::ZERO, _servers: None };
+            return Self { kubeconfig: path.into(), started_in: Duration::ZERO, servers: None };
         }
         let (programs, etcd) = kubernetes(&Places::from_env()).expect("the programs are here");
         let directory = fresh_directory("kubernetes");
@@ -64,12 +64,26 @@ impl ControlPlane {
         let ready = eventually(READY, || async { is_ready(&client).await }).await;
         assert!(ready, "the control plane did not get ready in {READY:?}: {}", servers.last_words());
         play_node(kubeconfig.clone());
-        Self { kubeconfig, started_in: begun.elapsed(), _servers: Some(servers) }
+        Self { kubeconfig, started_in: begun.elapsed(), servers: Some(servers) }
     }
 
     /// For any Kubernetes client.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Ends the API server without warning; its store and the controllers go on. `false` where the cluster is not ours.
+    pub fn take_away(&mut self) -> bool {
+        self.servers.as_mut().is_some_and(servers::Servers::kill_api)
+    }
+
+    /// Starts the API server again over the same store and at the same address. Panics when it does not answer.
+    pub async fn bring_back(&mut self) {
+        let Some(servers) = &mut self.servers else { return };
+        servers.start_api().expect("the API server starts again");
+        let client = client_of(&self.kubeconfig).await;
+        let answers = eventually(READY, || async { is_healthy(&client).await });
+        assert!(answers.await, "the API server did not come back in {READY:?}: {}", servers.last_words());
     }
 
     /// How long the start took.

@@ -374,6 +374,7 @@ pub fn journey() -> Log {
             external_url: "https://flow.example".to_owned(),
             volume_claim: Some("data-sub-1".to_owned()),
             simulated: true,
+            program: None,
             occurred_at,
         })
         .instance(|occurred_at| InstanceEvent::InstanceReady {

@@ -1,95 +1,147 @@
-//! SIGKILL for the provisioner at fifty random points while instances are restarted, wiped, stopped and started on a real
-//! API server: afterwards everything is as its facts say, nothing is double, nothing is left, no data is lost.
+//! Two provisioners on a real API server, killed at fifty random points and frozen beyond their leases, while services are
+//! bought, restarted, wiped, stopped, started, moved to other plans, deleted and cancelled: afterwards everything is as its
+//! facts say, nothing is double, nothing is left, no data is lost, and the books are right.
+
+pub mod estate;
+mod operator;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Pod, Secret, Service},
-    networking::v1::Ingress,
-};
-use kube::{Api, Client, ResourceExt, api::ListParams};
+use kube::Client;
 use minispod_e2e::{Door, World, WorldOptions};
-use minispod_testkit::{eventually, kubernetes::ControlPlane, require};
-use reqwest::Method;
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use minispod_testkit::{eventually, kubernetes::ControlPlane, kubernetes::MISSING_IMAGE, require};
+use serde_json::{Value, json};
+use sqlx::PgPool;
 
 use crate::chaos::draw::{self, Draw};
+use estate::{Holding, facts, holdings, note_volumes};
+use operator::{Ask, Offered, Operator};
 
 const KILLS: u32 = 50;
-const READY: Duration = Duration::from_mins(3);
+const READY: Duration = Duration::from_mins(5);
 /// Between two kills: at least, and up to so many milliseconds more. A new process needs about half a second to be at
 /// work, so the kills find it at its start, in the middle and at rest.
 const PACE: Duration = Duration::from_millis(500);
 const PACE_SPREAD: u64 = 1_500;
+/// A frozen process is away longer than the fifteen seconds for which what it works on is its own.
+const FROZEN: Duration = Duration::from_secs(18);
+/// The kills after which one is frozen, if it works on something.
+const FREEZES: [u32; 2] = [6, 28];
+const PROVISIONERS: [&str; 2] = ["provisioner", "provisioner-2"];
 const CUSTOMERS: [&str; 3] = ["Ani Kills", "Budi Kills", "Citra Kills"];
-const OFFERINGS: [&str; 2] = ["n8n", "redis"];
+/// With one program, with none but a volume, with a database beside it.
+const OFFERINGS: [&str; 3] = ["n8n", "redis", "wordpress"];
+/// One whose image there is not: it fails, is paid back, and its volume goes.
+const BROKEN: &str = "vaultwarden";
+const FUNDS: i64 = 2_000_000;
 
-/// One subscription and whoever owns it.
-#[derive(Clone)]
-struct Sold {
-    door: Door,
-    id: String,
+/// The plans of an offering, the cheapest first.
+async fn plans(world: &World, offering: &str) -> Vec<String> {
+    let found = world.door().get(&format!("/services/grouped?search={offering}")).await;
+    let services = found.data()["services"].as_array().cloned().unwrap_or_default();
+    let service = services.iter().find(|service| service["name"] == offering).expect("the offering is sold");
+    let price = |plan: &Value| plan["monthlyPrice"].as_str().and_then(|price| price.parse::<i64>().ok());
+    let mut plans: Vec<&Value> = service["variants"].as_array().into_iter().flatten().collect();
+    plans.sort_by_key(|plan| price(plan));
+    plans.iter().filter_map(|plan| plan["id"].as_str().map(str::to_owned)).collect()
 }
 
-/// Asks for something at random until told to stop; what is refused because something is on its way is as good.
-async fn operate(sold: Vec<Sold>, admin: Door, mut draw: Draw, over: Arc<AtomicBool>, asked: Arc<AtomicU32>) {
-    while !over.load(Ordering::SeqCst) {
-        let one = draw.one(&sold).expect("something is sold").clone();
-        let (door, method, path) = match draw.below(8) {
-            0..=2 => (&one.door, Method::POST, format!("/subscriptions/{}/restart-pod", one.id)),
-            3 => (&one.door, Method::POST, format!("/subscriptions/{}/reset-pod", one.id)),
-            4 | 5 => (&admin, Method::POST, format!("/admin/subscriptions/{}/stop", one.id)),
-            _ => (&admin, Method::POST, format!("/admin/subscriptions/{}/start", one.id)),
-        };
-        let answer = door.send(method, &path, Some(json!({}))).await;
-        assert!([200, 201, 202, 409].contains(&answer.status), "{path}: {} {:#}", answer.status, answer.body);
-        asked.fetch_add(u32::from(answer.status < 300), Ordering::SeqCst);
-        let until = Duration::from_millis(100 + draw.below(400));
-        eventually(until, || async { over.load(Ordering::SeqCst) }).await;
+/// A plan whose image cannot be fetched.
+async fn broken_plan(admin: &Door) -> String {
+    let form = json!({
+        "name": BROKEN, "variant": "broken", "variantDisplayName": "Broken", "displayName": "Vaultwarden - Broken",
+        "description": "Its image is nowhere", "version": "1", "isActive": true,
+        "cpuRequest": "0.05", "cpuLimit": "0.25", "memRequest": "64Mi", "memLimit": "256Mi", "monthlyPrice": 10_000,
+        "dockerImage": format!("{MISSING_IMAGE}vaultwarden:1"), "containerPort": 8080, "category": "security",
+        "tags": [], "icon": "", "features": [], "sortOrder": 9, "isDefaultVariant": false, "availableQuota": 50,
+        "volumeSize": "100Mi", "volumeMountPath": "/data", "volumeName": "",
+        "storageClass": minispod_testkit::kubernetes::STORAGE_CLASS, "accessMode": "ReadWriteOnce", "environmentVars": {},
+    });
+    admin.post("/services", form).await.data()["id"].as_str().expect("a plan has an id").to_owned()
+}
+
+/// Someone whom nobody troubles: what an instance of each offering has while it runs.
+async fn steady(world: &World, client: &Client, sql: &PgPool) -> (BTreeSet<String>, BTreeMap<String, Holding>) {
+    let (door, user) = world.door().register("Dewi Steady").await;
+    world.fund(&door, FUNDS).await;
+    for offering in OFFERINGS {
+        let (plan, _) = world.plan(offering).await;
+        world.subscribe(&door, &plan).await;
     }
+    world.settle(sql, READY).await;
+    let customers = BTreeSet::from([user["id"].as_str().expect("an id").to_owned()]);
+    (customers.clone(), by_offering(client, sql, &customers).await)
 }
 
-/// What there is of a kind, of ours, by instance.
-async fn of_kind<K>(client: &Client, namespaces: &BTreeSet<String>) -> BTreeMap<String, Vec<K>>
-where
-    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=minispod");
-    let all: Api<K> = Api::all(client.clone());
-    let mut by_instance: BTreeMap<String, Vec<K>> = BTreeMap::new();
-    for object in all.list(&ours).await.expect("the API server lists").items {
-        let mine = object.namespace().is_some_and(|namespace| namespaces.contains(&namespace));
-        if let Some(instance) = object.labels().get("minispod.dev/instance").filter(|_| mine) {
-            by_instance.entry(instance.clone()).or_default().push(object.clone());
+async fn by_offering(client: &Client, sql: &PgPool, customers: &BTreeSet<String>) -> BTreeMap<String, Holding> {
+    let mut held = holdings(client, customers).await;
+    let known = facts(sql, customers).await;
+    let of = |fact: estate::Fact| Some((fact.offering, held.remove(&fact.id)?));
+    known.into_iter().filter_map(of).collect()
+}
+
+/// Effects that somebody has taken up, and all that are not done.
+async fn at_work(sql: &PgPool) -> (i64, i64) {
+    sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()), count(*) FROM ops.effects
+         WHERE reactor = 'provisioner' AND state = 'intended'",
+    )
+    .fetch_one(sql)
+    .await
+    .expect("the ledger answers")
+}
+
+/// What was done to the provisioners.
+#[derive(Debug, Default)]
+struct Done {
+    kills: u32,
+    /// Kills while something waited to be carried out.
+    with_work: u32,
+    /// Freezes, and how many effects were being worked on when they began.
+    freezes: Vec<i64>,
+}
+
+/// Kills one after another, and freezes one now and then beyond its lease.
+async fn havoc(world: &mut World, sql: &PgPool, mut draw: Draw) -> Done {
+    let mut done = Done::default();
+    let mut frozen: Option<(&'static str, Instant)> = None;
+    while done.kills < KILLS || frozen.is_some() {
+        tokio::time::sleep(PACE + Duration::from_millis(draw.below(PACE_SPREAD))).await;
+        for label in PROVISIONERS {
+            assert!(!world.role(label).has_ended(), "{label} ended by itself: {}", world.last_words());
         }
+        if let Some((label, _)) = frozen.filter(|(_, since)| since.elapsed() >= FROZEN) {
+            world.role(label).thaw();
+            frozen = None;
+        }
+        let (taken, open) = at_work(sql).await;
+        if frozen.is_none() && FREEZES.get(done.freezes.len()).is_some_and(|after| done.kills >= *after) && taken > 0 {
+            let label = *draw.one(&PROVISIONERS).expect("there are two");
+            world.role(label).freeze();
+            frozen = Some((label, Instant::now()));
+            done.freezes.push(taken);
+            continue;
+        }
+        let awake: Vec<_> =
+            PROVISIONERS.into_iter().filter(|label| frozen.is_none_or(|(frozen, _)| frozen != *label)).collect();
+        let victim = *draw.one(&awake).expect("one is awake");
+        done.kills += 1;
+        done.with_work += u32::from(open > 0);
+        world.role(victim).kill();
+        world.start_role("provisioner", victim);
     }
-    by_instance
-}
-
-/// Instance, whether it shall run, and how often it was wiped, by the facts that the owner sees.
-async fn told(sold: &[Sold]) -> BTreeMap<String, (String, u64)> {
-    let mut told = BTreeMap::new();
-    for one in sold {
-        let shown = one.door.get(&format!("/subscriptions/{}", one.id)).await;
-        let instance = &shown.data()["serviceInstance"];
-        let status = instance["status"].as_str().unwrap_or_default().to_owned();
-        let resets = instance["resetCount"].as_u64().unwrap_or_default();
-        told.insert(instance["id"].as_str().expect("an instance").to_owned(), (status, resets));
-    }
-    told
+    done
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviewer_09_a_provisioner_killed_at_fifty_random_points_converges() {
+async fn reviewer_09_two_provisioners_killed_at_fifty_random_points_and_frozen_converge() {
     if !require("pg") || !require("nats") || !require("k8s") {
         return;
     }
@@ -100,100 +152,92 @@ async fn reviewer_09_a_provisioner_killed_at_fifty_random_points_converges() {
     let client = cluster.client().await;
     let kubeconfig = Some(cluster.kubeconfig().to_path_buf());
     let mut world = World::start(WorldOptions { kubeconfig, ..WorldOptions::default() }).await;
+    world.start_role("provisioner", PROVISIONERS[1]);
     let sql = world.sql().await;
     let admin = world.administrator("siti.kills@example.com").await;
-    let (mut sold, mut namespaces) = (Vec::new(), BTreeSet::new());
+    let (undisturbed, usual) = steady(&world, &client, &sql).await;
+    let (mut doors, mut customers) = (Vec::new(), BTreeSet::new());
     for name in CUSTOMERS {
         let (door, user) = world.door().register(name).await;
-        namespaces.insert(format!("customer-{}", user["id"].as_str().expect("an id")));
-        world.fund(&door, 100_000).await;
-        for offering in OFFERINGS {
-            let (plan, _) = world.plan(offering).await;
-            let id = world.subscribe(&door, &plan).await;
-            sold.push(Sold { door: door.clone(), id });
-        }
+        customers.insert(user["id"].as_str().expect("an id").to_owned());
+        world.fund(&door, FUNDS).await;
+        doors.push(door);
     }
-    world.settle(&sql, READY).await;
-    let volumes = of_kind::<PersistentVolumeClaim>(&client, &namespaces).await;
-    let before: BTreeMap<_, _> = volumes.iter().map(|(instance, all)| (instance.clone(), all[0].uid())).collect();
-    assert_eq!(before.len(), sold.len());
+    let mut offered = vec![Offered { plans: vec![broken_plan(&admin).await] }];
+    for offering in OFFERINGS {
+        offered.push(Offered { plans: plans(&world, offering).await });
+    }
 
-    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let operator = tokio::spawn(operate(sold.clone(), admin.clone(), Draw::new(seed, 1), over.clone(), asked.clone()));
-    let mut kills = Draw::new(seed, 2);
-    let mut at_work = 0;
-    for _ in 0..KILLS {
-        tokio::time::sleep(PACE + Duration::from_millis(kills.below(PACE_SPREAD))).await;
-        let (open,): (i64,) =
-            sqlx::query_as("SELECT count(*) FROM ops.effects WHERE reactor = 'provisioner' AND state = 'intended'")
-                .fetch_one(&sql)
-                .await
-                .expect("the ledger answers");
-        at_work += u32::from(open > 0);
-        assert!(!world.role("provisioner").has_ended(), "it ended by itself: {}", world.last_words());
-        world.role("provisioner").kill();
-        world.start_role("provisioner", "provisioner");
-    }
+    let over = Arc::new(AtomicBool::new(false));
+    let operator = Operator::new(admin, doors.clone(), offered);
+    let operator = tokio::spawn(operator.ask_on(Draw::new(seed, 1), over.clone()));
+    let notes_over = Arc::new(AtomicBool::new(false));
+    let notes = tokio::spawn(note_volumes(client.clone(), customers.clone(), notes_over.clone()));
+    let done = havoc(&mut world, &sql, Draw::new(seed, 2)).await;
     over.store(true, Ordering::SeqCst);
-    operator.await.expect("the operator's requests are answered");
-    println!("{KILLS} kills, {at_work} of them with work on hand, {} requests taken", asked.load(Ordering::SeqCst));
-    assert!(at_work >= KILLS / 2, "the kills found it idle");
+    let operator = operator.await.expect("every request is answered");
+    println!("{done:?}; taken: {:?}", operator.taken);
+    assert!(done.with_work >= KILLS / 2, "the kills found them idle");
+    assert_eq!(done.freezes.len(), FREEZES.len(), "nothing was worked on when one should have been frozen");
+    for ask in [Ask::Subscribe, Ask::Cancel, Ask::Restart, Ask::Reset, Ask::Stop, Ask::Start, Ask::Up] {
+        assert!(operator.taken.contains_key(&ask), "{ask:?} was never taken");
+    }
 
-    world.settle(&sql, READY).await;
-    let rests = |status: &str| ["RUNNING", "STOPPED"].contains(&status);
-    let settled = eventually(READY, || async { told(&sold).await.values().all(|(status, _)| rests(status)) }).await;
-    assert!(settled, "{:?}\n{}", told(&sold).await, world.last_words());
-    let facts = told(&sold).await;
-    as_told(&client, &namespaces, &facts, &before).await;
+    rest(&world, &sql, &customers).await;
+    assert!(facts(&sql, &customers).await.iter().any(|fact| fact.volume == "Deleted"), "no volume was to go");
+    notes_over.store(true, Ordering::SeqCst);
+    let volumes = notes.await.expect("the volumes were noted");
+    let known = facts(&sql, &customers).await;
+    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &volumes);
+    assert_eq!(by_offering(&client, &sql, &undisturbed).await, usual, "who asked for nothing was troubled");
+    books_are_right(&world, &sql, &doors, &customers).await;
+
+    operator.end().await;
+    rest(&world, &sql, &customers).await;
+    let known = facts(&sql, &customers).await;
+    assert!(known.iter().all(|fact| fact.status == "DELETED"), "{known:?}");
+    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &volumes);
+    books_are_right(&world, &sql, &doors, &customers).await;
+}
+
+/// Until nothing is on its way any more.
+async fn rest(world: &World, sql: &PgPool, customers: &BTreeSet<String>) {
+    let rests = |status: &str| ["RUNNING", "STOPPED", "DELETED"].contains(&status);
+    let settled = eventually(READY, || async {
+        world.settle(sql, READY).await;
+        facts(sql, customers).await.iter().all(|fact| rests(&fact.status))
+    });
+    assert!(settled.await, "{:?}\n{}", facts(sql, customers).await, world.last_words());
+}
+
+/// The log, the money and the counted slots agree with one another.
+async fn books_are_right(world: &World, sql: &PgPool, doors: &[Door], customers: &BTreeSet<String>) {
     world.must(&["log", "verify"]);
-
-    for one in &sold {
-        let path = format!("/subscriptions/{}", one.id);
-        let cancelled = one.door.send(Method::DELETE, &path, Some(json!({ "reason": "the story is over" }))).await;
-        assert_eq!(cancelled.status, 200, "{:#}", cancelled.body);
+    world.must(&["ledger", "verify"]);
+    world.must(&["projections", "diff"]);
+    let mut paid = 0;
+    for door in doors {
+        paid += FUNDS - door.balance().await;
     }
-    world.settle(&sql, READY).await;
-    assert!(of_kind::<Deployment>(&client, &namespaces).await.is_empty(), "an orphan is left");
-    assert!(of_kind::<Service>(&client, &namespaces).await.is_empty(), "an orphan is left");
-    assert_eq!(of_kind::<PersistentVolumeClaim>(&client, &namespaces).await.len(), sold.len(), "all data is kept");
-}
-
-/// The cluster has exactly what the facts say.
-async fn as_told(
-    client: &Client,
-    namespaces: &BTreeSet<String>,
-    facts: &BTreeMap<String, (String, u64)>,
-    volumes_before: &BTreeMap<String, Option<String>>,
-) {
-    let known: BTreeSet<_> = facts.keys().cloned().collect();
-    let deployments = of_kind::<Deployment>(client, namespaces).await;
-    assert_eq!(deployments.keys().cloned().collect::<BTreeSet<_>>(), known, "one workload for each instance");
-    for (instance, all) in &deployments {
-        let (status, _) = &facts[instance];
-        let wanted = all[0].spec.as_ref().and_then(|spec| spec.replicas);
-        assert_eq!((all.len(), wanted), (1, Some(i32::from(status == "RUNNING"))), "{instance} {status}");
-    }
-    for (instance, pods) in of_kind::<Pod>(client, namespaces).await {
-        assert_eq!((pods.len(), facts[&instance].0.as_str()), (1, "RUNNING"), "{instance}");
-    }
-    let single = |kind: &str, counts: BTreeMap<String, usize>| {
-        assert!(counts.values().all(|count| *count == 1), "a doubled {kind}: {counts:?}");
-        assert!(counts.keys().all(|instance| known.contains(instance)), "an orphaned {kind}: {counts:?}");
-    };
-    single("Service", counted(of_kind::<Service>(client, namespaces).await));
-    single("Secret", counted(of_kind::<Secret>(client, namespaces).await));
-    single("Ingress", counted(of_kind::<Ingress>(client, namespaces).await));
-    let volumes = of_kind::<PersistentVolumeClaim>(client, namespaces).await;
-    assert_eq!(volumes.keys().cloned().collect::<BTreeSet<_>>(), known, "no volume is lost");
-    for (instance, all) in &volumes {
-        assert_eq!(all.len(), 1, "{instance}");
-        let same = all[0].uid() == volumes_before[instance];
-        let resets = facts[instance].1;
-        assert_eq!(same, resets == 0, "{instance} was wiped {resets} times");
-    }
-}
-
-/// How many each instance has.
-fn counted<K>(all: BTreeMap<String, Vec<K>>) -> BTreeMap<String, usize> {
-    all.into_iter().map(|(instance, all)| (instance, all.len())).collect()
+    // What is kept of every customer's money is what charged periods and changes of plan cost, less what was paid back.
+    let customers: Vec<&str> = customers.iter().map(String::as_str).collect();
+    let (spent,): (i64,) = sqlx::query_as(
+        "SELECT coalesce(sum(CASE event_type WHEN 'WalletDebited' THEN (payload->>'amount')::bigint
+                                             ELSE -(payload->>'amount')::bigint END), 0)::bigint
+         FROM log.events WHERE event_type IN ('WalletDebited', 'WalletRefunded') AND aggregate_id = ANY($1)",
+    )
+    .bind(&customers)
+    .fetch_one(sql)
+    .await
+    .expect("the log answers");
+    assert_eq!(paid, spent, "the wallets hold what the log says");
+    let failed: Vec<(String,)> = sqlx::query_as(
+        "SELECT s.id FROM read.subscriptions s JOIN read.instances i ON i.id = s.instance_id
+         WHERE s.user_id = ANY($1) AND s.status = 'ACTIVE' AND i.status = 'DELETED' AND i.volume_status = 'Deleted'",
+    )
+    .bind(&customers)
+    .fetch_all(sql)
+    .await
+    .expect("the read model answers");
+    assert!(failed.is_empty(), "paid for, and its data is gone: {failed:?}");
 }

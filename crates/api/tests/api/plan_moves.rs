@@ -42,6 +42,7 @@ where
             external_url: "https://flows.example".to_owned(),
             volume_claim: None,
             simulated: true,
+            program: None,
         };
         let outcome = if works {
             InstanceCommand::RecordReady { generation, external_url: "https://flows.example".to_owned() }

@@ -67,6 +67,7 @@ where
         external_url: "https://ani.n8n.example".to_owned(),
         volume_claim: Some(format!("n8n-{}-data", pod.subscription)),
         simulated: true,
+        program: None,
     };
     let ready = InstanceCommand::RecordReady { generation, external_url: "https://ani.n8n.example".to_owned() };
     for (what, command) in [("applied", applied), ("ready", ready)] {

@@ -264,6 +264,7 @@ async fn a_running_instance_is_shown_with_every_field_of_the_contract() {
         external_url: url.clone(),
         volume_claim: Some(format!("{workload}-data")),
         simulated: false,
+        program: None,
     };
     let ready = InstanceCommand::RecordReady { generation: 1, external_url: url.clone() };
     for (command, key) in [(applied, "applied"), (ready, "ready")] {

@@ -72,6 +72,7 @@ where
             external_url: url.to_owned(),
             volume_claim: Some(format!("n8n-{id}-data")),
             simulated: true,
+            program: None,
         };
         let ready = InstanceCommand::RecordReady { generation: 1, external_url: url.to_owned() };
         let instance_id = self.instance_of(id).await;

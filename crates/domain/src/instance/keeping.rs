@@ -65,6 +65,8 @@ pub struct Kept {
     pub generation: u32,
     /// It is to run; otherwise it is to rest.
     pub runs: bool,
+    /// The mark of the program that was applied last; `None` where that was not told.
+    pub program: Option<String>,
 }
 
 impl Instance {
@@ -76,7 +78,8 @@ impl Instance {
             Phase::Stopped => false,
             _ => return None,
         };
-        Some(Kept { spec: asked.spec.clone(), generation: asked.generation, runs })
+        let (spec, program) = (asked.spec.clone(), asked.program.clone());
+        Some(Kept { spec, generation: asked.generation, runs, program })
     }
 }
 
@@ -213,7 +216,7 @@ impl Asked {
         match &self.care.drift {
             Drift::Found(_) => Ok(Vec::new()),
             Drift::Stands { .. } if findings.is_empty() => {
-                Ok(vec![InstanceEvent::InstanceDriftRepaired { generation, occurred_at }])
+                Ok(vec![InstanceEvent::InstanceDriftRepaired { generation, program: None, occurred_at }])
             }
             Drift::Stands { findings: same, since }
                 if occurred_at < since.plus(AGAIN) && (same.is_empty() || *same == findings) =>
@@ -234,9 +237,17 @@ impl Asked {
         }
     }
 
-    pub(super) fn drift_over(&self, generation: u32, fault: Option<String>, at: Timestamp) -> Vec<InstanceEvent> {
+    pub(super) fn drift_over(
+        &self,
+        generation: u32,
+        fault: Option<String>,
+        program: Option<String>,
+        at: Timestamp,
+    ) -> Vec<InstanceEvent> {
         match (&self.care.drift, fault) {
-            (Drift::Found(_), None) => vec![InstanceEvent::InstanceDriftRepaired { generation, occurred_at: at }],
+            (Drift::Found(_), None) => {
+                vec![InstanceEvent::InstanceDriftRepaired { generation, program, occurred_at: at }]
+            }
             (Drift::Found(_), Some(detail)) => {
                 vec![InstanceEvent::InstanceDriftStands { generation, detail, occurred_at: at }]
             }
@@ -405,11 +416,16 @@ mod tests {
         };
         assert_eq!(*findings, [finding("Service a")]);
         given::<Instance>(past.clone()).when(drift(1, "Service b")).then_nothing();
-        let over =
-            |fault: Option<&str>| InstanceCommand::RecordDriftOver { generation: 1, fault: fault.map(Into::into) };
-        given::<Instance>(past.clone())
-            .when(over(None))
-            .then(vec![InstanceEvent::InstanceDriftRepaired { generation: 1, occurred_at: noon() }]);
+        let over = |fault: Option<&str>| InstanceCommand::RecordDriftOver {
+            generation: 1,
+            fault: fault.map(Into::into),
+            program: None,
+        };
+        given::<Instance>(past.clone()).when(over(None)).then(vec![InstanceEvent::InstanceDriftRepaired {
+            generation: 1,
+            program: None,
+            occurred_at: noon(),
+        }]);
         let repaired = follow(past.clone(), vec![(noon(), over(None))]);
         given::<Instance>(repaired.clone()).when(over(None)).then_nothing();
         assert_eq!(given::<Instance>(repaired).when(drift(1, "Service a")).events().len(), 1);
@@ -421,12 +437,12 @@ mod tests {
         assert_eq!(given::<Instance>(stands.clone()).at(later).when(drift(1, "Service a")).events().len(), 1);
         given::<Instance>(stands)
             .when(InstanceCommand::RecordDrift { generation: 1, findings: Vec::new() })
-            .then(vec![InstanceEvent::InstanceDriftRepaired { generation: 1, occurred_at: noon() }]);
+            .then(vec![InstanceEvent::InstanceDriftRepaired { generation: 1, program: None, occurred_at: noon() }]);
     }
 
     #[test]
     fn what_is_changed_again_and_again_is_left_alone_for_an_hour() {
-        let over = InstanceCommand::RecordDriftOver { generation: 1, fault: None };
+        let over = InstanceCommand::RecordDriftOver { generation: 1, fault: None, program: None };
         let mut past = runs();
         for _ in 0..MOST_REPAIRS {
             past = follow(past, vec![(noon(), drift(1, "Service a")), (noon(), over.clone())]);

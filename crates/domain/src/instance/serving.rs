@@ -213,6 +213,7 @@ mod tests {
             external_url: "https://w".into(),
             volume_claim: None,
             simulated: true,
+            program: None,
             occurred_at: noon(),
         }
     }

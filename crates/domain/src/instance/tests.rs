@@ -239,6 +239,7 @@ pub fn report_applied(generation: u32) -> InstanceCommand {
         external_url: "https://w".into(),
         volume_claim: None,
         simulated: true,
+        program: None,
     }
 }
 

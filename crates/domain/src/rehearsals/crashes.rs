@@ -136,6 +136,7 @@ fn applied() -> InstanceCommand {
         external_url: "https://flows".into(),
         volume_claim: None,
         simulated: true,
+        program: None,
     }
 }
 

@@ -55,6 +55,7 @@ fn start(id: &str, generation: u32, now: Timestamp, first: bool, chance: &mut Ch
         external_url: format!("https://{id}"),
         volume_claim: None,
         simulated: true,
+        program: None,
     };
     let failed = InstanceCommand::RecordFailed { generation, detail: "no image".to_owned() };
     match chance.below(100) {

@@ -116,6 +116,7 @@ fn what_is_served_follows_the_order_of_the_proofs() {
             external_url: "https://www.example.com".into(),
             volume_claim: None,
             simulated: true,
+            program: None,
         };
         bus.tell("taken", &mine, AnyCommand::Instance(taken)).expect("taken");
         let (generation, hosts, edition) = (generation(&bus), served(&bus), 5);

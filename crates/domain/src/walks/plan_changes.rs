@@ -319,6 +319,7 @@ fn comes_up(bus: &mut MemoryBus) -> bool {
         external_url: "https://flows".into(),
         volume_claim: None,
         simulated: true,
+        program: None,
     };
     let before = bus.log().len();
     drop(report(bus, "s", applied));

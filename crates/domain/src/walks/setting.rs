@@ -104,6 +104,7 @@ pub fn becomes_ready(bus: &mut MemoryBus, id: &str) -> Result<(), Refused> {
         external_url: "https://flows".into(),
         volume_claim: None,
         simulated: true,
+        program: None,
     };
     report(bus, id, applied)?;
     report(bus, id, InstanceCommand::RecordReady { generation: 1, external_url: "https://flows".into() })

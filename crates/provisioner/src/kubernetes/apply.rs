@@ -9,16 +9,31 @@ use kube::{
 use metrics::counter;
 use serde_json::{Value, json};
 
-use super::{KubeCluster, failures};
+use super::{KubeCluster, STALE_PAUSE, STALE_TRIES, failures};
 use crate::{
     cluster::{Age, ClusterError, Drift},
     names,
     quantity::Quantity,
 };
 
+/// What became of an apply.
+enum Tried {
+    /// It was taken, and so had to be what others held.
+    Taken(Option<Drift>),
+    /// It was written since it was looked at.
+    Stale(Box<Status>),
+}
+
 impl KubeCluster {
     /// Applies; returns what had to be taken back from others.
     pub(super) async fn apply_one(&self, object: &Value) -> Result<Option<Drift>, ClusterError> {
+        match self.try_apply(object).await? {
+            Tried::Taken(drift) => Ok(drift),
+            Tried::Stale(status) => Err(failures::passing(Place::of(object)?.words(), &status)),
+        }
+    }
+
+    async fn try_apply(&self, object: &Value) -> Result<Tried, ClusterError> {
         let place = Place::of(object)?;
         let api = self.dynamic(&place);
         let mut object = object.clone();
@@ -29,36 +44,56 @@ impl KubeCluster {
             }
         }
         let gentle = PatchParams::apply(names::FIELD_MANAGER);
-        let Err(refused) = self.patch(&api, &place, &gentle, &object).await? else { return Ok(None) };
-        let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
+        let Err(refused) = self.patch(&api, &place, &gentle, &object).await? else { return Ok(Tried::Taken(None)) };
         let managers = failures::rivals(&refused);
+        if managers.is_empty() {
+            return Ok(Tried::Stale(Box::new(refused)));
+        }
+        let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
         if !live.is_some_and(|live| is_ours(&live)) {
             return Err(ClusterError::Conflict { what: place.words(), manager: managers.join(", ") });
         }
         match self.patch(&api, &place, &gentle.force(), &object).await? {
-            Ok(_) => Ok(drift(&place, managers, &refused)),
-            Err(again) => {
-                Err(ClusterError::Conflict { what: place.words(), manager: failures::rivals(&again).join(", ") })
-            }
+            Ok(_) => Ok(Tried::Taken(drift(&place, managers, &refused))),
+            Err(again) => match failures::rivals(&again).as_slice() {
+                [] => Ok(Tried::Stale(Box::new(again))),
+                rivals => Err(ClusterError::Conflict { what: place.words(), manager: rivals.join(", ") }),
+            },
         }
     }
 
-    /// Applies unless a newer request wrote it (`false`); what is written between the look and the apply is a conflict that passes.
-    pub(super) async fn apply_one_upto(&self, object: &Value, upto: Age) -> Result<bool, ClusterError> {
+    /// Applies unless a newer request wrote it (`None`); what is written between the look and the apply is looked at again.
+    /// What has no generation is shared by instances and has no newer one.
+    pub(super) async fn apply_one_upto(
+        &self,
+        object: &Value,
+        upto: Age,
+    ) -> Result<Option<Option<Drift>>, ClusterError> {
+        if object["metadata"]["annotations"][names::GENERATION].is_null() {
+            return self.apply_one(object).await.map(Some);
+        }
         let place = Place::of(object)?;
         let api = self.dynamic(&place);
-        let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
-        let mut object = object.clone();
-        if let Some(live) = live {
-            if names::age_of(&live) > upto {
-                return Ok(false);
+        let mut tries = 0;
+        loop {
+            let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
+            let mut object = object.clone();
+            if let Some(live) = live {
+                if names::age_of(&live) > upto {
+                    return Ok(None);
+                }
+                object["metadata"]["resourceVersion"] = json!(live.resource_version());
             }
-            object["metadata"]["resourceVersion"] = json!(live.resource_version());
+            tries += 1;
+            match self.try_apply(&object).await? {
+                Tried::Taken(drift) => return Ok(Some(drift)),
+                Tried::Stale(status) if tries >= STALE_TRIES => return Err(failures::passing(place.words(), &status)),
+                Tried::Stale(_) => tokio::time::sleep(STALE_PAUSE).await,
+            }
         }
-        self.apply_one(&object).await.map(|_| true)
     }
 
-    /// Outer: failures; inner: another manager holds a field.
+    /// Outer: failures; inner: another manager holds a field, or it is another version than the object names.
     pub(super) async fn patch(
         &self,
         api: &Api<DynamicObject>,
@@ -66,12 +101,16 @@ impl KubeCluster {
         params: &PatchParams,
         object: &Value,
     ) -> Result<Result<DynamicObject, Status>, ClusterError> {
-        let patch = Patch::Apply(object);
+        let (patch, versioned) = (Patch::Apply(object), object["metadata"]["resourceVersion"].is_string());
         let what = place.words();
         let done = self.call(&what, || async {
             match api.patch(&place.name, params, &patch).await {
                 Ok(made) => Ok(Ok(made)),
-                Err(kube::Error::Api(status)) if !failures::rivals(&status).is_empty() => Ok(Err(*status)),
+                Err(kube::Error::Api(status))
+                    if !failures::rivals(&status).is_empty() || versioned && failures::is_stale(&status) =>
+                {
+                    Ok(Err(*status))
+                }
                 Err(error) => Err(error),
             }
         });

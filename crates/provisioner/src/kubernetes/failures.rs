@@ -63,7 +63,12 @@ fn causes(status: &Status) -> impl Iterator<Item = (&str, &str)> {
         .map(|cause| (cause.message.as_str(), cause.field.as_str()))
 }
 
-fn passing(what: String, status: &Status) -> ClusterError {
+/// Whether an object was written since the version that was named; or was made, or went.
+pub(super) fn is_stale(status: &Status) -> bool {
+    status.code == CONFLICT && rivals(status).is_empty()
+}
+
+pub(super) fn passing(what: String, status: &Status) -> ClusterError {
     ClusterError::Unreachable { what, source: Some(Box::new(status.clone())) }
 }
 

@@ -13,7 +13,7 @@ use kube::{
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::KubeCluster;
+use super::{KubeCluster, STALE_PAUSE, STALE_TRIES};
 use crate::{
     cluster::{ClusterError, Leftover, Removal, Target},
     names,
@@ -52,21 +52,30 @@ impl KubeCluster {
         Ok(())
     }
 
-    /// Exactly the objects seen here, and none that takes the place of one: a process that was held up in the middle
-    /// does no harm when it goes on.
+    /// Exactly the objects seen here as they were seen, and none that was written since or takes the place of one: a
+    /// process that was held up in the middle does no harm when it goes on.
     async fn remove<K>(&self, target: &Target, upto: u32) -> Result<(), ClusterError>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
         K::DynamicType: Default,
     {
-        for object in self.list::<K>(target).await? {
-            if object.meta().deletion_timestamp.is_some() || names::generation_of(&object) > upto {
-                continue;
+        for _ in 0..STALE_TRIES {
+            let mut changed = false;
+            for object in self.list::<K>(target).await? {
+                if object.meta().deletion_timestamp.is_some() || names::generation_of(&object) > upto {
+                    continue;
+                }
+                let exactly = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+                let gone = self.delete_as_seen::<K>(&target.namespace, &object.name_any(), exactly).await?;
+                changed |= gone == Gone::Changed;
             }
-            // Gone, or another one by now.
-            self.delete_exactly::<K>(&target.namespace, &object.name_any(), object.uid()).await?;
+            if !changed {
+                return Ok(());
+            }
+            tokio::time::sleep(STALE_PAUSE).await;
         }
-        Ok(())
+        let what = format!("delete what {} has", target.instance_id);
+        Err(ClusterError::Unreachable { what, source: Some("it is written to all the while".into()) })
     }
 
     /// Deletes the object of a name if it is still the one with this identity.

@@ -20,7 +20,7 @@ use minispod_kernel::{
     Actor, Clock, IdSource, InsSeq, LogPosition, Metadata, Recorded, SystemClock, SystemIds, Timestamp,
 };
 use minispod_provisioner::{
-    KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings,
+    KubeCluster, KubeConnection, PlanOptions, ProvisionerReactor, ReactorSettings, Unheard,
     cluster::Target,
     credentials::Credentials,
     plan::{self, Plan, Wish},
@@ -144,6 +144,7 @@ impl Bench {
         ProvisionerReactor::new(
             self.cluster.clone(),
             self.vault.clone(),
+            Arc::new(Unheard),
             Arc::new(BTreeMap::new()),
             self.clock.clone(),
             self.ids.clone(),

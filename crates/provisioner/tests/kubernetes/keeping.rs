@@ -19,10 +19,11 @@ use kube::{
 };
 use minispod_domain::{AnyCommand, CommandRequest, Instance, InstanceCommand, instance::Kept, ports::Reactor};
 use minispod_events::{InstanceEvent, InstanceSpec};
-use minispod_kernel::{Aggregate, Moment, SystemIds, Timestamp};
+use minispod_kernel::{Aggregate, Clock, Moment, SystemClock, SystemIds, Timestamp};
 use minispod_provisioner::{
     Cluster, Desired, DriftWatch, KeepingSettings, Listed, ReportSink,
     cluster::{Cause, Removal, Target},
+    names,
 };
 use minispod_testkit::wait_until;
 use serde_json::json;
@@ -57,6 +58,12 @@ impl Facts {
         let events = Self::instance(past).decide(command, &now).unwrap_or_default();
         past.extend(events.clone());
         events
+    }
+
+    /// Adds a fact as it is.
+    fn say(&self, id: &str, fact: impl FnOnce(Timestamp) -> InstanceEvent) {
+        let at = SystemClock.now();
+        self.0.lock().expect("not poisoned").get_mut(id).expect("begun").1.push(fact(at));
     }
 
     fn names(&self, id: &str) -> Vec<String> {
@@ -198,6 +205,50 @@ async fn reviewer_13_what_is_edited_or_removed_by_hand_is_seen_recorded_and_put_
     let pod = deployments.get(&workload).await.expect("there").spec.expect("spec").template.spec.expect("pod");
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(stage.watch.round().await.expect("looked"), 0);
+}
+
+#[tokio::test]
+async fn a_workload_whose_mark_was_changed_by_hand_is_put_right_and_one_of_another_build_is_left_alone() {
+    let Some(mut stage) = Stage::open("n8n").await else { return };
+    let (id, namespace, workload) = (stage.spec.instance_id.clone(), stage.namespace(), stage.workload());
+    let deployments: Api<Deployment> = Api::namespaced(stage.bench.client.clone(), &namespace);
+    let by_hand = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    // Without the mark it would be taken for another build's work, and nothing of it would be looked at any more.
+    let unmarked = json!({
+        "metadata": { "annotations": { names::PLAN: "0", names::PROGRAM: "0" } },
+        "spec": { "template": { "spec": { "automountServiceAccountToken": true } } },
+    });
+    deployments.patch(&workload, &by_hand, &Patch::Merge(unmarked)).await.expect("edited");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    let detected = stage.facts.last(&id);
+    stage.perform(detected).await;
+    let InstanceEvent::InstanceDriftRepaired { program: Some(program), .. } = stage.facts.last(&id) else {
+        panic!("{:?}", stage.facts.last(&id))
+    };
+    let live = deployments.get(&workload).await.expect("there");
+    assert_eq!(live.annotations().get(names::PROGRAM), Some(&program));
+    let pod = live.spec.expect("spec").template.spec.expect("pod");
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+
+    // What another build applied says so in the facts, too: it is as it was sold.
+    let theirs = json!({ "metadata": { "annotations": { names::PLAN: "theirs", names::PROGRAM: "theirs" } } });
+    let ours = PatchParams { field_manager: Some(names::FIELD_MANAGER.into()), ..PatchParams::default() };
+    deployments.patch(&workload, &ours, &Patch::Merge(theirs)).await.expect("written");
+    stage.facts.say(&id, |at| InstanceEvent::InstanceDriftRepaired {
+        generation: 1,
+        program: Some("theirs".into()),
+        occurred_at: at,
+    });
+    let before = stage.facts.names(&id);
+    assert_eq!(stage.watch.round().await.expect("looked"), 0);
+    assert_eq!(stage.facts.names(&id), before);
+    // And what is neither is nobody's.
+    let nobodys = json!({ "metadata": { "annotations": { names::PLAN: "x", names::PROGRAM: "x" } } });
+    deployments.patch(&workload, &by_hand, &Patch::Merge(nobodys)).await.expect("edited");
+    assert_eq!(stage.watch.round().await.expect("looked"), 1);
+    let InstanceEvent::InstanceDriftDetected { findings, .. } = stage.facts.last(&id) else { panic!("no drift") };
+    assert_eq!(findings[0].fields, [format!(".metadata.annotations.{}", names::PROGRAM)]);
 }
 
 #[tokio::test]

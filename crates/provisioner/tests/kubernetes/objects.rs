@@ -6,7 +6,13 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use minispod_kernel::SystemClock;
-use minispod_provisioner::{Cluster, ClusterError, contract::Walk, names};
+use minispod_provisioner::{
+    Cluster, ClusterError,
+    cluster::{Age, Removal},
+    contract::Walk,
+    names,
+    plan::Plan,
+};
 use minispod_testkit::{kubernetes::STORAGE_CLASS, wait_until};
 use serde_json::json;
 
@@ -144,6 +150,64 @@ async fn two_provisioners_at_once_are_harmless() {
         seen.workloads.len() == 2 && seen.workloads.iter().all(|workload| workload.ready == 1)
     })
     .await;
+}
+
+/// Names and versions of the instance's own objects.
+async fn versions(bench: &Bench, plan: &Plan) -> Vec<(String, Option<String>)> {
+    let mut versions = Vec::new();
+    for planned in &plan.objects {
+        if !planned["metadata"]["annotations"][names::GENERATION].is_null() {
+            let live = bench.live(planned).await.expect("it exists");
+            let generation = live.annotations().get(names::GENERATION).cloned();
+            versions.push((format!("{} {}", planned["kind"], planned["metadata"]["name"]), generation));
+        }
+    }
+    versions
+}
+
+#[tokio::test]
+async fn an_older_request_that_goes_on_late_writes_over_nothing_newer() {
+    let Some(bench) = Bench::open().await else { return };
+    let spec = bench.sold("wordpress");
+    let target = bench.target(&spec);
+    bench.cluster.apply(&bench.plan(&spec, 1).objects).await.expect("taken");
+    let newer = bench.plan(&spec, 2);
+    bench.cluster.apply_upto(&newer.objects, Age::of_generation(2)).await.expect("taken");
+    let late = bench.cluster.apply_upto(&bench.plan(&spec, 1).objects, Age::of_generation(1)).await.expect("answered");
+    assert!(late.overtaken, "{late:?}");
+    bench.cluster.scale(&target, 0, 1).await.expect("answered");
+    bench.cluster.delete(&target, Removal::Everything, 1).await.expect("answered");
+    for (object, generation) in versions(&bench, &newer).await {
+        assert_eq!(generation.as_deref(), Some("2"), "{object}");
+    }
+    let wanted = bench.cluster.observe(&target).await.expect("seen");
+    assert!(wanted.workloads.iter().all(|one| one.wanted == 1), "{wanted:?}");
+}
+
+#[tokio::test]
+async fn whoever_writes_at_the_same_time_the_newest_request_stands() {
+    let Some(bench) = Bench::open().await else { return };
+    let spec = bench.sold("n8n");
+    let target = bench.target(&spec);
+    bench.cluster.apply(&bench.plan(&spec, 1).objects).await.expect("taken");
+    for round in 1..=10 {
+        let (older, newer) = (round * 2, round * 2 + 1);
+        let (old, new) = (bench.plan(&spec, older), bench.plan(&spec, newer));
+        let (late, stop, now) = tokio::join!(
+            bench.cluster.apply_upto(&old.objects, Age::of_generation(older)),
+            bench.cluster.scale(&target, 0, older),
+            bench.cluster.apply_upto(&new.objects, Age::of_generation(newer)),
+        );
+        // The older one may be asked to come again, as its objects are written under its hands; never the other way round.
+        let passes = |done: Option<ClusterError>| done.is_none_or(|error| error.passes());
+        assert!(passes(late.err()) && passes(stop.err()), "round {round}");
+        assert!(!now.expect("the newest is taken").overtaken, "round {round}");
+        for (object, generation) in versions(&bench, &new).await {
+            assert_eq!(generation, Some(newer.to_string()), "{object} in round {round}");
+        }
+        let seen = bench.cluster.observe(&target).await.expect("seen");
+        assert!(seen.workloads.iter().all(|one| one.wanted == 1), "round {round}: {seen:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use minispod_events::{Event, Fact, InstanceEvent, InstanceSpec};
 use minispod_kernel::{
     Actor, Clock, InsSeq, LogPosition, ManualClock, Metadata, Recorded, SystemClock, SystemIds, Timestamp,
 };
-use minispod_provisioner::{PlanOptions, ProvisionerReactor, ReactorSettings};
+use minispod_provisioner::{PlanOptions, ProvisionerReactor, ReactorSettings, Requests, cluster::Cause};
 use serde_json::Value;
 
 use super::SimulatedCluster;
@@ -53,10 +53,22 @@ impl Secrets for Vault {
     }
 }
 
+/// What facts say that this process has not heard.
+#[derive(Default)]
+struct Elsewhere(Mutex<Option<u32>>);
+
+#[async_trait]
+impl Requests for Elsewhere {
+    async fn newest(&self, _: &str) -> Result<Option<u32>, Cause> {
+        Ok(*self.0.lock().expect("not poisoned"))
+    }
+}
+
 struct Bench {
     clock: Arc<ManualClock>,
     cluster: Arc<SimulatedCluster>,
     vault: Arc<Vault>,
+    requests: Arc<Elsewhere>,
     reactor: ProvisionerReactor,
 }
 
@@ -65,11 +77,20 @@ impl Bench {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_700_000_000_000)));
         let cluster = Arc::new(SimulatedCluster::with_delay(clock.clone(), Duration::from_secs(5)));
         let vault = Arc::new(Vault::default());
+        let requests = Arc::new(Elsewhere::default());
         let settings = ReactorSettings::new(PlanOptions::new("customer-", "localhost", "nginx", None));
         let ids = Arc::new(SystemIds::new(Arc::new(SystemClock)));
         let no_records = Arc::new(BTreeMap::new());
-        let reactor = ProvisionerReactor::new(cluster.clone(), vault.clone(), no_records, clock.clone(), ids, settings);
-        Self { clock, cluster, vault, reactor }
+        let reactor = ProvisionerReactor::new(
+            cluster.clone(),
+            vault.clone(),
+            requests.clone(),
+            no_records,
+            clock.clone(),
+            ids,
+            settings,
+        );
+        Self { clock, cluster, vault, requests, reactor }
     }
 
     fn effect(&self, event: InstanceEvent) -> Effect {
@@ -238,6 +259,27 @@ async fn a_wait_that_nobody_wants_any_more_ends_without_a_report() {
     assert!(stopping.again_at.is_some());
     let stopped = bench.perform(&stop).await;
     assert_eq!(reports(&stopped), [&InstanceCommand::RecordStopped { generation: 2 }]);
+}
+
+#[tokio::test]
+async fn a_wait_ends_though_another_process_heard_what_ends_it() {
+    let bench = Bench::new();
+    let effect = bench.provision();
+    assert!(bench.perform(&effect).await.again_at.is_some());
+    *bench.requests.0.lock().expect("not poisoned") = Some(2);
+    assert!(bench.perform(&effect).await.again_at.is_some(), "the facts are not asked at each look");
+    bench.clock.advance(Duration::from_secs(5));
+    assert_eq!(bench.perform(&effect).await, Performed::default());
+}
+
+#[tokio::test]
+async fn a_request_that_was_left_behind_by_another_process_is_not_begun() {
+    let bench = Bench::new();
+    let effect = bench.provision();
+    *bench.requests.0.lock().expect("not poisoned") = Some(2);
+    assert_eq!(bench.perform(&effect).await, Performed::default());
+    bench.cluster.set_unreachable(true);
+    assert_eq!(bench.perform(&effect).await, Performed::default(), "it does not even look at the cluster");
 }
 
 #[tokio::test]

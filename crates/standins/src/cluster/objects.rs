@@ -65,7 +65,8 @@ impl Objects {
 
     /// Unless a newer request wrote it (`false`).
     pub(super) fn apply_upto(&mut self, object: &Value, upto: Age, now: Timestamp) -> Result<bool, ClusterError> {
-        let newer = self.kept.get(&key_of(object)?).is_some_and(|kept| age(kept) > upto);
+        let shared = object["metadata"]["annotations"][names::GENERATION].is_null();
+        let newer = !shared && self.kept.get(&key_of(object)?).is_some_and(|kept| age(kept) > upto);
         if newer { Ok(false) } else { self.apply(object, now).map(|()| true) }
     }
 
@@ -83,8 +84,9 @@ impl Objects {
         }
     }
 
-    pub(super) fn scale(&mut self, target: &Target, wanted: u32, now: Timestamp) {
-        let keys: Vec<Key> = self.of(target).filter(|(key, _)| key.0 == WORKLOAD).map(|(key, _)| key.clone()).collect();
+    pub(super) fn scale(&mut self, target: &Target, wanted: u32, upto: u32, now: Timestamp) {
+        let ours = self.of(target).filter(|(key, object)| key.0 == WORKLOAD && generation(object) <= upto);
+        let keys: Vec<Key> = ours.map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(object) = self.kept.get_mut(&key) else { continue };
             let had = replicas(object);

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use minispod_localservers::Watcher;
@@ -14,12 +15,18 @@ use minispod_localservers::Watcher;
 use super::keys;
 use crate::free_port;
 
+/// Between two looks at a process that was killed.
+const GOING: Duration = Duration::from_millis(20);
+
 pub(super) struct Servers {
     pub(super) kubeconfig: PathBuf,
     directory: PathBuf,
     programs: PathBuf,
     // Ends the processes when dropped; etcd's removes the whole directory.
     watchers: Vec<Watcher>,
+    /// Flags of the API server, its process, and who ends it.
+    api_flags: Vec<String>,
+    api: Option<(i32, Watcher)>,
 }
 
 impl Servers {
@@ -32,13 +39,37 @@ impl Servers {
         let kubeconfig = directory.join("kubeconfig");
         fs::write(&kubeconfig, kubeconfig_text(&keys_directory.join(keys::AUTHORITY), api, &token))?;
         let (directory, programs) = (directory.to_path_buf(), programs.to_path_buf());
-        let mut servers = Self { kubeconfig, directory, programs, watchers: Vec::new() };
+        let (watchers, api_flags) = (Vec::new(), Vec::new());
+        let mut servers = Self { kubeconfig, directory, programs, watchers, api_flags, api: None };
         let place = servers.directory.join("etcd");
         servers.run(etcd, "etcd", &servers.directory.clone(), &etcd_flags(client, peer, &place))?;
-        let place = servers.directory.join("api");
-        let flags = api_flags(api, client, &place, &|name| servers.key(name));
-        servers.run(&servers.programs.join("kube-apiserver"), "api", &place, &flags)?;
+        servers.api_flags = flags_of_api(api, client, &servers.directory.join("api"), &|name| servers.key(name));
+        servers.start_api()?;
         Ok(servers)
+    }
+
+    /// The API server over the store, at its address.
+    pub(super) fn start_api(&mut self) -> io::Result<()> {
+        let started =
+            self.spawn(&self.programs.join("kube-apiserver"), "api", &self.directory.join("api"), &self.api_flags)?;
+        self.api = Some(started);
+        Ok(())
+    }
+
+    /// SIGKILL for the API server, whatever it is at; returns when it is gone. `false` when it was not there.
+    pub(super) fn kill_api(&mut self) -> bool {
+        let Some((pid, watcher)) = self.api.take() else { return false };
+        // Its log stays for whoever looks for a reason.
+        watcher.dismiss();
+        let signal = |signal: &str| {
+            let sent = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
+            sent.is_ok_and(|status| status.success())
+        };
+        signal("-KILL");
+        while signal("-0") {
+            thread::sleep(GOING);
+        }
+        true
     }
 
     /// The controllers and the scheduler, which give up when the API server does not answer for ten seconds.
@@ -52,11 +83,16 @@ impl Servers {
 
     /// Starts a program in its own directory; `ends` is removed when it has ended.
     fn run(&mut self, program: &Path, name: &str, ends: &Path, flags: &[String]) -> io::Result<()> {
+        let (_, watcher) = self.spawn(program, name, ends, flags)?;
+        self.watchers.push(watcher);
+        Ok(())
+    }
+
+    fn spawn(&self, program: &Path, name: &str, ends: &Path, flags: &[String]) -> io::Result<(i32, Watcher)> {
         let place = self.directory.join(name);
         fs::create_dir_all(&place)?;
         let pid = spawn(program, flags, &place)?;
-        self.watchers.push(Watcher::over(pid, ends).map_err(io::Error::other)?);
-        Ok(())
+        Ok((pid, Watcher::over(pid, ends).map_err(io::Error::other)?))
     }
 
     fn key(&self, name: &str) -> String {
@@ -76,7 +112,7 @@ impl Servers {
 }
 
 fn spawn(program: &Path, flags: &[String], place: &Path) -> io::Result<i32> {
-    let log = File::create(place.join("log"))?;
+    let log = File::options().create(true).append(true).open(place.join("log"))?;
     let mut command = Command::new(program);
     command.args(flags).current_dir(place).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     let mut child = command.spawn()?;
@@ -98,7 +134,7 @@ fn etcd_flags(client: u16, peer: u16, place: &Path) -> Vec<String> {
     ]
 }
 
-fn api_flags(port: u16, etcd: u16, place: &Path, key: &dyn Fn(&str) -> String) -> Vec<String> {
+fn flags_of_api(port: u16, etcd: u16, place: &Path, key: &dyn Fn(&str) -> String) -> Vec<String> {
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         format!("--secure-port={port}"),

@@ -1,0 +1,132 @@
+//! What this process has heard and done: hints that end a wait which nobody wants any more, and spare repeats.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use minispod_kernel::{Clock, Timestamp};
+
+use super::Task;
+use crate::cluster::Cause;
+
+/// Instances that are not asked about any more are forgotten beyond this many.
+const REMEMBERED: usize = 10_000;
+/// What another process may have heard is asked for again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What was asked for last, by the facts.
+#[async_trait]
+pub trait Requests: Send + Sync {
+    /// The generation of the newest request for an instance; `None` when there is no such instance.
+    async fn newest(&self, instance_id: &str) -> Result<Option<u32>, Cause>;
+}
+
+/// Facts that nobody asks: every request is taken for the newest until a newer one is heard.
+pub struct Unheard;
+
+#[async_trait]
+impl Requests for Unheard {
+    async fn newest(&self, _: &str) -> Result<Option<u32>, Cause> {
+        Ok(None)
+    }
+}
+
+/// The newest request for an instance.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    generation: u32,
+    /// Log position of the newest one that asks for something new.
+    position: i64,
+    /// When the facts were last asked.
+    asked_at: Option<Timestamp>,
+}
+
+/// Of one process. Forgetting costs a look or an apply that changes nothing.
+pub(super) struct Memory {
+    requests: Arc<dyn Requests>,
+    clock: Arc<dyn Clock>,
+    newest: Mutex<BTreeMap<String, Heard>>,
+    /// Starts (instance and generation) whose objects this process has applied and that are still waited for.
+    applied: Mutex<BTreeSet<(String, u32)>>,
+}
+
+impl Memory {
+    pub(super) fn new(requests: Arc<dyn Requests>, clock: Arc<dyn Clock>) -> Self {
+        Self { requests, clock, newest: Mutex::default(), applied: Mutex::default() }
+    }
+
+    pub(super) fn hear(&self, task: &Task) {
+        // What is only put right asks for nothing new.
+        let position = if task.repairs && !task.doors { 0 } else { task.position };
+        self.note(&task.instance_id, Heard { generation: task.generation, position, asked_at: None });
+    }
+
+    fn note(&self, instance_id: &str, heard: Heard) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.len() >= REMEMBERED && !newest.contains_key(instance_id) {
+            newest.pop_first();
+        }
+        let known = newest.entry(instance_id.to_owned()).or_default();
+        *known = Heard {
+            generation: heard.generation.max(known.generation),
+            position: heard.position.max(known.position),
+            asked_at: heard.asked_at.max(known.asked_at),
+        };
+    }
+
+    /// Whether something newer was asked for. The process that carries a request out need not be the one that hears of the
+    /// next: it may have begun after that, or share the work with another.
+    pub(super) async fn is_outdated(&self, task: &Task) -> bool {
+        if self.hears_of_newer(task) {
+            return true;
+        }
+        let now = self.clock.now();
+        let asked_at = self.known(&task.instance_id).and_then(|known| known.asked_at);
+        if asked_at.is_some_and(|at| now < at.plus(ASK_AGAIN)) {
+            return false;
+        }
+        match self.requests.newest(&task.instance_id).await {
+            Ok(generation) => {
+                let generation = generation.unwrap_or_default();
+                self.note(&task.instance_id, Heard { generation, position: 0, asked_at: Some(now) });
+            }
+            Err(error) => {
+                let (instance, error) = (&task.instance_id, error.as_ref() as &dyn Error);
+                tracing::debug!(instance, error, "what was asked for last cannot be read");
+            }
+        }
+        self.hears_of_newer(task)
+    }
+
+    fn known(&self, instance_id: &str) -> Option<Heard> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(instance_id).copied()
+    }
+
+    fn hears_of_newer(&self, task: &Task) -> bool {
+        self.known(&task.instance_id)
+            .is_some_and(|known| known.generation > task.generation || (task.doors && known.position > task.position))
+    }
+
+    /// Whether an earlier look of this process applied the start's objects.
+    pub(super) fn has_applied(&self, task: &Task) -> bool {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        applied.contains(&(task.instance_id.clone(), task.generation))
+    }
+
+    pub(super) fn remember_applied(&self, task: &Task, waits: bool) {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = (task.instance_id.clone(), task.generation);
+        if !waits {
+            applied.remove(&start);
+            return;
+        }
+        if applied.len() >= REMEMBERED {
+            applied.pop_first();
+        }
+        applied.insert(start);
+    }
+}
