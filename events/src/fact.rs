@@ -5,9 +5,9 @@ use minispod_kernel::{Event as EventContract, Recorded, SensitiveSlot, Timestamp
 use serde_json::Value;
 
 use crate::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, InstanceEvent, InvoiceBookEvent, InvoiceEvent,
-    JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent, TopUpEvent,
-    UserEvent, WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, DifferenceEvent, InstanceEvent,
+    InvoiceBookEvent, InvoiceEvent, JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent,
+    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
 };
 
 /// A recorded event that cannot be read.
@@ -110,6 +110,7 @@ sum! {
     Node(NodeEvent),
     JoinToken(JoinTokenEvent),
     CustomDomains(CustomDomainsEvent),
+    Difference(DifferenceEvent),
 }
 
 /// The payload in its current shape.

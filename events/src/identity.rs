@@ -4,7 +4,7 @@ use minispod_kernel::{Sensitive, SensitiveSlot, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::contract;
+use crate::{MailTemplate, contract::contract};
 
 /// What an account may do. JSON values are the client's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -201,11 +201,29 @@ contract!(UserEvent, "identity", "user",
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum AdminRosterEvent {
-    AdministratorAdded { user_id: String, occurred_at: Timestamp },
-    AdministratorRemoved { user_id: String, reason: String, occurred_at: Timestamp },
+    AdministratorAdded {
+        user_id: String,
+        occurred_at: Timestamp,
+    },
+    AdministratorRemoved {
+        user_id: String,
+        reason: String,
+        occurred_at: Timestamp,
+    },
+    /// Something is to be looked at: each of these is mailed. Where there are very many, it is not all of them.
+    AdministratorsAlerted {
+        user_ids: Vec<String>,
+        alert: MailTemplate,
+        occurred_at: Timestamp,
+    },
 }
 
-contract!(AdminRosterEvent, "identity", "admin_roster", [AdministratorAdded, AdministratorRemoved]);
+contract!(
+    AdminRosterEvent,
+    "identity",
+    "admin_roster",
+    [AdministratorAdded, AdministratorRemoved, AdministratorsAlerted]
+);
 
 /// Facts about one refresh-token family; the aggregate id is the session id. Token hashes are in the vault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 mod contract;
 pub mod coupon;
 pub mod custom_domains;
+pub mod difference;
 pub mod fact;
 pub mod identity;
 pub mod instance;
@@ -21,6 +22,7 @@ pub use coupon::{
     CouponWindow, Discount, WelcomeEvent,
 };
 pub use custom_domains::CustomDomainsEvent;
+pub use difference::{DifferenceEvent, DifferenceKind};
 pub use fact::{DecodeError, Event, Fact, subject_name};
 pub use identity::{AdminRosterEvent, ApiScope, Role, SessionEvent, SignUpMethod, UserEvent};
 pub use instance::{DriftFinding, InstanceEvent, InstanceSpec};

@@ -4,7 +4,7 @@ use minispod_kernel::{Rupiah, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::contract;
+use crate::{DifferenceKind, contract::contract};
 
 /// Which mail, with everything its text needs except the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,6 +104,14 @@ pub enum MailTemplate {
         display_name: String,
         attempts: u32,
     },
+    /// For administrators: what is sold and what the cluster has differ for longer than they may.
+    DifferenceOverdue {
+        kind: DifferenceKind,
+        /// The object in the cluster, or the instance where there is none.
+        about: String,
+        detail: String,
+        since: Timestamp,
+    },
     /// Its data was wiped on its owner's or an administrator's word.
     InstanceReset {
         subscription_id: String,
@@ -141,6 +149,7 @@ impl MailTemplate {
             Self::LacksSlot { .. } => "lacks_slot",
             Self::InstanceUnhealthy { .. } => "instance_unhealthy",
             Self::InstanceNotHealing { .. } => "instance_not_healing",
+            Self::DifferenceOverdue { .. } => "difference_overdue",
             Self::InstanceReset { .. } => "instance_reset",
             Self::WelcomeBonus { .. } => "welcome_bonus",
             Self::VerifyEmail => "verify_email",

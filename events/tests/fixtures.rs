@@ -8,9 +8,9 @@ use std::{
 };
 
 use minispod_events::{
-    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, Event, InstanceEvent, InvoiceBookEvent,
-    InvoiceEvent, JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent, SubscriptionEvent,
-    TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
+    AdminRosterEvent, CouponEvent, CouponUseEvent, CustomDomainsEvent, DifferenceEvent, Event, InstanceEvent,
+    InvoiceBookEvent, InvoiceEvent, JoinTokenEvent, MailEvent, ManualTopUpEvent, NodeEvent, PlanEvent, SessionEvent,
+    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent, WelcomeEvent,
 };
 use serde_json::Value;
 
@@ -106,6 +106,7 @@ macro_rules! by_aggregate {
             "node" => $visit::<NodeEvent>($payload),
             "join_token" => $visit::<JoinTokenEvent>($payload),
             "custom_domains" => $visit::<CustomDomainsEvent>($payload),
+            "difference" => $visit::<DifferenceEvent>($payload),
             other => panic!("no aggregate is called {other}"),
         }
     };

@@ -15,6 +15,7 @@ pub mod billing;
 pub mod catalogue;
 pub mod coupons;
 pub mod custom_domains;
+pub mod differences;
 pub mod ledger;
 pub mod manual_topups;
 pub mod nodes;
@@ -77,5 +78,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(coupons::Coupons),
         Arc::new(nodes::Nodes),
         Arc::new(custom_domains::CustomDomains),
+        Arc::new(differences::Differences),
     ]
 }

@@ -9,10 +9,10 @@ use minispod_events::{Event, Fact};
 use sqlx::PgConnection;
 
 pub use questions::{
-    AppliedInstance, InstanceFilter, InstanceView, Leftovers, Sold, SubscriptionCounts, SubscriptionDetail,
+    AppliedInstance, InstanceFilter, InstanceView, Leftovers, Promised, Sold, SubscriptionCounts, SubscriptionDetail,
     SubscriptionFilter, SubscriptionSort, SubscriptionView, applied_instances, count_by_plan, count_by_user,
     count_since, counts, counts_of_user, detail, find, find_many, instance, instance_counts, instances, leftovers_of,
-    live_of, page, sold, users_with_subscriptions,
+    live_of, page, promises, sold, users_with_subscriptions,
 };
 pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 

@@ -41,6 +41,7 @@ pub fn configure(app: &mut ServiceConfig) {
                 .service(resource("/billing/health").route(get().to(health::billing::handle)))
                 .configure(admin::pods::configure)
                 .configure(admin::domains::configure)
+                .configure(admin::differences::configure)
                 .configure(admin::workers::configure)
                 .configure(workers::configure)
                 .configure(balance::configure)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minispod_events::AdminRosterEvent;
+use minispod_events::{AdminRosterEvent, MailTemplate};
 use minispod_kernel::{Aggregate, Moment};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,9 @@ use crate::bridge::{bridge, refusals};
 
 /// The id of the one roster.
 pub const ADMINISTRATORS: &str = "administrators";
+
+/// Most administrators that one alert is mailed to.
+pub const MOST_ALERTED: usize = 50;
 
 /// State: the administrators.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -33,6 +36,10 @@ pub enum AdminRosterCommand {
         user_id: String,
         by: String,
         reason: String,
+    },
+    /// Somebody must look: the administrators are told, each once for one cause.
+    Alert {
+        alert: MailTemplate,
     },
 }
 
@@ -76,6 +83,11 @@ impl Aggregate for AdminRoster {
                 }
                 Ok(vec![AdminRosterEvent::AdministratorRemoved { user_id, reason, occurred_at }])
             }
+            AdminRosterCommand::Alert { .. } if self.members.is_empty() => Ok(Vec::new()),
+            AdminRosterCommand::Alert { alert } => {
+                let user_ids = self.members.iter().take(MOST_ALERTED).cloned().collect();
+                Ok(vec![AdminRosterEvent::AdministratorsAlerted { user_ids, alert, occurred_at }])
+            }
         }
     }
 
@@ -87,6 +99,7 @@ impl Aggregate for AdminRoster {
             AdminRosterEvent::AdministratorRemoved { user_id, .. } => {
                 self.members.remove(user_id);
             }
+            AdminRosterEvent::AdministratorsAlerted { .. } => {}
         }
     }
 }
@@ -145,6 +158,31 @@ mod tests {
         given::<AdminRoster>(vec![added("ani")])
             .when(dismiss("budi"))
             .then_refused(AdminRosterRefusal::LastAdministrator);
+    }
+
+    #[test]
+    fn an_alert_names_the_administrators_of_now_and_a_bounded_number_and_nobody_is_told_where_nobody_is() {
+        let alert = || AdminRosterCommand::Alert { alert: MailTemplate::Welcome };
+        let alerted = |user_ids: Vec<String>| AdminRosterEvent::AdministratorsAlerted {
+            user_ids,
+            alert: MailTemplate::Welcome,
+            occurred_at: noon(),
+        };
+        given_nothing::<AdminRoster>().when(alert()).then_nothing();
+        let removed = AdminRosterEvent::AdministratorRemoved {
+            user_id: "ani".into(),
+            reason: "left".into(),
+            occurred_at: noon(),
+        };
+        given::<AdminRoster>(vec![added("ani"), added("budi"), removed])
+            .when(alert())
+            .then(vec![alerted(vec!["budi".into()])]);
+        let many: Vec<String> = (0..=MOST_ALERTED).map(|number| format!("a{number:03}")).collect();
+        given::<AdminRoster>(many.iter().map(|user| added(user)).collect())
+            .when(alert())
+            .then(vec![alerted(many[..MOST_ALERTED].to_vec())]);
+        let past = vec![added("budi"), alerted(vec!["budi".into()])];
+        given::<AdminRoster>(past).when(alert()).then(vec![alerted(vec!["budi".into()])]);
     }
 
     fn added(user: &str) -> AdminRosterEvent {

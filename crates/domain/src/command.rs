@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdminRosterCommand, CouponCommand, CouponUseCommand, CustomDomainsCommand, InstanceCommand, InvoiceBookCommand,
-    InvoiceCommand, JoinTokenCommand, MailCommand, ManualTopUpCommand, NodeCommand, PlanCommand, RefundCommand,
-    SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, WelcomeCommand,
+    AdminRosterCommand, CouponCommand, CouponUseCommand, CustomDomainsCommand, DifferenceCommand, InstanceCommand,
+    InvoiceBookCommand, InvoiceCommand, JoinTokenCommand, MailCommand, ManualTopUpCommand, NodeCommand, PlanCommand,
+    RefundCommand, SessionCommand, SubscriptionCommand, TopUpCommand, UserCommand, WalletCommand, WelcomeCommand,
     coupon::uses::uses_id, invoice::InvoiceTerms,
 };
 use minispod_events::{CancelReason, CouponUse, EntryCause};
@@ -38,6 +38,7 @@ pub enum AnyCommand {
     JoinToken(JoinTokenCommand),
     #[serde(rename = "custom_domains")]
     CustomDomains(CustomDomainsCommand),
+    Difference(DifferenceCommand),
 }
 
 impl AnyCommand {
@@ -62,6 +63,7 @@ impl AnyCommand {
             Self::Node(_) => "node",
             Self::JoinToken(_) => "join_token",
             Self::CustomDomains(_) => "custom_domains",
+            Self::Difference(_) => "difference",
         }
     }
 }

@@ -4,8 +4,8 @@ use minispod_events::Event;
 use minispod_kernel::{Aggregate, Consequence};
 
 use crate::{
-    AdminRoster, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook, JoinToken, Mail, ManualTopUp, Node,
-    Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
+    AdminRoster, Coupon, CouponUses, CustomDomains, Difference, Instance, Invoice, InvoiceBook, JoinToken, Mail,
+    ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// What the store did in the transaction of `event` of the aggregate `aggregate_type`/`id`.
@@ -40,6 +40,7 @@ pub fn consequences_of(aggregate_type: &str, id: &str, event: &Event) -> Vec<Con
         Event::Node(event) => of::<Node>(aggregate_type, id, event),
         Event::JoinToken(event) => of::<JoinToken>(aggregate_type, id, event),
         Event::CustomDomains(event) => of::<CustomDomains>(aggregate_type, id, event),
+        Event::Difference(event) => of::<Difference>(aggregate_type, id, event),
     }
 }
 

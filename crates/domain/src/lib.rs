@@ -14,6 +14,7 @@ pub mod command;
 mod consequences;
 pub mod coupon;
 pub mod custom_domains;
+pub mod difference;
 pub mod image;
 pub mod instance;
 pub mod invoice;
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod plan_change;
 pub mod policies;
 pub mod ports;
+pub mod promises;
 #[cfg(test)]
 mod properties;
 pub mod proration;
@@ -58,6 +60,7 @@ pub use coupon::{
     welcome::{Welcome, WelcomeCommand, WelcomeRefusal},
 };
 pub use custom_domains::{CustomDomains, CustomDomainsCommand, CustomDomainsRefusal};
+pub use difference::{Difference, DifferenceCommand, DifferenceRefusal};
 pub use instance::{Instance, InstanceCommand, InstanceRefusal};
 pub use invoice::{Invoice, InvoiceCommand, InvoiceRefusal, InvoiceTerms};
 pub use invoice_book::{InvoiceBook, InvoiceBookCommand, InvoiceBookRefusal};

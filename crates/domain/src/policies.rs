@@ -7,6 +7,7 @@ use crate::{AnyCommand, CommandRequest, OnRefusal};
 mod accounts;
 mod coupons;
 mod custom_domains;
+mod differences;
 mod documents;
 mod lifetimes;
 mod nodes;
@@ -21,6 +22,8 @@ mod tests;
 pub struct Reaction {
     /// The policy's permanent name, kebab-case; part of the command's key.
     pub policy: &'static str,
+    /// Which of several like it, where one policy asks for more than one thing; part of the command's key.
+    pub part: Option<String>,
     pub aggregate_id: String,
     pub command: AnyCommand,
     pub on_refusal: Option<OnRefusal>,
@@ -30,7 +33,8 @@ pub struct Reaction {
 
 impl Reaction {
     fn new(policy: &'static str, aggregate_id: &str, command: AnyCommand) -> Self {
-        Self { policy, aggregate_id: aggregate_id.to_owned(), command, on_refusal: None, inline: false }
+        let aggregate_id = aggregate_id.to_owned();
+        Self { policy, part: None, aggregate_id, command, on_refusal: None, inline: false }
     }
 
     fn inline(self) -> Self {
@@ -41,10 +45,15 @@ impl Reaction {
         Self { on_refusal: Some(on_refusal), ..self }
     }
 
-    /// The command with its derived key `<event id>.<policy>`.
+    fn part(self, part: &str) -> Self {
+        Self { part: Some(part.to_owned()), ..self }
+    }
+
+    /// The command with its derived key `<event id>.<policy>`, and `.<part>` where it is one of several.
     pub fn to_request(&self, event_id: &str) -> CommandRequest {
+        let part = self.part.as_ref().map_or_else(String::new, |part| format!(".{part}"));
         CommandRequest {
-            key: format!("{event_id}.{}", self.policy),
+            key: format!("{event_id}.{}{part}", self.policy),
             aggregate_id: self.aggregate_id.clone(),
             command: self.command.clone(),
             on_refusal: self.on_refusal.clone(),
@@ -75,6 +84,7 @@ pub fn react(aggregate_id: &str, event: &Event) -> Vec<Reaction> {
         Event::Welcome(event) => coupons::after_welcome(event),
         Event::JoinToken(event) => nodes::after_token(aggregate_id, event),
         Event::CustomDomains(event) => custom_domains::after_domains(aggregate_id, event),
+        Event::Difference(event) => differences::after_difference(aggregate_id, event),
         Event::Session(_) | Event::Mail(_) | Event::Node(_) => Vec::new(),
     }
 }

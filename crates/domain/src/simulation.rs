@@ -333,6 +333,7 @@ impl<W: World> Simulation<W> {
             | Event::Node(_)
             | Event::JoinToken(_)
             | Event::CustomDomains(_)
+            | Event::Difference(_)
             | Event::User(_)
             | Event::AdminRoster(_)
             | Event::Session(_)

@@ -76,6 +76,7 @@ const FILES: &[(&str, &str)] = files![
     "plan_changed",
     "plan_change_reverted",
     "lacks_slot",
+    "difference_overdue",
     "instance_not_healing",
     "instance_reset",
     "instance_unhealthy",
@@ -179,6 +180,10 @@ fn values(mail: &MailTemplate) -> Value {
         MailTemplate::InstanceNotHealing { subscription_id, display_name, attempts } => {
             context! { subscription_id, display_name => line(display_name), attempts }
         }
+        MailTemplate::DifferenceOverdue { kind, about, detail, since } => {
+            let (kind, about, detail) = (kind.as_str(), line(about), line(detail));
+            context! { kind, about, detail, since => since.to_contract() }
+        }
         MailTemplate::SubscriptionExpiring { .. }
         | MailTemplate::RenewalFailed { .. }
         | MailTemplate::SubscriptionExpired { .. }
@@ -246,6 +251,7 @@ pub fn link_of(mail: &MailTemplate) -> Option<LinkKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use minispod_events::DifferenceKind;
     use minispod_kernel::Rupiah;
 
     fn templates() -> Templates {
@@ -297,7 +303,7 @@ mod tests {
         .collect()
     }
 
-    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 13] {
+    fn mails_of_life(id: &str, name: &str) -> [MailTemplate; 14] {
         let (subscription_id, display_name) = (|| id.to_owned(), || name.to_owned());
         let (amount, at) = (Rupiah::new(25_000), Timestamp::from_unix_millis(1_800_000_000_000));
         [
@@ -349,6 +355,12 @@ mod tests {
                 attempts: 5,
             },
             MailTemplate::InstanceReset { subscription_id: subscription_id(), display_name: display_name() },
+            MailTemplate::DifferenceOverdue {
+                kind: DifferenceKind::RunningNotPaid,
+                about: display_name(),
+                detail: "nobody pays".into(),
+                since: at,
+            },
             MailTemplate::WelcomeBonus { title: display_name(), amount },
         ]
     }
@@ -370,6 +382,31 @@ mod tests {
         let text = render(&unwanted, "Ani", Language::Indonesian);
         assert_eq!(text.subject, "n8n berakhir besok");
         assert!(text.text.contains("tidak diperpanjang otomatis"));
+    }
+
+    #[test]
+    fn an_alert_says_what_differs_where_and_since_when() {
+        for kind in DifferenceKind::ALL {
+            let alert = MailTemplate::DifferenceOverdue {
+                kind,
+                about: "Deployment customer-ani/n8n-flows".into(),
+                detail: "nobody pays".into(),
+                since: Timestamp::from_unix_millis(1_800_000_000_000),
+            };
+            let texts = [Language::Indonesian, Language::English].map(|language| render(&alert, "Ani", language));
+            for rendered in &texts {
+                for part in ["Deployment customer-ani/n8n-flows", "nobody pays", "2027-01-15T08:00:00", kind.as_str()] {
+                    assert!(rendered.text.contains(part) && rendered.html.contains(part), "{part}: {}", rendered.text);
+                }
+            }
+            let told = [&texts[0].subject, &texts[1].subject];
+            let expected = match kind {
+                DifferenceKind::PaidNotRunning => ["Sudah dibayar, tetapi tidak berjalan", "Paid for, and not running"],
+                DifferenceKind::RunningNotPaid => ["Berjalan tanpa dibayar", "Running, and not paid for"],
+                DifferenceKind::VolumeWithoutCustomer => ["Volume tanpa pelanggan", "A volume without a customer"],
+            };
+            assert_eq!(told, expected);
+        }
     }
 
     fn render(mail: &MailTemplate, name: &str, language: Language) -> Rendered {

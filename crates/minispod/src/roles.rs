@@ -367,7 +367,7 @@ async fn start(
     Ok(())
 }
 
-/// The reactor and the watches over instances, their use and nodes.
+/// The reactor and the watches over instances, their use, nodes and promises.
 async fn start_provisioner(
     running: &mut RunningRoles,
     parts: &Parts,
@@ -382,8 +382,15 @@ async fn start_provisioner(
     let health = watching::health(cluster.clone(), parts.store.clock().clone(), dispatcher.clone());
     let options = wiring::plan_options(&parts.config)?;
     // A simulated cluster forgets with its process, and nobody edits it by hand.
-    let drift = (cluster.kind() == "kubernetes")
-        .then(|| watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone()));
+    let real = cluster.kind() == "kubernetes";
+    let drift = real.then(|| watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone()));
+    if let Some(fleet) = fleet.clone().filter(|_| real) {
+        let (promises, until) = (watching::promises(fleet, &parts.store, dispatcher.clone()), stop.clone());
+        running.tasks.spawn(async move {
+            promises.run(until).await;
+            ("promise watch", Ok(()))
+        });
+    }
     if let Some(fleet) = fleet {
         let (nodes, until) = (watching::nodes(fleet, &parts.store, dispatcher.clone()), stop.clone());
         running.tasks.spawn(async move {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use minispod_domain::{
-    AdminRoster, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook, JoinToken, Mail, ManualTopUp, Node,
-    Plan, Session, Subscription, TopUp, User, Wallet, Welcome, consequences_of,
+    AdminRoster, Coupon, CouponUses, CustomDomains, Difference, Instance, Invoice, InvoiceBook, JoinToken, Mail,
+    ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome, consequences_of,
 };
 use minispod_events::Fact;
 use minispod_kernel::{LogPosition, chain};
@@ -221,6 +221,7 @@ async fn fold_all(store: &Store, problems: &mut Vec<String>) -> Result<Folded, V
             "node" => folds.fold::<Node>(&ids).await?,
             "join_token" => folds.fold::<JoinToken>(&ids).await?,
             "custom_domains" => folds.fold::<CustomDomains>(&ids).await?,
+            "difference" => folds.fold::<Difference>(&ids).await?,
             other => {
                 problems.push(format!("{} histories of {other}, which is no aggregate", ids.len()));
                 continue;

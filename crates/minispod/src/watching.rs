@@ -1,14 +1,22 @@
-//! The watches over the cluster, for health and for drift, reporting through the command bus.
+//! The watches over the cluster, for health, for drift and for promises, reporting through the command bus.
 
 use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
-use minispod_domain::{Amounts, CommandRequest, Instance, instance::Kept, ports::fleet::Fleet};
+use minispod_domain::{
+    Amounts, CommandRequest, Instance,
+    instance::Kept,
+    ports::fleet::Fleet,
+    promises::{Promise, Standing},
+};
 use minispod_kernel::{Actor, Clock, Timestamp};
-use minispod_projections::{nodes, subscriptions};
+use minispod_projections::{
+    differences, nodes,
+    subscriptions::{self, InstanceStatus, Promised},
+};
 use minispod_provisioner::{
-    Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, KnownNode, Listed, NodeBook, NodeWatch, PlanOptions,
-    ReportSink, Requests, UsageSink, WatchSettings,
+    Books, Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, KnownNode, Listed, NodeBook, NodeWatch,
+    PlanOptions, PromiseSettings, PromiseWatch, ReportSink, Requests, UsageSink, WatchSettings,
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
@@ -152,4 +160,41 @@ pub fn drift(cluster: Arc<dyn Cluster>, store: &Store, options: PlanOptions, dis
         Arc::new(Bus(dispatcher)),
         KeepingSettings::new(options),
     )
+}
+
+/// What was sold and which differences are open, out of the read models.
+struct Ledgers(Store);
+
+/// Open differences read at once; more than anybody looks through.
+const OPEN_MOST: i64 = 10_000;
+
+#[async_trait]
+impl Books for Ledgers {
+    async fn promises(&self, after: Option<&str>, most: u32) -> Result<Vec<Promise>, Trouble> {
+        let rows = subscriptions::promises(self.0.pool(), after, i64::from(most)).await?;
+        Ok(rows.into_iter().map(promise).collect())
+    }
+
+    async fn open(&self) -> Result<Vec<String>, Trouble> {
+        Ok(differences::open_ids(self.0.pool(), OPEN_MOST).await?)
+    }
+}
+
+fn promise(row: Promised) -> Promise {
+    let instance = match row.status {
+        InstanceStatus::Running => Standing::Runs,
+        InstanceStatus::Pending | InstanceStatus::Restarting | InstanceStatus::Resetting => Standing::Coming,
+        InstanceStatus::Stopped => Standing::Rests,
+        InstanceStatus::Unknown => Standing::Ill,
+        InstanceStatus::Failed => Standing::Failed,
+        InstanceStatus::Deleted => Standing::Gone { volume_kept: row.volume_kept },
+    };
+    let Promised { instance_id, subscription_id, user_id, entitled, .. } = row;
+    Promise { subscription_id, user_id, instance_id, entitled, instance }
+}
+
+/// The watch over promises.
+pub fn promises(fleet: Arc<dyn Fleet>, store: &Store, dispatcher: Dispatcher) -> PromiseWatch {
+    let (books, bus) = (Arc::new(Ledgers(store.clone())), Arc::new(Bus(dispatcher)));
+    PromiseWatch::new(fleet, books, store.clock().clone(), bus, PromiseSettings::default())
 }

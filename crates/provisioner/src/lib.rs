@@ -19,6 +19,7 @@ pub mod options;
 pub mod plan;
 mod planning;
 pub mod progress;
+pub mod promises;
 #[cfg(test)]
 mod properties;
 pub mod reactor;
@@ -34,6 +35,7 @@ pub use minispod_domain::{ports::fleet, quantity};
 pub use nodes::{KnownNode, NodeBook, NodeWatch};
 pub use options::{PlanOptions, RestingPage, Tls};
 pub use plan::{Plan, PlanError, plan};
+pub use promises::{Books, PromiseSettings, PromiseWatch};
 pub use reactor::{ProvisionerReactor, ReactorSettings, Requests, Unheard};
 pub use sampling::UsageSink;
 pub use watch::{HealthWatch, ReportSink, WatchSettings};

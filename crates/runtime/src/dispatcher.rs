@@ -4,8 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use metrics::histogram;
 use minispod_domain::{
-    AdminRoster, AnyCommand, CommandRequest, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook,
-    JoinToken, Mail, ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome, policies,
+    AdminRoster, AnyCommand, CommandRequest, Coupon, CouponUses, CustomDomains, Difference, Instance, Invoice,
+    InvoiceBook, JoinToken, Mail, ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
+    policies,
 };
 use minispod_events::Event;
 use minispod_kernel::{Actor, InsSeq, Metadata, RefusalKind};
@@ -219,7 +220,8 @@ impl Dispatcher {
             Welcome,
             Node,
             JoinToken,
-            CustomDomains
+            CustomDomains,
+            Difference
         )
     }
 }

@@ -347,6 +347,33 @@ pub async fn applied_instances(
     .map_err(database("instances"))
 }
 
+/// What was sold, by its instance, as whoever compares the books with the cluster asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Promised {
+    pub instance_id: String,
+    pub subscription_id: String,
+    pub user_id: String,
+    pub status: InstanceStatus,
+    /// The subscription runs, in grace too, or its first start is paid for.
+    pub entitled: bool,
+    /// There is data of it, and somebody may still come back for it.
+    pub volume_kept: bool,
+}
+
+/// Every instance that ever was, by id, after `after`; at most `most`.
+pub async fn promises(pool: &PgPool, after: Option<&str>, most: i64) -> Result<Vec<Promised>, ProjectionError> {
+    let mut query = QueryBuilder::new(
+        "SELECT jsonb_build_object('instance_id', i.id, 'subscription_id', i.subscription_id, 'user_id', i.user_id, \
+         'status', i.status, \
+         'entitled', coalesce(s.charged AND s.status IN ('PENDING_DEPLOYMENT', 'ACTIVE'), false), \
+         'volume_kept', i.volume_status NOT IN ('None', 'Deleted') \
+           AND NOT coalesce(s.status = 'CANCELLED' AND s.data_until IS NULL, false)) \
+         FROM read.instances i LEFT JOIN read.subscriptions s ON s.id = i.subscription_id WHERE i.id > ",
+    );
+    query.push_bind(after.unwrap_or_default().to_owned()).push(" ORDER BY i.id LIMIT ").push_bind(most);
+    rows_of(pool, "promises", query).await
+}
+
 /// Instances that are sold and to run, counted by what they request.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sold {

@@ -26,5 +26,5 @@ async fn every_table_can_be_dropped_and_made_again() {
     for projection in minispod_projections::all() {
         assert!(!projection.schema().contains("read."), "{}: names are unqualified", projection.name());
     }
-    assert_eq!(world.contents().await.len(), 25);
+    assert_eq!(world.contents().await.len(), 26);
 }

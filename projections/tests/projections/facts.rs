@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use minispod_events::{
     Account, ApiScope, BillingCycle, CancelReason, Capacity, CouponEvent, CouponKind, CouponLimits, CouponPurpose,
-    CouponScope, CouponUse, CouponUseEvent, CouponWindow, CustomDomainsEvent, EntryCause, Event, InstanceEvent,
-    InstanceSpec, InvoiceEvent, InvoiceKind, InvoiceLine, JoinTokenEvent, ManualTopUpEvent, NodeEvent, NodeFacts,
-    Period, PlanDetails, PlanEvent, PlanSnapshot, Proof, RefundMethod, Role, SessionEvent, SignUpMethod,
-    SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
+    CouponScope, CouponUse, CouponUseEvent, CouponWindow, CustomDomainsEvent, DifferenceEvent, DifferenceKind,
+    EntryCause, Event, InstanceEvent, InstanceSpec, InvoiceEvent, InvoiceKind, InvoiceLine, JoinTokenEvent,
+    ManualTopUpEvent, NodeEvent, NodeFacts, Period, PlanDetails, PlanEvent, PlanSnapshot, Proof, RefundMethod, Role,
+    SessionEvent, SignUpMethod, SubscriptionEvent, TopUpEvent, UserEvent, WalletEvent,
 };
 use minispod_kernel::{Rupiah, Sensitive, Timestamp};
 
@@ -432,6 +432,24 @@ impl Log {
         self.add("custom_domains", INSTANCE, |at| Event::CustomDomains(make(at)))
     }
 
+    pub fn difference(&mut self, id: &str, make: impl FnOnce(Timestamp) -> DifferenceEvent) -> &mut Self {
+        self.add("difference", id, |at| Event::Difference(make(at)))
+    }
+
+    /// A difference was found at the instance.
+    pub fn differs(&mut self, id: &str, kind: DifferenceKind, object: Option<&str>) -> &mut Self {
+        self.difference(id, |occurred_at| DifferenceEvent::DifferenceFound {
+            kind,
+            instance_id: Some(INSTANCE.to_owned()),
+            subscription_id: Some(SUBSCRIPTION.to_owned()),
+            user_id: Some(USER.to_owned()),
+            object: object.map(str::to_owned),
+            detail: "nothing of it runs".to_owned(),
+            deadline: occurred_at.plus(std::time::Duration::from_hours(4)),
+            occurred_at,
+        })
+    }
+
     /// A host was asked for.
     pub fn asked_for(&mut self, host: &str) -> &mut Self {
         self.domains(|occurred_at| CustomDomainsEvent::CustomDomainRequested {
@@ -499,6 +517,7 @@ pub fn whole_journey() -> Log {
         occurred_at,
     })
     .joined("t-1", "worker-1")
-    .asked_for("shop.example.com");
+    .asked_for("shop.example.com")
+    .differs("paid-not-running-inst-1", DifferenceKind::PaidNotRunning, None);
     log
 }

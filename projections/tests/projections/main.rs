@@ -6,6 +6,7 @@ mod catalogue;
 mod concerns;
 mod coupons;
 mod custom_domains;
+mod differences;
 mod equality;
 mod facts;
 mod ledger;

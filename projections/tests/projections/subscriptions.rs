@@ -136,3 +136,64 @@ async fn subscriptions_are_counted_from_an_instant_on() {
     assert_eq!(since(row.created_at).await.expect("answers"), 1);
     assert_eq!(since(row.created_at.plus(std::time::Duration::from_micros(1))).await.expect("answers"), 0);
 }
+
+#[tokio::test]
+async fn every_instance_is_a_promise_with_what_is_owed_for_it() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = journey();
+    let world = World::after(&log, 50).await;
+    let read = || async {
+        let promises = subscriptions::promises(&world.pool, None, 10).await.expect("answers");
+        let [one] = promises.as_slice() else { panic!("{promises:?}") };
+        one.clone()
+    };
+    let sold = read().await;
+    assert_eq!((sold.instance_id.as_str(), sold.subscription_id.as_str()), (INSTANCE, SUBSCRIPTION));
+    assert_eq!(sold.user_id, USER);
+    assert_eq!((sold.status, sold.entitled, sold.volume_kept), (InstanceStatus::Running, true, true));
+
+    let known = log.facts.len();
+    log.instance(|occurred_at| InstanceEvent::InstanceDeleted { generation: 2, volume_purged: false, occurred_at });
+    world.follow(&log.facts[known..], 1).await;
+    let away = read().await;
+    assert_eq!((away.status, away.entitled, away.volume_kept), (InstanceStatus::Deleted, true, true));
+
+    let known = log.facts.len();
+    let detail = "no room".to_owned();
+    log.cancelled(SUBSCRIPTION, CancelReason::ProvisioningFailed { detail });
+    world.follow(&log.facts[known..], 1).await;
+    let over = read().await;
+    assert_eq!((over.entitled, over.volume_kept), (false, false), "nobody can come back for it");
+
+    let none = subscriptions::promises(&world.pool, Some(INSTANCE), 10).await.expect("answers");
+    assert_eq!(none, [], "the next page begins behind the last");
+}
+
+#[tokio::test]
+async fn data_that_was_deleted_is_not_kept_and_a_first_start_is_owed_once_it_is_paid_for() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = Log::default();
+    log.registered().published(PLAN, details("n8n", "basic", 1), 25_000, 1).requested(SUBSCRIPTION, 25_000);
+    log.instance(|occurred_at| InstanceEvent::InstanceProvisionRequested {
+        spec: spec(),
+        generation: 1,
+        deadline: occurred_at,
+        occurred_at,
+    });
+    let world = World::after(&log, 50).await;
+    let read = || async { subscriptions::promises(&world.pool, None, 10).await.expect("answers").remove(0) };
+    assert!(!read().await.entitled);
+    let known = log.facts.len();
+    log.charged(SUBSCRIPTION, 25_000);
+    world.follow(&log.facts[known..], 1).await;
+    let paid = read().await;
+    assert_eq!((paid.status, paid.entitled, paid.volume_kept), (InstanceStatus::Pending, true, true));
+    let known = log.facts.len();
+    log.instance(|occurred_at| InstanceEvent::InstanceDeleted { generation: 2, volume_purged: true, occurred_at });
+    world.follow(&log.facts[known..], 1).await;
+    assert!(!read().await.volume_kept);
+}

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod coupons;
 pub mod custom_domains;
+pub mod differences;
 pub mod money;
 pub mod people;
 pub mod plan_changes;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Group> {
         ("Subscriptions of all", "What everybody runs", admin_subscriptions::operations()),
         ("Pods", "Everybody's instances", pods::operations()),
         ("Logs of all", "What instances print and what happens to them", pods::sights()),
+        ("Differences", "Where what is sold and what runs are not the same", differences::operations()),
         ("Workers", "The cluster's nodes", workers::operations()),
         ("Joining", "Nodes that join by themselves", workers::of_machines()),
         ("Billing", "Wallet, top-ups, history and invoices", money::operations()),

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod billing;
 pub mod coupons;
+pub mod differences;
 pub mod domains;
 pub mod pods;
 pub mod subscriptions;

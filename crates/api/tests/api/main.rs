@@ -18,6 +18,7 @@ mod credentials;
 mod cursors;
 mod defects;
 mod described;
+mod differences;
 mod domains;
 mod doubts;
 mod edge;

@@ -221,8 +221,7 @@ async fn a_read_model_that_lags_makes_no_orphan_of_what_an_instance_has_w43() {
     assert_eq!((objects(&list), &list.data()["summary"]["orphanedCount"]), (Vec::new(), &json!(0)));
     let cleaned = world.call("DELETE", CONFIRM, Some(&admin), Some(&json!({"confirm": true, "volumes": true}))).await;
     assert_eq!(cleaned.status, 200, "{:#}", cleaned.body);
-    let laid = fleet.laid();
-    assert_eq!((laid.belongings.len(), laid.workloads.len()), (10, 1));
+    assert_eq!((fleet.laid().belongings.len(), fleet.laid().workloads.len()), (10, 1));
 }
 
 #[actix_web::test]
@@ -252,11 +251,8 @@ async fn what_was_changed_between_the_look_and_the_deletion_stays_and_that_is_to
         json!([{"resource": "busy", "namespace": "customer-a", "error": why},
                {"resource": "busy-too", "namespace": "customer-a", "error": why}])
     );
-    {
-        let mut laid = fleet.laid();
-        assert_eq!((laid.workloads.len(), laid.belongings.len()), (1, 1));
-        laid.rewritten.clear();
-    }
+    assert_eq!((fleet.laid().workloads.len(), fleet.laid().belongings.len()), (1, 1));
+    fleet.laid().rewritten.clear();
     let rest = clean().await;
     assert_eq!(
         (rest.data()["cleanupResults"]["deployments"].clone(), names(&rest, "objects")),

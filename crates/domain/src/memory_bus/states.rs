@@ -7,8 +7,8 @@ use minispod_kernel::{Aggregate, Consequence, Moment, Refusal};
 
 use super::{Place, Refused};
 use crate::{
-    AdminRoster, AnyCommand, Coupon, CouponUses, CustomDomains, Instance, Invoice, InvoiceBook, JoinToken, Mail,
-    ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
+    AdminRoster, AnyCommand, Coupon, CouponUses, CustomDomains, Difference, Instance, Invoice, InvoiceBook, JoinToken,
+    Mail, ManualTopUp, Node, Plan, Session, Subscription, TopUp, User, Wallet, Welcome,
 };
 
 /// A state of some aggregate.
@@ -82,6 +82,7 @@ summed!(
     Node,
     JoinToken,
     CustomDomains,
+    Difference,
 );
 
 impl States {

@@ -3,7 +3,7 @@
 use minispod_events::{AdminRosterEvent, MailTemplate, Role, SignUpMethod, UserEvent};
 use minispod_kernel::Timestamp;
 
-use super::{Reaction, coupons, documents::mail};
+use super::{Reaction, coupons, differences, documents::mail};
 use crate::{AdminRosterCommand, AnyCommand, UserCommand, WalletCommand, admin_roster::ADMINISTRATORS};
 
 pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
@@ -46,6 +46,9 @@ pub fn after_user(user_id: &str, event: &UserEvent) -> Vec<Reaction> {
 pub fn after_roster(event: &AdminRosterEvent) -> Vec<Reaction> {
     match event {
         AdminRosterEvent::AdministratorAdded { .. } => Vec::new(),
+        AdminRosterEvent::AdministratorsAlerted { user_ids, alert, occurred_at } => {
+            differences::alert(user_ids, alert, *occurred_at)
+        }
         AdminRosterEvent::AdministratorRemoved { user_id, reason, .. } => {
             let command = UserCommand::WithdrawRole { reason: reason.clone() };
             vec![Reaction::new("withdraw-role", user_id, AnyCommand::User(command)).inline()]

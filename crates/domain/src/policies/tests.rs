@@ -23,11 +23,11 @@ fn every_event() -> Vec<Event> {
 }
 
 #[test]
-fn the_policies_of_one_event_have_different_names() {
+fn the_reactions_to_one_event_have_different_keys() {
     for event in every_event() {
         let reactions = react("x", &event);
-        let names: BTreeSet<&str> = reactions.iter().map(|reaction| reaction.policy).collect();
-        assert_eq!(names.len(), reactions.len(), "{}", event.name());
+        let keys: BTreeSet<String> = reactions.iter().map(|reaction| reaction.to_request("e1").key).collect();
+        assert_eq!(keys.len(), reactions.len(), "{}", event.name());
     }
 }
 
@@ -68,6 +68,8 @@ const POLICIES: &[&str] = &[
     "UserEmailVerified -> welcome greet",
     "UserPasswordResetRequested -> mail reset-password-mail",
     "AdministratorRemoved -> user withdraw-role (inline)",
+    "AdministratorsAlerted -> mail alert-mail",
+    "AdministratorsAlerted -> mail alert-mail",
     "PlanSlotAllocated -> subscription confirm-slot or back (inline)",
     "WalletDebited -> subscription confirm-charge or back (inline)",
     "WalletRefunded -> subscription confirm-refund (inline)",
@@ -146,6 +148,7 @@ const POLICIES: &[&str] = &[
     "CustomDomainVerified -> instance serve-hosts",
     "CustomDomainPreferred -> instance serve-hosts",
     "CustomDomainRemoved -> instance serve-hosts",
+    "DifferenceOverdue -> admin_roster alert-administrators",
 ];
 
 #[test]
