@@ -154,6 +154,12 @@ pub enum InstanceEvent {
         detail: String,
         occurred_at: Timestamp,
     },
+    /// Something keeps it from starting, and it is tried on; `detail` names what does.
+    InstanceStartHindered {
+        generation: u32,
+        detail: String,
+        occurred_at: Timestamp,
+    },
     InstanceStopRequested {
         spec: InstanceSpec,
         generation: u32,
@@ -271,6 +277,7 @@ contract!(
         InstanceDriftRepaired,
         InstanceDriftStands,
         InstanceRemovalHindered,
+        InstanceStartHindered,
         InstanceStopRequested,
         InstanceStopped,
         InstanceStartRequested,

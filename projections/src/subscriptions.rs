@@ -14,7 +14,7 @@ pub use questions::{
     count_since, counts, counts_of_user, detail, find, find_many, instance, instance_counts, instances, leftovers_of,
     live_of, page, promises, sold, users_with_subscriptions,
 };
-pub use rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+pub use rows::{DriftState, InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 
 use crate::{Projection, ProjectionError};
 
@@ -28,7 +28,7 @@ impl Projection for Subscriptions {
     }
 
     fn revision(&self) -> u32 {
-        8
+        9
     }
 
     fn schema(&self) -> &'static str {

@@ -72,6 +72,10 @@ CREATE TABLE instances (
   restart_count     integer NOT NULL,
   reset_count       integer NOT NULL,
   last_reset_at     timestamptz,
+  -- What of it differs from what was applied: for administrators.
+  drift_state       text NOT NULL,
+  drift_objects     jsonb NOT NULL,
+  drift_since       timestamptz,
   created_at        timestamptz NOT NULL,
   updated_at        timestamptz NOT NULL
 );
@@ -79,4 +83,5 @@ CREATE INDEX instances_of_subscription ON instances (subscription_id, created_at
 CREATE INDEX instances_of_user ON instances (user_id, created_at DESC, id DESC);
 CREATE INDEX instances_newest ON instances (created_at DESC, id DESC);
 CREATE INDEX instances_by_status ON instances (status, created_at DESC, id DESC);
+CREATE INDEX instances_by_drift ON instances (drift_state, created_at DESC, id DESC);
 CREATE INDEX instances_of_offering ON instances (offering, created_at DESC, id DESC);

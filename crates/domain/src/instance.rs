@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{bridge, refusals};
 
+mod hindering;
 mod holding;
 mod keeping;
 mod resizing;
@@ -173,7 +174,7 @@ pub enum InstanceCommand {
         #[serde(default)]
         program: Option<String>,
     },
-    /// Its objects do not go.
+    /// Its objects do not go, or something keeps it from starting.
     RecordHindered {
         generation: u32,
         detail: String,
@@ -480,8 +481,8 @@ impl Asked {
             (Report::RecordDriftOver { generation, fault, program }, _) => {
                 Ok(self.drift_over(generation, fault, program, occurred_at))
             }
-            (Report::RecordHindered { generation, detail }, Phase::Deleting { .. } | Phase::Resetting) => {
-                Ok(self.hindered(generation, detail, occurred_at))
+            (Report::RecordHindered { generation, detail }, phase) => {
+                self.hindered(phase, generation, detail, occurred_at)
             }
             (Report::RecordHosts { hosts, edition, .. }, _) => Ok(self.hosts_seen(edition, &hosts, occurred_at)),
             (Report::RecordHostsRefused { edition, detail, .. }, _) => {
@@ -510,6 +511,7 @@ impl Asked {
             | InstanceEvent::InstanceDriftDetected { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
+            | InstanceEvent::InstanceStartHindered { .. }
             | InstanceEvent::InstanceHostsRequested { .. }
             | InstanceEvent::InstanceRestingHostsRequested { .. }
             | InstanceEvent::InstanceHostsChanged { .. }

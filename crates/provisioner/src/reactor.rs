@@ -57,7 +57,7 @@ pub struct ReactorSettings {
     pub poll: Duration,
     /// How long a start or restart may take before it is reported as failed; a first start has its deadline in the event.
     pub start_deadline: Duration,
-    /// Objects that were asked to go and are there so long after are named.
+    /// So long after a request what keeps its objects from going, or keeps it from starting, is named.
     pub hindered: Duration,
 }
 
@@ -162,6 +162,11 @@ impl ProvisionerReactor {
             Err(RunError::Cluster(error)) if task.first && self.is_late(task) => {
                 // A customer who paid is not left waiting for the cluster to come back.
                 Ok(reports.failed(&format!("not ready before the deadline: {error}")))
+            }
+            Err(RunError::Cluster(ClusterError::Ending { reason, .. })) if self.names_hindrances(task) => {
+                // It lasts until somebody lets go of what holds the namespace: it is told, and not only tried again.
+                let hindered = reports.hindered(format!("its namespace is being deleted: {reason}"));
+                Ok(Performed { commands: vec![hindered], again_at: Some(self.next_look(task)) })
             }
             Err(RunError::Cluster(error)) => Err(effect_error(error)),
         }
@@ -333,11 +338,15 @@ impl ProvisionerReactor {
         }
         self.cluster.delete(target, removal, task.generation).await?;
         let now = self.clock.now();
-        let late = now >= task.asked_at.plus(self.settings.hindered);
-        let left = if late { self.cluster.leftovers(target).await? } else { Vec::new() };
+        let left = if self.names_hindrances(task) { self.cluster.leftovers(target).await? } else { Vec::new() };
         let hindrance = hindrance(&left, now, self.settings.hindered, !observed.pods.is_empty());
         let commands = hindrance.map(|words| reports.hindered(words)).into_iter().collect();
         Ok(Performed { commands, again_at: Some(self.next_look(task)) })
+    }
+
+    /// What is only slow is given its time.
+    fn names_hindrances(&self, task: &Task) -> bool {
+        self.clock.now() >= task.asked_at.plus(self.settings.hindered)
     }
 
     fn is_late(&self, task: &Task) -> bool {

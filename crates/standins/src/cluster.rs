@@ -76,6 +76,11 @@ impl SimulatedCluster {
         self.objects().unreachable = unreachable;
     }
 
+    /// From now on every namespace is on its way out and takes nothing, held by `reason`; `None`: all is as before.
+    pub fn set_ending(&self, reason: Option<&str>) {
+        self.objects().ending = reason.map(str::to_owned);
+    }
+
     /// The control paths for any HTTP server: `GET /standin/cluster`, `POST /standin/cluster/fail-next {"count": n}`,
     /// `PUT /standin/cluster/outage {"unreachable": bool}`.
     pub fn control_routes(self: &Arc<Self>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -102,6 +107,16 @@ impl SimulatedCluster {
         Ok(objects)
     }
 
+    /// The objects, where they may be written.
+    fn reach_to_apply(&self) -> Result<MutexGuard<'_, Objects>, ClusterError> {
+        let what = "apply objects";
+        let objects = self.reach(what)?;
+        if let Some(reason) = objects.ending.clone() {
+            return Err(ClusterError::Ending { what: what.to_owned(), reason });
+        }
+        Ok(objects)
+    }
+
     fn tell(&self) {
         self.version.send_modify(|version| *version += 1);
     }
@@ -119,7 +134,7 @@ impl Cluster for SimulatedCluster {
 
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError> {
         let now = self.clock.now();
-        let mut kept = self.reach("apply objects")?;
+        let mut kept = self.reach_to_apply()?;
         for object in objects {
             kept.apply(object, now)?;
         }
@@ -130,7 +145,7 @@ impl Cluster for SimulatedCluster {
 
     async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError> {
         let now = self.clock.now();
-        let mut kept = self.reach("apply objects")?;
+        let mut kept = self.reach_to_apply()?;
         let mut applied = Applied::default();
         for object in objects {
             if !kept.apply_upto(object, upto, now)? {

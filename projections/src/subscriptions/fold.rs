@@ -6,7 +6,7 @@ use minispod_events::{CancelReason, Event, Fact, InstanceEvent, InstanceSpec, Pe
 use minispod_kernel::{Rupiah, Timestamp};
 use sqlx::PgConnection;
 
-use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+use super::rows::{DriftState, InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 use crate::{ProjectionError, rows::Rows};
 
 pub(super) async fn apply(tx: &mut PgConnection, facts: &[Fact]) -> Result<(), ProjectionError> {
@@ -213,9 +213,16 @@ impl InstanceRow {
         }
         let mut row = row?;
         follow(&mut row, event, at);
+        if is_report(event) {
+            row.last_status_sync = Some(at);
+        }
+        row.updated_at = at;
         Some(row)
     }
 }
+
+/// Objects of an instance that are named where they differ.
+const MOST_OBJECTS: usize = 20;
 
 /// The cluster's own words may name what is somebody else's; the fact has them for operators.
 const HOSTS_REFUSED: &str = "the cluster does not take its hosts as they are asked for; it is tried again";
@@ -267,17 +274,18 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
-        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceDriftStands { detail, .. } => {
+        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceStartHindered { detail, .. } => {
             row.last_error = Some(detail.clone());
         }
         InstanceEvent::InstanceHostsRefused { .. } => row.last_error = Some(HOSTS_REFUSED.to_owned()),
         InstanceEvent::InstanceHostsChanged { .. } => row.last_error = row.last_error.take().filter(is_no_refusal),
-        InstanceEvent::InstanceDriftRepaired { .. } => put_right(row),
+        InstanceEvent::InstanceDriftDetected { .. }
+        | InstanceEvent::InstanceDriftStands { .. }
+        | InstanceEvent::InstanceDriftRepaired { .. } => follow_drift(row, event, at),
         // What a lock means for the cluster has events of its own; a request for an instance was written above.
         InstanceEvent::InstanceLocked { .. }
         | InstanceEvent::InstanceHealingPlanned { .. }
         | InstanceEvent::InstanceHealingGivenUp { .. }
-        | InstanceEvent::InstanceDriftDetected { .. }
         | InstanceEvent::InstanceHostsRequested { .. }
         | InstanceEvent::InstanceRestingHostsRequested { .. }
         | InstanceEvent::InstanceResized { .. }
@@ -285,10 +293,6 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         | InstanceEvent::InstanceUnlocked { .. }
         | InstanceEvent::InstanceProvisionRequested { .. } => {}
     }
-    if is_report(event) {
-        row.last_status_sync = Some(at);
-    }
-    row.updated_at = at;
 }
 
 /// Whether the event says what the cluster did, and not what somebody asked for.
@@ -308,6 +312,7 @@ fn is_report(event: &InstanceEvent) -> bool {
             | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
+            | InstanceEvent::InstanceStartHindered { .. }
     )
 }
 
@@ -315,11 +320,34 @@ fn is_no_refusal(error: &String) -> bool {
     error != HOSTS_REFUSED
 }
 
-/// What runs has no fault any more.
-fn put_right(row: &mut InstanceRow) {
-    if row.status == InstanceStatus::Running {
-        row.last_error = None;
+/// What was found again after it stood has not been right in between.
+fn follow_drift(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
+    match event {
+        InstanceEvent::InstanceDriftDetected { findings, .. } => {
+            row.drift_state = DriftState::Found;
+            row.drift_objects = findings.iter().take(MOST_OBJECTS).map(|finding| finding.object.clone()).collect();
+            row.drift_since = row.drift_since.or(Some(at));
+        }
+        InstanceEvent::InstanceDriftStands { detail, .. } => {
+            row.drift_state = DriftState::Stands;
+            row.drift_since = row.drift_since.or(Some(at));
+            row.last_error = Some(detail.clone());
+        }
+        InstanceEvent::InstanceDriftRepaired { .. } => {
+            no_drift(row);
+            // What runs has no fault any more.
+            if row.status == InstanceStatus::Running {
+                row.last_error = None;
+            }
+        }
+        _ => {}
     }
+}
+
+fn no_drift(row: &mut InstanceRow) {
+    row.drift_state = DriftState::None;
+    row.drift_objects.clear();
+    row.drift_since = None;
 }
 
 fn seen(row: &mut InstanceRow, status: InstanceStatus, error: Option<&String>) {
@@ -331,6 +359,8 @@ fn seen(row: &mut InstanceRow, status: InstanceStatus, error: Option<&String>) {
 
 fn ask(row: &mut InstanceRow, spec: &InstanceSpec, generation: u32, status: InstanceStatus) {
     take_spec(row, spec);
+    // All of it is applied anew.
+    no_drift(row);
     row.generation = generation;
     row.status = status;
 }
@@ -405,6 +435,9 @@ fn provisioned(id: &str, spec: &InstanceSpec, generation: u32, at: Timestamp) ->
         restart_count: 0,
         reset_count: 0,
         last_reset_at: None,
+        drift_state: DriftState::None,
+        drift_objects: Vec::new(),
+        drift_since: None,
         created_at: at,
         updated_at: at,
     }

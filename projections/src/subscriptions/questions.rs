@@ -4,7 +4,7 @@ use minispod_kernel::{Rupiah, Timestamp};
 use serde::Deserialize;
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 
-use super::rows::{InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
+use super::rows::{DriftState, InstanceRow, InstanceStatus, SubscriptionRow, SubscriptionStatus};
 use crate::{
     Asked, Page, PageRequest, ProjectionError,
     billing::{self, InvoiceRow, TransactionView},
@@ -268,6 +268,7 @@ pub struct InstanceFilter {
     pub status: Option<InstanceStatus>,
     pub offering: Option<String>,
     pub user_id: Option<String>,
+    pub drift: Option<DriftState>,
     /// Only these.
     pub ids: Option<Vec<String>>,
 }
@@ -284,6 +285,9 @@ impl InstanceFilter {
         }
         if let Some(user_id) = &self.user_id {
             conditions.and().push("t.user_id = ").push_bind(user_id.clone());
+        }
+        if let Some(drift) = self.drift {
+            conditions.and().push("t.drift_state = ").push_bind(drift.as_str());
         }
         if let Some(ids) = &self.ids {
             conditions.and().push("t.id = ANY(").push_bind(ids.clone()).push(")");

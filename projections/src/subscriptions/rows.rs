@@ -22,6 +22,17 @@ words! {
     }
 }
 
+words! {
+    /// Whether an instance is in the cluster as it was applied.
+    DriftState {
+        None = "NONE",
+        /// Something differs and is being put right.
+        Found = "FOUND",
+        /// It could not be put right, or does not stay so.
+        Stands = "STANDS",
+    }
+}
+
 /// One subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionRow {
@@ -148,6 +159,11 @@ pub struct InstanceRow {
     /// How often its data was wiped, and when last.
     pub reset_count: u32,
     pub last_reset_at: Option<Timestamp>,
+    pub drift_state: DriftState,
+    /// What differs, by kind and place: some of it when it is much.
+    pub drift_objects: Vec<String>,
+    /// Since when it has not been right.
+    pub drift_since: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -186,6 +202,9 @@ impl Row for InstanceRow {
         "restart_count",
         "reset_count",
         "last_reset_at",
+        "drift_state",
+        "drift_objects",
+        "drift_since",
         "created_at",
         "updated_at",
     ];

@@ -1,12 +1,13 @@
 //! Subscriptions and instances as their owners and administrators see them.
 
-use minispod_events::{CancelReason, InstanceEvent};
+use minispod_events::{CancelReason, DriftFinding, InstanceEvent};
+use minispod_kernel::Timestamp;
 use minispod_projections::{
     PageRequest,
     catalogue::PlanRow,
     subscriptions::{
-        self, InstanceFilter, InstanceStatus, SubscriptionFilter, SubscriptionSort, SubscriptionStatus,
-        SubscriptionView,
+        self, DriftState, InstanceFilter, InstanceRow, InstanceStatus, SubscriptionFilter, SubscriptionSort,
+        SubscriptionStatus, SubscriptionView,
     },
 };
 use minispod_testkit::require;
@@ -123,6 +124,132 @@ async fn an_instance_shows_what_was_last_heard_of_it() {
     let page = PageRequest::new(1, 10);
     let live = subscriptions::instances(&world.pool, &InstanceFilter::default(), page).await.expect("answers");
     assert_eq!(live.total, 0, "deleted ones are shown only when asked for");
+}
+
+/// Adds what happened to the instance and gives its row.
+async fn after(world: &World, log: &mut Log, event: impl FnOnce(Timestamp) -> InstanceEvent) -> InstanceRow {
+    let known = log.facts.len();
+    log.instance(event);
+    world.follow(&log.facts[known..], 1).await;
+    subscriptions::instance(&world.pool, INSTANCE).await.expect("answers").expect("is there").row
+}
+
+fn detected(objects: u32) -> impl FnOnce(Timestamp) -> InstanceEvent {
+    let finding = |number| DriftFinding {
+        object: format!("Service {number}"),
+        missing: true,
+        managers: Vec::new(),
+        fields: vec![".spec".to_owned()],
+    };
+    let findings = (0..objects).map(finding).collect();
+    |occurred_at| InstanceEvent::InstanceDriftDetected {
+        spec: spec(),
+        generation: 1,
+        runs: true,
+        findings,
+        occurred_at,
+    }
+}
+
+fn stands(occurred_at: Timestamp) -> InstanceEvent {
+    InstanceEvent::InstanceDriftStands { generation: 1, detail: "belongs to somebody".to_owned(), occurred_at }
+}
+
+fn repaired(occurred_at: Timestamp) -> InstanceEvent {
+    InstanceEvent::InstanceDriftRepaired { generation: 1, program: None, occurred_at }
+}
+
+#[tokio::test]
+async fn drift_is_shown_with_its_objects_from_its_first_sight_until_it_is_right_again() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = journey();
+    let world = World::after(&log, 50).await;
+    let none = (DriftState::None, Vec::<String>::new(), None::<Timestamp>);
+    let of = |row: InstanceRow| (row.drift_state, row.drift_objects, row.drift_since);
+    let row = subscriptions::instance(&world.pool, INSTANCE).await.expect("answers").expect("is there").row;
+    assert_eq!(of(row), none);
+
+    let found = after(&world, &mut log, detected(2)).await;
+    let (objects, since) = (vec!["Service 0".to_owned(), "Service 1".to_owned()], Some(found.updated_at));
+    assert_eq!(found.last_error, None, "it is being put right");
+    assert_eq!(of(found), (DriftState::Found, objects.clone(), since));
+    let left = after(&world, &mut log, stands).await;
+    assert_eq!(left.last_error.as_deref(), Some("belongs to somebody"));
+    assert_eq!(of(left), (DriftState::Stands, objects, since));
+    for (state, expected) in [(DriftState::Stands, 1), (DriftState::Found, 0)] {
+        let filter = InstanceFilter { drift: Some(state), ..InstanceFilter::default() };
+        let page = subscriptions::instances(&world.pool, &filter, PageRequest::new(1, 10)).await.expect("answers");
+        assert_eq!((page.total, page.rows.len()), (expected, usize::try_from(expected).expect("few")), "{state}");
+    }
+    let again = after(&world, &mut log, detected(30)).await;
+    assert_eq!((again.drift_objects.len(), again.drift_since), (20, since), "it was not right in between");
+    let right = after(&world, &mut log, repaired).await;
+    assert_eq!(right.last_error, None);
+    assert_eq!(of(right), none);
+    let changing = after(&world, &mut log, stands).await;
+    assert_eq!((changing.drift_since, changing.drift_objects.len()), (Some(changing.updated_at), 0));
+}
+
+#[tokio::test]
+async fn whatever_is_asked_for_anew_has_no_drift() {
+    if !require("pg") {
+        return;
+    }
+    let requests: [fn(Timestamp) -> InstanceEvent; 6] = [
+        |occurred_at| InstanceEvent::InstanceStartRequested { spec: spec(), generation: 2, occurred_at },
+        |occurred_at| InstanceEvent::InstanceRestartRequested { spec: spec(), generation: 2, occurred_at },
+        |occurred_at| InstanceEvent::InstanceResizeRequested { spec: spec(), generation: 2, change: 1, occurred_at },
+        |occurred_at| InstanceEvent::InstanceResetRequested { spec: spec(), generation: 2, occurred_at },
+        |occurred_at| InstanceEvent::InstanceStopRequested { spec: spec(), generation: 2, occurred_at },
+        |occurred_at| InstanceEvent::InstanceDeletionRequested {
+            spec: spec(),
+            generation: 2,
+            purge_volume: false,
+            occurred_at,
+        },
+    ];
+    let mut log = journey();
+    let world = World::after(&log, 50).await;
+    for request in requests {
+        let found = after(&world, &mut log, detected(1)).await;
+        assert_eq!((found.drift_state, found.drift_objects.len()), (DriftState::Found, 1));
+        let asked = after(&world, &mut log, request).await;
+        assert_eq!((asked.drift_state, asked.drift_since, asked.generation), (DriftState::None, None, 2));
+        assert!(asked.drift_objects.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_hinders_a_start_is_shown_until_it_is_ready() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = journey();
+    let world = World::after(&log, 50).await;
+    after(&world, &mut log, |occurred_at| InstanceEvent::InstanceRestartRequested {
+        spec: spec(),
+        generation: 2,
+        occurred_at,
+    })
+    .await;
+    let held = after(&world, &mut log, |occurred_at| InstanceEvent::InstanceStartHindered {
+        generation: 2,
+        detail: "its namespace is being deleted".to_owned(),
+        occurred_at,
+    })
+    .await;
+    assert_eq!(held.last_error.as_deref(), Some("its namespace is being deleted"));
+    assert_eq!((held.status, held.last_status_sync), (InstanceStatus::Restarting, Some(held.updated_at)));
+    let ready = after(&world, &mut log, |occurred_at| InstanceEvent::InstanceReady {
+        subscription_id: SUBSCRIPTION.to_owned(),
+        generation: 2,
+        external_url: "https://flow.example".to_owned(),
+        occurred_at,
+    })
+    .await;
+    assert_eq!((ready.status, ready.last_error), (InstanceStatus::Running, None));
 }
 
 #[tokio::test]

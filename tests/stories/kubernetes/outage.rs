@@ -32,7 +32,8 @@ async fn tried_in_vain(sql: &PgPool) -> i64 {
 async fn blamed(sql: &PgPool) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT event_type || ' ' || aggregate_id FROM log.events WHERE event_type IN ('InstanceFailed',
-         'InstanceUnhealthy', 'InstanceDriftDetected', 'SubscriptionProvisioningFailed', 'InstanceRemovalHindered')",
+         'InstanceUnhealthy', 'InstanceDriftDetected', 'SubscriptionProvisioningFailed', 'InstanceRemovalHindered',
+         'InstanceStartHindered')",
     )
     .fetch_all(sql)
     .await

@@ -9,7 +9,7 @@ use minispod_projections::{
 };
 use serde_json::{Value, json};
 
-use super::{people, plans, subscriptions};
+use super::{instant, people, plans, subscriptions};
 
 /// An instance with who owns it and what was sold.
 #[derive(Debug, Clone)]
@@ -115,11 +115,17 @@ fn instance(row: &InstanceRow, local: bool) -> Value {
     out["deploymentConfig"] = json!({});
     out["simulated"] = row.simulated.into();
     out["realTimeStatus"] = real_time(row);
+    out["drift"] = drift(row);
     // Where it runs and what it uses only the cluster knows; a list of all of them does not ask it for each.
     out["workerNode"] = Value::Null;
     out["metrics"] = Value::Null;
     out["localAccess"] = if local { local_access(row) } else { Value::Null };
     out
+}
+
+/// What of it is not in the cluster as it was applied: the cluster's own names, which its owner is not shown.
+fn drift(row: &InstanceRow) -> Value {
+    json!({ "state": row.drift_state.as_str(), "objects": row.drift_objects, "since": instant(row.drift_since) })
 }
 
 /// The status with the keys of a look at the cluster (`PodStatusLive`), from what the cluster reported last.
@@ -211,6 +217,8 @@ fn local_access(row: &InstanceRow) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use minispod_projections::subscriptions::DriftState;
+
     use super::*;
 
     fn row(status: InstanceStatus, simulated: bool) -> InstanceRow {
@@ -247,6 +255,9 @@ mod tests {
             restart_count: 2,
             reset_count: 0,
             last_reset_at: None,
+            drift_state: DriftState::None,
+            drift_objects: Vec::new(),
+            drift_since: None,
             created_at: at,
             updated_at: at,
         }
@@ -270,6 +281,22 @@ mod tests {
         let reach = |simulated, local| instance(&row(InstanceStatus::Running, simulated), local)["localAccess"].clone();
         assert!(reach(true, true).is_null() && reach(false, false).is_null());
         assert_eq!(reach(false, true)["containerPort"], 5678);
+    }
+
+    #[test]
+    fn only_administrators_see_what_differs_and_no_drift_is_said_too() {
+        let right = instance(&row(InstanceStatus::Running, false), false);
+        assert_eq!(right["drift"], json!({ "state": "NONE", "objects": [], "since": null }));
+        let differs = InstanceRow {
+            drift_state: DriftState::Stands,
+            drift_objects: vec!["Service customer-u/n8n-s".into()],
+            drift_since: Some(Timestamp::from_unix_millis(0)),
+            ..row(InstanceStatus::Running, false)
+        };
+        let shown = &instance(&differs, false)["drift"];
+        assert_eq!((&shown["state"], &shown["objects"]), (&json!("STANDS"), &json!(["Service customer-u/n8n-s"])));
+        assert_eq!(shown["since"], "1970-01-01T00:00:00.000Z");
+        assert!(subscriptions::instance(&differs).get("drift").is_none(), "its owner does not");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
 use minispod_domain::{AnyCommand, InstanceCommand, SubscriptionCommand};
-use minispod_events::CancelReason;
+use minispod_events::{CancelReason, DriftFinding};
 use minispod_kernel::Sensitive;
 use minispod_testkit::require;
 use serde_json::{Value, json};
@@ -181,6 +181,59 @@ async fn one_instance_is_shown_whole_and_a_look_writes_nothing_w69() {
         assert_eq!((none.status.as_u16(), &none.body["code"]), (404, &json!("NOT_FOUND_ERROR")), "{nobody}");
         assert_shape("GET /api/v1/admin/pods/:id", "refused", &none.body);
     }
+}
+
+#[actix_web::test]
+async fn drift_is_shown_and_asked_for_by_administrators_alone() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let pod = running(&world, "ani@example.com", FREE).await;
+    let other = running(&world, "budi@example.com", FREE).await;
+    let path = format!("/admin/pods/{}", pod.instance);
+    let none = json!({ "state": "NONE", "objects": [], "since": null });
+    assert_eq!(world.get(&path, &admin).await.data()["drift"], none);
+
+    let object = format!("Service customer-{}/n8n-{}", pod.owner, pod.subscription);
+    let finding = DriftFinding { object: object.clone(), missing: true, managers: Vec::new(), fields: Vec::new() };
+    report(&world, &pod, InstanceCommand::RecordDrift { generation: 1, findings: vec![finding] }).await;
+    let found = world.get(&path, &admin).await;
+    let drift = &found.data()["drift"];
+    assert_eq!((&drift["state"], &drift["objects"]), (&json!("FOUND"), &json!([object])), "{drift:#}");
+    assert!(drift["since"].is_string());
+    let fault = Some("belongs to somebody".to_owned());
+    report(&world, &pod, InstanceCommand::RecordDriftOver { generation: 1, fault, program: None }).await;
+
+    let of = |query: &'static str| {
+        let (world, admin) = (&world, &admin);
+        async move { world.get(&format!("/admin/pods{query}"), admin).await }
+    };
+    let standing = of("?drift=STANDS").await;
+    assert_shape("GET /api/v1/admin/pods", "ok", &standing.body);
+    assert_eq!(ids(standing.data()), [&pod.instance]);
+    let shown = &standing.data()["pods"][0]["drift"];
+    assert_eq!(
+        (&shown["state"], &shown["objects"], &shown["since"]),
+        (&json!("STANDS"), &json!([object]), &drift["since"])
+    );
+    assert_eq!(standing.data()["statistics"]["total"], 1);
+    assert_eq!(ids(of("?drift=FOUND").await.data()), Vec::<&str>::new());
+    for pod in of("").await.data()["pods"].as_array().expect("a list") {
+        let expected = if pod["id"] == *other.instance { "NONE" } else { "STANDS" };
+        assert_eq!(pod["drift"]["state"], expected, "{pod:#}");
+    }
+    for bad in ["?drift=NONE", "?drift=found"] {
+        let refused = of(bad).await;
+        assert_eq!((refused.status.as_u16(), refused.fields()), (400, vec!["drift"]), "{bad}");
+    }
+    let login = world.sign_in("ani@example.com").await;
+    let own = world.get(&format!("/subscriptions/{}", pod.subscription), &login.access).await;
+    let instance = &own.data()["serviceInstance"];
+    assert_eq!(instance["id"], pod.instance, "{:#}", own.body);
+    assert!(instance.get("drift").is_none() && !own.body.to_string().contains(&object), "{instance:#}");
 }
 
 #[actix_web::test]

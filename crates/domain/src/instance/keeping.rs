@@ -45,7 +45,8 @@ pub(super) struct Care {
     /// When the first of the last repairs was asked for, and how many there were since.
     repairs_since: Option<Timestamp>,
     repairs: u32,
-    hindrance: Option<String>,
+    /// What keeps the newest request from being carried out, as it was told last.
+    pub(super) hindrance: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -108,7 +109,10 @@ impl Care {
                 };
                 self.drift = Drift::Stands { findings, since: *occurred_at };
             }
-            InstanceEvent::InstanceRemovalHindered { detail, .. } => self.hindrance = Some(detail.clone()),
+            InstanceEvent::InstanceRemovalHindered { detail, .. }
+            | InstanceEvent::InstanceStartHindered { detail, .. } => {
+                self.hindrance = Some(detail.clone());
+            }
             InstanceEvent::InstanceRestartRequested { occurred_at, .. } => {
                 self.ail(*occurred_at);
                 // Somebody's own restart begins anew; the planned one counts, whoever asked for it.
@@ -253,14 +257,6 @@ impl Asked {
             }
             _ => Vec::new(),
         }
-    }
-
-    /// The same hindrance is told once.
-    pub(super) fn hindered(&self, generation: u32, detail: String, occurred_at: Timestamp) -> Vec<InstanceEvent> {
-        if self.care.hindrance.as_ref() == Some(&detail) {
-            return Vec::new();
-        }
-        vec![InstanceEvent::InstanceRemovalHindered { generation, detail, occurred_at }]
     }
 }
 
@@ -510,19 +506,6 @@ mod tests {
         let stopped = follow(stopping, vec![(noon(), InstanceCommand::RecordStopped { generation: 2 })]);
         assert_eq!(kept(&stopped), Some((2, false)));
         given::<Instance>(stopped).when(drift(2, "Deployment")).events();
-    }
-
-    #[test]
-    fn what_hinders_a_removal_is_told_once() {
-        let hindered = |detail: &str| InstanceCommand::RecordHindered { generation: 2, detail: detail.into() };
-        let going = follow(runs(), vec![(noon(), InstanceCommand::Delete { purge_volume: false })]);
-        let told = follow(going, vec![(noon(), hindered("Service a"))]);
-        assert!(matches!(told.last(), Some(InstanceEvent::InstanceRemovalHindered { generation: 2, .. })));
-        given::<Instance>(told.clone()).when(hindered("Service a")).then_nothing();
-        assert_eq!(given::<Instance>(told).when(hindered("Ingress b")).events().len(), 1);
-        given::<Instance>(runs())
-            .when(InstanceCommand::RecordHindered { generation: 1, detail: "x".into() })
-            .then_refused(InstanceRefusal::WrongState);
     }
 
     #[test]

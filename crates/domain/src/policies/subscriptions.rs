@@ -179,6 +179,7 @@ pub fn after_instance(instance_id: &str, event: &InstanceEvent) -> Vec<Reaction>
         | InstanceEvent::InstanceDriftRepaired { .. }
         | InstanceEvent::InstanceDriftStands { .. }
         | InstanceEvent::InstanceRemovalHindered { .. }
+        | InstanceEvent::InstanceStartHindered { .. }
         | InstanceEvent::InstanceResetRequested { .. }
         | InstanceEvent::InstanceResizeRequested { .. }
         | InstanceEvent::InstanceObjectsApplied { .. }

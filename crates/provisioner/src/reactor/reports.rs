@@ -91,7 +91,7 @@ impl Reports<'_> {
 
     /// Each hindrance is another report.
     pub(super) fn hindered(&self, detail: String) -> CommandRequest {
-        tracing::warn!(instance = self.task.instance_id, detail, "something keeps the instance's objects from going");
+        tracing::warn!(instance = self.task.instance_id, detail, "something hinders what is asked of the instance");
         let what = format!("hindered-{:016x}", numbers::of(&detail));
         self.command(&what, InstanceCommand::RecordHindered { generation: self.task.generation, detail })
     }

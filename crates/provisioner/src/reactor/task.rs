@@ -113,6 +113,7 @@ impl Task {
             | InstanceEvent::InstanceDriftRepaired { .. }
             | InstanceEvent::InstanceDriftStands { .. }
             | InstanceEvent::InstanceRemovalHindered { .. }
+            | InstanceEvent::InstanceStartHindered { .. }
             | InstanceEvent::InstanceReset { .. }
             | InstanceEvent::InstanceReady { .. }
             | InstanceEvent::InstanceUnhealthy { .. }

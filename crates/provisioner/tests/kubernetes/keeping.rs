@@ -17,7 +17,11 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use minispod_domain::{AnyCommand, CommandRequest, Instance, InstanceCommand, instance::Kept, ports::Reactor};
+use minispod_domain::{
+    AnyCommand, CommandRequest, Instance, InstanceCommand,
+    instance::Kept,
+    ports::{EffectError, Reactor},
+};
 use minispod_events::{InstanceEvent, InstanceSpec};
 use minispod_kernel::{Aggregate, Clock, Moment, SystemClock, SystemIds, Timestamp};
 use minispod_provisioner::{
@@ -375,9 +379,32 @@ async fn reviewer_16_a_namespace_on_its_way_out_is_named_with_what_holds_it() {
     let refused = stage.bench.cluster.apply(&stage.bench.plan(&stage.spec, 2).objects).await.expect_err("refused");
     let words = refused.to_string();
     assert!(refused.passes() && words.contains("is being deleted") && words.contains("example.com/hold"), "{words}");
+
+    // A start is tried on; asked for a minute ago, it is a fact by then what it waits for.
+    let (id, now) = (stage.spec.instance_id.clone(), stage.bench.clock.now());
+    let restart = |occurred_at| {
+        let spec = stage.spec.clone();
+        InstanceEvent::InstanceRestartRequested { spec, generation: 2, occurred_at }
+    };
+    let reactor = stage.bench.reactor();
+    let young = reactor.perform(&effect_of(&reactor, &id, restart(now), now)).await.expect_err("refused");
+    assert!(matches!(young, EffectError::Transient { .. }), "{young}");
+    let asked = restart(now.minus(std::time::Duration::from_mins(1)));
+    stage.facts.say(&id, |_| asked.clone());
+    let mut told = reactor.perform(&effect_of(&reactor, &id, asked.clone(), now)).await.expect("told");
+    assert!(told.again_at.is_some() && told.commands.len() == 1, "{told:?}");
+    let AnyCommand::Instance(report) = told.commands.remove(0).command else { panic!("another report") };
+    stage.facts.command(&id, report.clone());
+    let hindered = stage.facts.last(&id);
+    let InstanceEvent::InstanceStartHindered { generation: 2, detail, .. } = &hindered else { panic!("{hindered:?}") };
+    assert!(detail.contains("is being deleted") && detail.contains("example.com/hold"), "{detail}");
+    assert_eq!(stage.facts.command(&id, report), [], "told once");
+
     claims.patch(&claim, &PatchParams::default(), &hold(&[])).await.expect("let go");
     wait_until(DEADLINE, || async { namespaces.get_opt(&namespace).await.expect("answered").is_none() }).await;
-    stage.bench.cluster.apply(&stage.bench.plan(&stage.spec, 2).objects).await.expect("taken after it is gone");
+    stage.perform(asked).await;
+    let ready = stage.facts.last(&id);
+    assert!(matches!(ready, InstanceEvent::InstanceReady { generation: 2, .. }), "taken after it is gone: {ready:?}");
 }
 
 #[tokio::test]

@@ -241,6 +241,61 @@ async fn an_outage_never_fails_an_instance_that_ran_before() {
 }
 
 #[tokio::test]
+async fn what_holds_a_namespace_is_told_when_a_start_has_waited_for_it_and_the_start_goes_on() {
+    let bench = Bench::new();
+    let (spec, occurred_at) = (spec(), bench.clock.now());
+    let start = bench.effect(InstanceEvent::InstanceStartRequested { spec, generation: 3, occurred_at });
+    bench.cluster.set_ending(Some("Service a waits"));
+    bench.clock.advance(Duration::from_secs(44));
+    let early = bench.reactor.perform(&start).await.expect_err("it may be gone in a moment");
+    assert!(matches!(early, EffectError::Transient { .. }), "{early}");
+    bench.clock.advance(Duration::from_secs(1));
+    let told = bench.perform(&start).await;
+    let detail = "its namespace is being deleted: Service a waits".to_owned();
+    assert_eq!(reports(&told), [&InstanceCommand::RecordHindered { generation: 3, detail }]);
+    assert_eq!(told.again_at, Some(bench.clock.now().plus(Duration::from_secs(1))));
+    let again = bench.perform(&start).await;
+    assert_eq!(again.commands[0].key, told.commands[0].key, "the repeated report has its first key");
+    bench.cluster.set_ending(Some("Service b waits"));
+    let other = bench.perform(&start).await;
+    assert_ne!(other.commands[0].key, told.commands[0].key, "another hindrance is another report");
+    bench.cluster.set_ending(None);
+    let taken = bench.perform(&start).await;
+    assert!(matches!(reports(&taken).as_slice(), [InstanceCommand::RecordApplied { generation: 3, .. }]));
+}
+
+#[tokio::test]
+async fn of_starts_into_a_namespace_on_its_way_out_only_a_first_one_fails_at_its_deadline() {
+    let bench = Bench::new();
+    let (effect, occurred_at) = (bench.provision(), bench.clock.now());
+    bench.cluster.set_ending(Some("Service a waits"));
+    bench.clock.advance(Duration::from_mins(1));
+    let told = bench.perform(&effect).await;
+    assert!(matches!(reports(&told).as_slice(), [InstanceCommand::RecordHindered { generation: 1, .. }]));
+    bench.clock.advance(DEADLINE);
+    let late = bench.perform(&effect).await;
+    assert!(failure(&late).starts_with("not ready before the deadline"), "{}", failure(&late));
+    let start = InstanceEvent::InstanceStartRequested { spec: spec(), generation: 3, occurred_at };
+    let late = bench.perform(&bench.effect(start)).await;
+    assert!(matches!(reports(&late).as_slice(), [InstanceCommand::RecordHindered { generation: 3, .. }]));
+    assert!(late.again_at.is_some());
+}
+
+#[tokio::test]
+async fn a_repair_waits_for_a_namespace_on_its_way_out_and_says_nothing() {
+    let bench = Bench::new();
+    let start = bench.provision();
+    bench.perform(&start).await;
+    let (spec, occurred_at, findings) = (spec(), bench.clock.now(), Vec::new());
+    let drift = InstanceEvent::InstanceDriftDetected { spec, generation: 1, runs: true, findings, occurred_at };
+    let repair = bench.effect(drift);
+    bench.cluster.set_ending(Some("Service a waits"));
+    bench.clock.advance(Duration::from_mins(5));
+    let refused = bench.reactor.perform(&repair).await.expect_err("it is not there yet");
+    assert!(matches!(refused, EffectError::Transient { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn a_vault_that_does_not_answer_is_waited_for() {
     let bench = Bench::new();
     *bench.vault.away.lock().expect("not poisoned") = true;

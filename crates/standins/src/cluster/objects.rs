@@ -37,6 +37,8 @@ pub(super) struct Objects {
     failing: BTreeSet<(Key, u32)>,
     pub(super) fail_next: u32,
     pub(super) unreachable: bool,
+    /// What holds the namespaces, which are on their way out.
+    pub(super) ending: Option<String>,
     /// The node takes no new pods.
     pub(super) closed: bool,
 }

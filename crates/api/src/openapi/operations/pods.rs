@@ -24,6 +24,7 @@ pub fn operations() -> Vec<Operation> {
             .query("serviceName", bounded(1, 64))
             .query("userId", bounded(1, 64))
             .query("workerNode", bounded(1, 253))
+            .query("drift", words(&["FOUND", "STANDS"]))
             .gives(object(&[("pods", list(pod())), ("statistics", statistics()), ("pagination", pages())])),
         get("/admin/pods/stats", "The instances in numbers").admin().gives(object(&[
             ("total", int()),
@@ -164,12 +165,18 @@ fn real_time() -> Value {
     ])
 }
 
+/// What of it is not in the cluster as it was applied.
+fn drift() -> Value {
+    object(&[("state", words(&["NONE", "FOUND", "STANDS"])), ("objects", list(text())), ("since", nullable(date()))])
+}
+
 fn pod() -> Value {
     let more = object(&[
         ("podName", text()),
         ("namespace", text()),
         ("simulated", flag()),
         ("realTimeStatus", real_time()),
+        ("drift", drift()),
         ("workerNode", nullable(any())),
         ("metrics", nullable(any())),
         ("localAccess", nullable(any())),

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use minispod_auth::Action;
-use minispod_projections::subscriptions::{self, InstanceFilter, InstanceStatus};
+use minispod_projections::subscriptions::{self, DriftState, InstanceFilter, InstanceStatus};
 use serde_json::json;
 
 use super::{Tally, with_owners};
@@ -35,6 +35,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         status: query.word("status", InstanceStatus::parse, &words),
         offering: query.text("serviceName", NAME_MAX),
         user_id: query.text("userId", NAME_MAX),
+        drift: query.word("drift", drifting, &[DriftState::Found, DriftState::Stands].map(DriftState::as_str)),
         ids: None,
     };
     let node = query.text("workerNode", NODE_MAX);
@@ -59,6 +60,11 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
         "pagination": pagination,
     });
     Ok(Answer::ok("Pods retrieved successfully", data))
+}
+
+/// Who asks for drift asks for what differs.
+fn drifting(word: &str) -> Option<DriftState> {
+    DriftState::parse(word).filter(|state| *state != DriftState::None)
 }
 
 /// The instances that have a pod on `node` right now: only the cluster knows where pods are.
