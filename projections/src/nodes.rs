@@ -200,6 +200,13 @@ pub async fn find(pool: &PgPool, name: &str) -> Result<Option<NodeRow>, Projecti
     row_of(pool, "nodes", query).await
 }
 
+/// Those of `names` that are known and not removed, in no order; at most [`MOST`].
+pub async fn find_many(pool: &PgPool, names: &[String]) -> Result<Vec<NodeRow>, ProjectionError> {
+    let mut query = QueryBuilder::new("SELECT to_jsonb(t) FROM read.nodes t WHERE NOT removed AND name = ANY(");
+    query.push_bind(names.to_vec()).push(") LIMIT ").push_bind(MOST);
+    rows_of(pool, "nodes", query).await
+}
+
 /// The newest tokens, at most [`MOST`].
 pub async fn tokens(pool: &PgPool) -> Result<Vec<JoinTokenRow>, ProjectionError> {
     let sql = "SELECT to_jsonb(t) FROM read.join_tokens t ORDER BY created_at DESC, id DESC LIMIT 1000";

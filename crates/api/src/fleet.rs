@@ -1,5 +1,7 @@
 //! The live cluster for requests: whether this process has one, and its failures as answers.
 
+use std::{error::Error, time::Duration};
+
 use actix_web::{HttpRequest, http::StatusCode};
 use minispod_domain::ports::fleet::{EventSeen, Fleet, FleetError, LINES_MAX, LogWish, Place};
 use minispod_projections::subscriptions::InstanceRow;
@@ -32,6 +34,21 @@ pub fn fleet_failed(error: FleetError) -> ApiError {
             ApiError::new(StatusCode::CONFLICT, "CONFLICT_ERROR", format!("The cluster refuses it: {reason}"))
         }
     }
+}
+
+/// Longest wait for a look at the cluster that an answer can do without.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What a look at the cluster saw, for an answer that can do without: `None` when it failed or took too long.
+pub async fn soon<T>(view: &'static str, look: impl Future<Output = Result<T, FleetError>>) -> Option<T> {
+    let why: Box<dyn Error + Send + Sync> = match tokio::time::timeout(SOON, look).await {
+        Ok(Ok(seen)) => return Some(seen),
+        Ok(Err(error)) => error.into(),
+        Err(late) => late.into(),
+    };
+    tracing::debug!(view, error = why.as_ref() as &dyn Error, "an answer goes without a look at the cluster");
+    metrics::counter!("minispod_api_live_views_failed_total", "view" => view).increment(1);
+    None
 }
 
 /// Lines when none are asked for.
@@ -90,6 +107,20 @@ mod tests {
         assert_eq!(denied.status_code(), 503);
         assert!(!denied.message().contains("User"));
         assert_eq!(fleet_failed(FleetError::Refused { what: what(), reason: "no".into() }).status_code(), 409);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_can_do_without_the_cluster_does_not_wait_for_it() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        assert_eq!(soon("pods", async { Ok(7) }).await, Some(7));
+        let away = FleetError::Unreachable { what: "look".to_owned(), source: None };
+        assert_eq!(soon::<u8>("pods", async { Err(away) }).await, None);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(soon::<u8>("pods", std::future::pending()).await, None);
+        assert_eq!(begun.elapsed().as_secs(), 2);
+        let text = recorder.handle().render();
+        assert!(text.contains("minispod_api_live_views_failed_total{view=\"pods\"} 2"), "{text}");
     }
 
     #[test]

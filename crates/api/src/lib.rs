@@ -18,7 +18,7 @@ pub mod ports;
 pub mod preference;
 pub mod refusals;
 pub mod refused_access;
-mod room;
+pub mod room;
 pub mod routes;
 pub mod server;
 pub mod session;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use minispod_domain::{Amounts, Capacity, quantity::QuantityError};
-use minispod_projections::{catalogue::PlanRow, subscriptions};
+use minispod_projections::{ProjectionError, catalogue::PlanRow, subscriptions};
+use sqlx::PgPool;
 
-use crate::{error::ApiError, refusals::read_failed, state::AppState};
+use crate::{error::ApiError, ports::Offerings, refusals::read_failed, state::AppState};
 
 /// A measurement is believed for so long; it is made twice a minute.
 const BELIEVED: Duration = Duration::from_mins(10);
@@ -21,23 +22,47 @@ pub async fn capacity(state: &AppState) -> Result<Option<Capacity>, ApiError> {
     let Some(measured) = measured.filter(|room| room.at.plus(BELIEVED) >= state.clock.now()) else { return Ok(None) };
     let whole = |amount: i64| u64::try_from(amount).unwrap_or_default();
     let room = Amounts { cpu_millis: whole(measured.cpu_millis), memory_bytes: whole(measured.memory_bytes) };
-    Ok(Some(Capacity { room, sold: sold(state).await?, percent }))
+    let sold = sold(state.pool(), state.offerings.as_ref()).await?;
+    Ok(Some(Capacity { room, sold, percent }))
 }
 
-/// What everything requests that is sold and to run.
-async fn sold(state: &AppState) -> Result<Amounts, ApiError> {
+/// Why it is not known what is sold.
+#[derive(Debug, thiserror::Error)]
+pub enum SoldError {
+    #[error("what is sold cannot be read")]
+    Read(#[source] ProjectionError),
+    #[error("what {offering} requests is no amount")]
+    Quantity {
+        offering: String,
+        #[source]
+        source: QuantityError,
+    },
+}
+
+impl From<SoldError> for ApiError {
+    fn from(error: SoldError) -> Self {
+        match error {
+            SoldError::Read(source) => read_failed(source),
+            SoldError::Quantity { .. } => Self::internal(error),
+        }
+    }
+}
+
+/// What everything requests that is sold and to run, each with its own database where `offerings` say that it has one.
+pub async fn sold(pool: &PgPool, offerings: &dyn Offerings) -> Result<Amounts, SoldError> {
     let mut sum = Amounts::default();
-    for row in subscriptions::sold(state.pool()).await.map_err(read_failed)? {
-        let one = requests(state, &row.offering, &row.cpu_request, &row.mem_request).map_err(ApiError::internal)?;
+    for row in subscriptions::sold(pool).await.map_err(SoldError::Read)? {
+        let one = requests(offerings, &row.offering, &row.cpu_request, &row.mem_request)
+            .map_err(|source| SoldError::Quantity { offering: row.offering.clone(), source })?;
         sum = sum.plus(one.times(row.count.unsigned_abs()));
     }
     Ok(sum)
 }
 
 /// What one instance requests, with its own database.
-fn requests(state: &AppState, offering: &str, cpu: &str, memory: &str) -> Result<Amounts, QuantityError> {
+fn requests(offerings: &dyn Offerings, offering: &str, cpu: &str, memory: &str) -> Result<Amounts, QuantityError> {
     let program = Amounts::parse(cpu, memory)?;
-    match state.offerings.beside(offering) {
+    match offerings.beside(offering) {
         Some([cpu, memory]) => Ok(program.plus(Amounts::parse(&cpu, &memory)?)),
         None => Ok(program),
     }
@@ -47,7 +72,8 @@ fn requests(state: &AppState, offering: &str, cpu: &str, memory: &str) -> Result
 pub async fn fits(state: &AppState, plan: &PlanRow) -> Result<bool, ApiError> {
     let Some(capacity) = capacity(state).await? else { return Ok(true) };
     let of = &plan.details;
-    let wish = requests(state, &of.offering, &of.cpu_request, &of.mem_request).map_err(ApiError::internal)?;
+    let wish = requests(state.offerings.as_ref(), &of.offering, &of.cpu_request, &of.mem_request)
+        .map_err(ApiError::internal)?;
     Ok(capacity.fits(wish))
 }
 

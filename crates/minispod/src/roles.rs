@@ -381,6 +381,7 @@ async fn start_provisioner(
     let dispatcher = parts.dispatcher_with(&nats);
     let health = watching::health(cluster.clone(), parts.store.clock().clone(), dispatcher.clone());
     let options = wiring::plan_options(&parts.config)?;
+    let offerings = Arc::new(wiring::CatalogOfferings(options.catalog.clone()));
     // A simulated cluster forgets with its process, and nobody edits it by hand.
     let real = cluster.kind() == "kubernetes";
     let drift = real.then(|| watching::drift(cluster.clone(), &parts.store, options, dispatcher.clone()));
@@ -392,7 +393,7 @@ async fn start_provisioner(
         });
     }
     if let Some(fleet) = fleet {
-        let (nodes, until) = (watching::nodes(fleet, &parts.store, dispatcher.clone()), stop.clone());
+        let (nodes, until) = (watching::nodes(fleet, &parts.store, offerings, dispatcher.clone()), stop.clone());
         running.tasks.spawn(async move {
             nodes.run(until).await;
             ("node watch", Ok(()))

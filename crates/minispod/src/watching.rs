@@ -3,6 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
+use minispod_api::{Offerings, room};
 use minispod_domain::{
     Amounts, CommandRequest, Instance,
     instance::Kept,
@@ -79,13 +80,16 @@ impl Desired for Facts {
     }
 }
 
-/// What facts and telemetry say of nodes.
-struct Nodes(Store);
+/// What facts and telemetry say of nodes, and what offerings request.
+struct Nodes {
+    store: Store,
+    offerings: Arc<dyn Offerings>,
+}
 
 #[async_trait]
 impl NodeBook for Nodes {
     async fn known(&self) -> Result<Vec<KnownNode>, Trouble> {
-        let rows = nodes::all(self.0.pool()).await?;
+        let rows = nodes::all(self.store.pool()).await?;
         let known = rows.into_iter().map(|row| KnownNode {
             joined: row.key_hash.is_some(),
             name: row.name,
@@ -97,21 +101,26 @@ impl NodeBook for Nodes {
 
     async fn keep_room(&self, room: Amounts, at: Timestamp) -> Result<(), Trouble> {
         let (cpu_millis, memory_bytes) = (whole(room.cpu_millis), whole(room.memory_bytes));
-        Ok(self.0.telemetry().record_room(ClusterRoom { at, cpu_millis, memory_bytes }).await?)
+        Ok(self.store.telemetry().record_room(ClusterRoom { at, cpu_millis, memory_bytes }).await?)
+    }
+
+    async fn sold(&self) -> Result<Amounts, Trouble> {
+        Ok(room::sold(self.store.pool(), self.offerings.as_ref()).await?)
     }
 
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Trouble> {
-        let rows = nodes::all(self.0.pool()).await?;
+        let rows = nodes::all(self.store.pool()).await?;
         let joined: Vec<String> =
             rows.into_iter().filter(|row| row.key_hash.is_some() && !row.lost).map(|row| row.name).collect();
-        let beats = self.0.telemetry().heartbeats(Some(&joined)).await?;
+        let beats = self.store.telemetry().heartbeats(Some(&joined)).await?;
         Ok(beats.into_iter().filter(|beat| beat.at <= before).map(|beat| (beat.name, beat.at)).collect())
     }
 }
 
 /// The watch over nodes.
-pub fn nodes(fleet: Arc<dyn Fleet>, store: &Store, dispatcher: Dispatcher) -> NodeWatch {
-    NodeWatch::new(fleet, Arc::new(Nodes(store.clone())), store.clock().clone(), Arc::new(Bus(dispatcher)))
+pub fn nodes(fleet: Arc<dyn Fleet>, store: &Store, offerings: Arc<dyn Offerings>, dispatcher: Dispatcher) -> NodeWatch {
+    let book = Nodes { store: store.clone(), offerings };
+    NodeWatch::new(fleet, Arc::new(book), store.clock().clone(), Arc::new(Bus(dispatcher)))
 }
 
 /// Keeps measurements, and throws old ones away.

@@ -11,6 +11,7 @@ mod listing;
 mod look;
 mod measures;
 mod nodes;
+mod places;
 mod removal;
 mod scaling;
 

@@ -7,7 +7,7 @@ use metrics::gauge;
 use minispod_domain::{
     Amounts, AnyCommand, CommandRequest, NodeCommand,
     node::LATE,
-    ports::fleet::{Fleet, FleetError, NodeSeen, NodeStanding},
+    ports::fleet::{self, Fleet, FleetError, NodeSeen, NodeStanding, Resources},
 };
 use minispod_events::{NodeFacts, NodeTaint};
 use minispod_kernel::{Clock, Timestamp};
@@ -29,6 +29,9 @@ pub trait NodeBook: Send + Sync {
 
     /// Keeps what the nodes that take pods give, so that no more is sold.
     async fn keep_room(&self, room: Amounts, at: Timestamp) -> Result<(), Cause>;
+
+    /// What everything requests that is sold and to run.
+    async fn sold(&self) -> Result<Amounts, Cause>;
 
     /// Nodes that joined by themselves and gave their last sign of life before `before`.
     async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause>;
@@ -103,11 +106,14 @@ impl NodeWatch {
             let count = nodes.iter().filter(|node| node.standing() == standing).count();
             gauge!("minispod_cluster_nodes", "status" => standing.as_str()).set(count as f64);
         }
-        let sum = |of: fn(&NodeSeen) -> u64| nodes.iter().map(of).sum::<u64>() as f64;
-        gauge!("minispod_cluster_cpu_millis", "what" => "room").set(sum(|node| node.room.cpu_millis));
-        gauge!("minispod_cluster_cpu_millis", "what" => "requested").set(sum(|node| node.requested.cpu_millis));
-        gauge!("minispod_cluster_memory_bytes", "what" => "room").set(sum(|node| node.room.memory_bytes));
-        gauge!("minispod_cluster_memory_bytes", "what" => "requested").set(sum(|node| node.requested.memory_bytes));
+        let sum = |of: fn(&NodeSeen) -> Resources| {
+            nodes.iter().map(|node| of(node).amounts()).fold(Amounts::default(), Amounts::plus)
+        };
+        show("room", sum(|node| node.room));
+        show("requested", sum(|node| node.requested));
+        if let Some(used) = fleet::used(&nodes) {
+            show("used", used);
+        }
         // What is simulated runs nothing, so there is always room for more of it.
         if !self.fleet.is_simulated() {
             self.book.keep_room(room(&nodes), now).await.map_err(NodeWatchError::Book)?;
@@ -125,6 +131,8 @@ impl NodeWatch {
         for one in known.iter().filter(|one| !one.joined && !nodes.iter().any(|node| node.name == one.name)) {
             self.tell(&one.name, now, NodeCommand::Remove).await;
         }
+        // Last: no node waits for what plans say.
+        show("sold", self.book.sold().await.map_err(NodeWatchError::Book)?);
         Ok(())
     }
 
@@ -148,6 +156,12 @@ impl NodeWatch {
     }
 }
 
+/// Shows amounts of the whole cluster beside each other.
+fn show(what: &'static str, amounts: Amounts) {
+    gauge!("minispod_cluster_cpu_millis", "what" => what).set(amounts.cpu_millis as f64);
+    gauge!("minispod_cluster_memory_bytes", "what" => what).set(amounts.memory_bytes as f64);
+}
+
 /// What the nodes give that run and take pods.
 fn room(nodes: &[NodeSeen]) -> Amounts {
     let repels = |node: &NodeSeen| node.taints.iter().any(|taint| REPELLING.contains(&taint.effect.as_str()));
@@ -158,8 +172,7 @@ fn room(nodes: &[NodeSeen]) -> Amounts {
 /// What pods may have of it; all of it where it does not say.
 fn given(node: &NodeSeen) -> Amounts {
     let said = node.allocatable.get("cpu").zip(node.allocatable.get("memory"));
-    let whole = Amounts { cpu_millis: node.room.cpu_millis, memory_bytes: node.room.memory_bytes };
-    said.and_then(|(cpu, memory)| Amounts::parse(cpu, memory).ok()).unwrap_or(whole)
+    said.and_then(|(cpu, memory)| Amounts::parse(cpu, memory).ok()).unwrap_or(node.room.amounts())
 }
 
 fn observation(node: &NodeSeen) -> NodeCommand {
@@ -206,7 +219,7 @@ mod tests {
 
     use minispod_domain::ports::fleet::{
         Belonging, Condition, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen,
-        Place, Removed, Resources, Taint, WorkloadSeen,
+        Place, PodPlace, Removed, Taint, Usage, WorkloadSeen,
     };
     use minispod_kernel::ManualClock;
 
@@ -230,6 +243,9 @@ mod tests {
             Ok(Vec::new())
         }
         async fn instances_on(&self, _: &str) -> Result<Vec<String>, FleetError> {
+            Ok(Vec::new())
+        }
+        async fn pods_of(&self, _: &[String]) -> Result<Vec<PodPlace>, FleetError> {
             Ok(Vec::new())
         }
         async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {
@@ -269,6 +285,7 @@ mod tests {
         silent: Mutex<Vec<(String, Timestamp)>>,
         told: Mutex<Vec<(String, NodeCommand)>>,
         room: Mutex<Option<Amounts>>,
+        sold: Amounts,
     }
 
     #[async_trait]
@@ -279,6 +296,9 @@ mod tests {
         async fn keep_room(&self, room: Amounts, _: Timestamp) -> Result<(), Cause> {
             *self.room.lock().expect("not poisoned") = Some(room);
             Ok(())
+        }
+        async fn sold(&self) -> Result<Amounts, Cause> {
+            Ok(self.sold)
         }
         async fn silent(&self, before: Timestamp) -> Result<Vec<(String, Timestamp)>, Cause> {
             let silent = self.silent.lock().expect("not poisoned");
@@ -338,6 +358,43 @@ mod tests {
         watch.look().await.expect("looked");
         let given = Amounts { cpu_millis: 7_800, memory_bytes: 15 << 30 };
         assert_eq!(*notes.room.lock().expect("not poisoned"), Some(given));
+    }
+
+    /// The amounts that one look at `nodes` shows.
+    async fn shown(nodes: Vec<NodeSeen>) -> Vec<String> {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let sold = Amounts { cpu_millis: 300, memory_bytes: 3 };
+        let notes = Arc::new(Notes { sold, ..Notes::default() });
+        let machines = Arc::new(Machines(Mutex::new(Some(nodes))));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000_000)));
+        NodeWatch::new(machines, notes.clone(), clock, notes).look().await.expect("looked");
+        let text = recorder.handle().render();
+        let amounts = text.lines().filter(|line| !line.starts_with('#') && line.contains("what="));
+        let mut amounts: Vec<String> = amounts.map(str::to_owned).collect();
+        amounts.sort_unstable();
+        amounts
+    }
+
+    #[tokio::test]
+    async fn what_is_there_asked_for_used_and_sold_is_shown_side_by_side() {
+        let mut measured = node("True", true);
+        measured.room = Resources { cpu_millis: 4_000, memory_bytes: 8, storage_bytes: 0 };
+        measured.requested = Resources { cpu_millis: 1_500, memory_bytes: 2, storage_bytes: 0 };
+        let silent = NodeSeen { name: "o".into(), ..measured.clone() };
+        measured.usage = Some(Usage { cpu_millis: 250, memory_bytes: 1, at: measured.created_at });
+        let lines = |used: bool| {
+            let mut amounts = vec![("requested", 3_000, 4), ("room", 8_000, 16), ("sold", 300, 3)];
+            amounts.extend(used.then_some(("used", 250, 1)));
+            let cpu =
+                amounts.iter().map(|(what, cpu, _)| format!("minispod_cluster_cpu_millis{{what=\"{what}\"}} {cpu}"));
+            let memory = amounts
+                .iter()
+                .map(|(what, _, bytes)| format!("minispod_cluster_memory_bytes{{what=\"{what}\"}} {bytes}"));
+            cpu.chain(memory).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(vec![measured, silent.clone()]).await, lines(true));
+        assert_eq!(shown(vec![silent.clone(), silent]).await, lines(false), "what nobody measures is not nothing");
     }
 
     #[tokio::test]

@@ -186,6 +186,24 @@ impl Telemetry {
         rows.iter().map(point).collect::<Result<_, _>>().map_err(StoreError::database("read what was used"))
     }
 
+    /// The newest sample of each of these instances that has one since `since`; at most [`BATCH_MAX`] instances.
+    pub async fn newest_of(&self, instance_ids: &[String], since: Timestamp) -> Result<Vec<UsageSample>, StoreError> {
+        if instance_ids.len() > BATCH_MAX {
+            return Err(StoreError::Limit { what: "the number of instances" });
+        }
+        let rows = sqlx::query(
+            "SELECT DISTINCT ON (instance_id) instance_id, at, cpu_millis, memory_bytes
+             FROM telemetry.usage_samples WHERE instance_id = ANY($1) AND at >= $2
+             ORDER BY instance_id, at DESC",
+        )
+        .bind(instance_ids)
+        .bind(since.to_utc())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::database("read what was used"))?;
+        rows.iter().map(sample).collect::<Result<_, _>>().map_err(StoreError::database("read what was used"))
+    }
+
     /// Keeps a node's newest sign of life.
     pub async fn record_heartbeat(&self, beat: &NodeHeartbeat) -> Result<(), StoreError> {
         sqlx::query(
@@ -295,6 +313,15 @@ fn point(row: &PgRow) -> Result<UsagePoint, sqlx::Error> {
         cpu_millis_max: row.try_get("cpu_max")?,
         memory_bytes: row.try_get("memory_bytes")?,
         memory_bytes_max: row.try_get("memory_max")?,
+    })
+}
+
+fn sample(row: &PgRow) -> Result<UsageSample, sqlx::Error> {
+    Ok(UsageSample {
+        instance_id: row.try_get("instance_id")?,
+        at: Timestamp::new(row.try_get("at")?),
+        cpu_millis: row.try_get("cpu_millis")?,
+        memory_bytes: row.try_get("memory_bytes")?,
     })
 }
 

@@ -42,6 +42,9 @@ async fn a_node_is_shown_as_its_last_fact_left_it_and_joining_anew_gives_it_anot
     let world = World::after(&log, 3).await;
     let all = nodes::all(&world.pool).await.expect("read");
     assert_eq!(all.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["found", "worker-1"], "newest first");
+    let asked = ["worker-1", "gone", "nobody"].map(str::to_owned);
+    let some = nodes::find_many(&world.pool, &asked).await.expect("read");
+    assert_eq!(some.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["worker-1"]);
     let drained = &all[1];
     assert_eq!((drained.ready, drained.lost, drained.schedulable), (true, false, false));
     assert!(drained.last_drained.is_some() && drained.reason.is_none());

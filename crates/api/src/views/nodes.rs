@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minispod_domain::{
     Amounts, Capacity,
-    ports::fleet::{Condition, NodeSeen, NodeStanding, Resources, Usage},
+    ports::fleet::{Condition, NodeSeen, NodeStanding, Resources, Usage, used},
 };
 use minispod_kernel::Timestamp;
 use serde_json::{Value, json};
@@ -161,19 +161,23 @@ pub fn numbers(nodes: &[NodeSeen], now: Timestamp) -> Value {
     })
 }
 
-/// What is sold of the room and what is left to sell; no amounts while nobody has measured it lately.
-pub fn selling(capacity: Option<&Capacity>, percent: u32) -> Value {
+/// What is sold of the room and what is left to sell, without amounts while nobody has measured the room lately; and
+/// what all pods request and use. Use is null where nobody measures.
+pub fn selling(capacity: Option<&Capacity>, percent: u32, nodes: &[NodeSeen]) -> Value {
     let words = |amounts: Amounts| json!({ "cpu": hundredths(amounts.cpu_millis, 1000), "memory": hundredths(amounts.memory_bytes, GI) });
+    let requested = nodes.iter().map(|node| node.requested.amounts()).fold(Amounts::default(), Amounts::plus);
     json!({
         "percent": percent,
         "room": capacity.map(|capacity| words(capacity.room)),
         "sold": capacity.map(|capacity| words(capacity.sold)),
         "left": capacity.map(|capacity| words(capacity.left())),
+        "requested": words(requested),
+        "used": used(nodes).map(words),
     })
 }
 
 /// Cores with three places.
-fn cores(millis: u64) -> String {
+pub(super) fn cores(millis: u64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
@@ -184,7 +188,7 @@ fn gigabytes(bytes: u64) -> String {
 }
 
 /// Percent with two places; nothing of nothing is 0.
-fn percent(part: u64, whole: u64) -> f64 {
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
     hundredths(part.saturating_mul(100), whole)
 }
 
@@ -247,5 +251,16 @@ mod tests {
         assert_eq!(numbers["resources"]["cpu"], json!({"total": 12.0, "allocated": 6.75, "utilization": 56.25}));
         assert_eq!(numbers["resources"]["pods"], json!({"maxTotal": 330, "currentTotal": 33, "utilization": 10.0}));
         assert_eq!(super::numbers(&[], Timestamp::from_unix_millis(0))["resources"]["cpu"]["utilization"], 0.0);
+    }
+
+    #[test]
+    fn what_pods_request_and_use_stands_beside_what_is_sold() {
+        let usage = Some(Usage { cpu_millis: 500, memory_bytes: GI, at: Timestamp::from_unix_millis(0) });
+        let measured = NodeSeen { usage, ..node("True", true) };
+        let shown = selling(None, 100, &[measured, node("True", false)]);
+        assert_eq!(shown["requested"], json!({"cpu": 4.5, "memory": 1.0}));
+        assert_eq!(shown["used"], json!({"cpu": 0.5, "memory": 1.0}));
+        assert!(shown["sold"].is_null());
+        assert!(selling(None, 100, &[node("True", true)])["used"].is_null());
     }
 }

@@ -1,15 +1,18 @@
 //! How instances look to administrators. Clients know no null in a pod's names and addresses: what there is not yet is
 //! the empty text.
 
+use minispod_domain::{Amounts, ports::fleet::PodPlace};
+use minispod_events::NodeFacts;
 use minispod_kernel::Timestamp;
 use minispod_projections::{
     catalogue::PlanRow,
     subscriptions::{InstanceRow, InstanceStatus, InstanceView},
     users::UserRow,
 };
+use minispod_store::UsageSample;
 use serde_json::{Value, json};
 
-use super::{instant, people, plans, subscriptions};
+use super::{instant, nodes, people, plans, subscriptions, usage};
 
 /// An instance with who owns it and what was sold.
 #[derive(Debug, Clone)]
@@ -48,14 +51,75 @@ impl Owned {
     }
 }
 
+/// What is seen of an instance beside what the read models say; nothing where nobody answers or measures.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    pub placed: Option<Placed>,
+    /// The newest, when it is not too old to be believed.
+    pub sample: Option<UsageSample>,
+}
+
+/// A pod and the node that it was placed on.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub pod: PodPlace,
+    pub node: String,
+    /// `None` for a node that has not become known yet.
+    pub facts: Option<NodeFacts>,
+}
+
+impl Placed {
+    /// The contract's `PodNode`. What is not known is the empty text, as everywhere in a pod.
+    fn view(&self) -> Value {
+        let facts = self.facts.as_ref();
+        let text = |of: fn(&NodeFacts) -> &str| facts.map_or("", of);
+        json!({
+            "nodeName": self.node,
+            "nodeIP": text(|facts| &facts.ip_address),
+            "podIP": self.pod.pod_ip.as_deref().unwrap_or_default(),
+            "phase": self.pod.phase,
+            "nodeLabels": facts.map_or_else(|| json!({}), |facts| json!(facts.labels)),
+            "nodeArchitecture": text(|facts| &facts.architecture),
+            "nodeOS": text(|facts| &facts.operating_system),
+            "kubeletVersion": text(|facts| facts.kubelet_version.as_deref().unwrap_or_default()),
+            "nodeInternalIP": text(|facts| &facts.ip_address),
+            "nodeExternalIP": null,
+            "nodeHostname": text(|facts| &facts.hostname),
+        })
+    }
+}
+
+/// The contract's `PodMetrics`: percent of what the program may use at most. Samples are of a whole instance, so there
+/// are none by container. `None` when the row's quantities cannot be read.
+fn metrics(row: &InstanceRow, sample: &UsageSample) -> Option<Value> {
+    let limits = Amounts::parse(&row.cpu_limit, &row.mem_limit).ok()?;
+    let requests = Amounts::parse(&row.cpu_request, &row.mem_request).ok()?;
+    let (cpu_millis, memory_bytes) = (sample.cpu_millis.unsigned_abs(), sample.memory_bytes.unsigned_abs());
+    Some(json!({
+        "cpuUtilization": nodes::percent(cpu_millis, limits.cpu_millis),
+        "memoryUtilization": nodes::percent(memory_bytes, limits.memory_bytes),
+        "cpuUsage": nodes::cores(cpu_millis),
+        "memoryUsage": mebibytes(memory_bytes),
+        "cpuRequests": nodes::cores(requests.cpu_millis),
+        "memoryRequests": mebibytes(requests.memory_bytes),
+        "containerMetrics": [],
+        "metricsTimestamp": sample.at.to_contract(),
+        "metricsAvailable": true,
+    }))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    usage::megabytes(i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
 /// The name of the workload; empty before the cluster has it.
 pub fn name(row: &InstanceRow) -> &str {
     row.pod_name.as_deref().unwrap_or_default()
 }
 
 /// One row of the list; `local`: with how a developer reaches it.
-pub fn listed(owned: &Owned, local: bool) -> Value {
-    let mut out = instance(&owned.instance.row, local);
+pub fn listed(owned: &Owned, live: &Live, local: bool) -> Value {
+    let mut out = instance(&owned.instance.row, live, local);
     let Some(row) = &owned.instance.subscription else { return out };
     let mut subscription = subscriptions::bare(row);
     let plan = owned.plan.as_ref();
@@ -76,8 +140,8 @@ pub fn listed(owned: &Owned, local: bool) -> Value {
 }
 
 /// Everything about one instance.
-pub fn detail(owned: &Owned, local: bool, usage: Value) -> Value {
-    let mut out = instance(&owned.instance.row, local);
+pub fn detail(owned: &Owned, live: &Live, local: bool, usage: Value) -> Value {
+    let mut out = instance(&owned.instance.row, live, local);
     out["usageMetrics"] = usage.clone();
     let Some(row) = &owned.instance.subscription else { return out };
     let mut subscription = subscriptions::bare(row);
@@ -97,7 +161,7 @@ pub fn detail(owned: &Owned, local: bool, usage: Value) -> Value {
     out
 }
 
-fn instance(row: &InstanceRow, local: bool) -> Value {
+fn instance(row: &InstanceRow, live: &Live, local: bool) -> Value {
     let mut out = subscriptions::instance(row);
     let said = |value: &mut Value| {
         if value.is_null() {
@@ -116,9 +180,8 @@ fn instance(row: &InstanceRow, local: bool) -> Value {
     out["simulated"] = row.simulated.into();
     out["realTimeStatus"] = real_time(row);
     out["drift"] = drift(row);
-    // Where it runs and what it uses only the cluster knows; a list of all of them does not ask it for each.
-    out["workerNode"] = Value::Null;
-    out["metrics"] = Value::Null;
+    out["workerNode"] = live.placed.as_ref().map_or(Value::Null, Placed::view);
+    out["metrics"] = live.sample.as_ref().and_then(|sample| metrics(row, sample)).unwrap_or(Value::Null);
     out["localAccess"] = if local { local_access(row) } else { Value::Null };
     out
 }
@@ -278,14 +341,16 @@ mod tests {
 
     #[test]
     fn a_simulated_instance_cannot_be_reached_and_a_real_one_only_from_development() {
-        let reach = |simulated, local| instance(&row(InstanceStatus::Running, simulated), local)["localAccess"].clone();
+        let reach = |simulated, local| {
+            instance(&row(InstanceStatus::Running, simulated), &Live::default(), local)["localAccess"].clone()
+        };
         assert!(reach(true, true).is_null() && reach(false, false).is_null());
         assert_eq!(reach(false, true)["containerPort"], 5678);
     }
 
     #[test]
     fn only_administrators_see_what_differs_and_no_drift_is_said_too() {
-        let right = instance(&row(InstanceStatus::Running, false), false);
+        let right = instance(&row(InstanceStatus::Running, false), &Live::default(), false);
         assert_eq!(right["drift"], json!({ "state": "NONE", "objects": [], "since": null }));
         let differs = InstanceRow {
             drift_state: DriftState::Stands,
@@ -293,7 +358,7 @@ mod tests {
             drift_since: Some(Timestamp::from_unix_millis(0)),
             ..row(InstanceStatus::Running, false)
         };
-        let shown = &instance(&differs, false)["drift"];
+        let shown = &instance(&differs, &Live::default(), false)["drift"];
         assert_eq!((&shown["state"], &shown["objects"]), (&json!("STANDS"), &json!(["Service customer-u/n8n-s"])));
         assert_eq!(shown["since"], "1970-01-01T00:00:00.000Z");
         assert!(subscriptions::instance(&differs).get("drift").is_none(), "its owner does not");
@@ -301,9 +366,44 @@ mod tests {
 
     #[test]
     fn names_and_addresses_that_are_not_there_yet_are_empty_texts() {
-        let view = instance(&InstanceRow { pod_name: None, ..row(InstanceStatus::Pending, false) }, true);
+        let nameless = InstanceRow { pod_name: None, ..row(InstanceStatus::Pending, false) };
+        let view = instance(&nameless, &Live::default(), true);
         for pointer in ["/podName", "/internalUrl", "/volumeClaimName", "/credentials/ingress"] {
             assert_eq!(view.pointer(pointer), Some(&json!("")), "{pointer}");
         }
+    }
+
+    #[test]
+    fn use_is_shown_in_percent_of_the_limits_and_never_made_up() {
+        let row = row(InstanceStatus::Running, false);
+        let at = Timestamp::from_unix_millis(0);
+        let sample = |cpu_millis, memory_bytes| UsageSample { instance_id: "i".into(), at, cpu_millis, memory_bytes };
+        let seen = metrics(&row, &sample(250, 384 << 20)).expect("amounts");
+        assert_eq!((&seen["cpuUtilization"], &seen["memoryUtilization"]), (&json!(25.0), &json!(37.5)));
+        assert_eq!((&seen["cpuUsage"], &seen["memoryUsage"]), (&json!("0.250"), &json!("384.00")));
+        assert_eq!((&seen["cpuRequests"], &seen["memoryRequests"]), (&json!("0.250"), &json!("512.00")));
+        assert_eq!(metrics(&InstanceRow { cpu_limit: "much".into(), ..row.clone() }, &sample(1, 1)), None);
+        let idle = metrics(&row, &sample(0, 0)).expect("amounts");
+        assert_eq!((&idle["cpuUtilization"], &idle["metricsAvailable"]), (&json!(0.0), &json!(true)));
+    }
+
+    #[test]
+    fn a_node_that_is_not_known_yet_has_its_name_and_empty_texts() {
+        let pod = PodPlace {
+            instance_id: "i".into(),
+            name: "n8n-s-1".into(),
+            component: "app".into(),
+            node: Some("worker-1".into()),
+            pod_ip: None,
+            phase: "Pending".into(),
+        };
+        let view = Placed { pod, node: "worker-1".into(), facts: None }.view();
+        assert_eq!((&view["nodeName"], &view["phase"]), (&json!("worker-1"), &json!("Pending")));
+        for name in
+            ["nodeIP", "podIP", "nodeArchitecture", "nodeOS", "kubeletVersion", "nodeInternalIP", "nodeHostname"]
+        {
+            assert_eq!(view[name], "", "{name}");
+        }
+        assert_eq!(view["nodeLabels"], json!({}));
     }
 }

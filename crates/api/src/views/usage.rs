@@ -48,7 +48,8 @@ fn cores(millis: i64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
-fn megabytes(bytes: i64) -> String {
+/// Megabytes of 1024 × 1024 bytes, with two places.
+pub(super) fn megabytes(bytes: i64) -> String {
     let hundredths = bytes.saturating_mul(100) / MEGABYTE;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

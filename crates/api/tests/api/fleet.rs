@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use minispod_domain::ports::fleet::{
     Belonging, BelongingKind, Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish,
-    LogFollowed, LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, Taint, Usage,
+    LogFollowed, LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, PodPlace, Removed, Resources, Taint, Usage,
     WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
@@ -24,6 +24,9 @@ pub struct Laid {
     /// Names of what somebody else writes right after each look.
     pub rewritten: Vec<String>,
     pub on_nodes: BTreeMap<String, Vec<String>>,
+    pub pods: Vec<PodPlace>,
+    /// Looks at where pods are, and the instances each was for.
+    pub looks_at_pods: Vec<Vec<String>>,
     pub log: Option<LogSeen>,
     /// What whoever follows is told, and whether it goes on afterwards.
     pub lines: Vec<LogLine>,
@@ -126,6 +129,18 @@ pub fn belonging(kind: BelongingKind, namespace: &str, name: &str, instance_id: 
     }
 }
 
+/// A pod of `instance_id`'s program on `node`.
+pub fn pod(instance_id: &str, node: &str) -> PodPlace {
+    PodPlace {
+        instance_id: instance_id.to_owned(),
+        name: format!("n8n-{instance_id}-1"),
+        component: "app".to_owned(),
+        node: Some(node.to_owned()),
+        pod_ip: Some("10.42.0.7".to_owned()),
+        phase: "Running".to_owned(),
+    }
+}
+
 fn changed(name: &str) -> FleetError {
     FleetError::Refused { what: format!("delete {name}"), reason: "it was changed meanwhile".to_owned() }
 }
@@ -165,6 +180,12 @@ impl Fleet for PlayedFleet {
 
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {
         Ok(self.reach()?.on_nodes.get(node).cloned().unwrap_or_default())
+    }
+
+    async fn pods_of(&self, instance_ids: &[String]) -> Result<Vec<PodPlace>, FleetError> {
+        let mut laid = self.reach()?;
+        laid.looks_at_pods.push(instance_ids.to_vec());
+        Ok(laid.pods.iter().filter(|one| instance_ids.contains(&one.instance_id)).cloned().collect())
     }
 
     async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {

@@ -1,15 +1,19 @@
 //! Everybody's instances in the hands of administrators.
 
+use std::{sync::Arc, time::Duration};
+
 use actix_web::{Error, body::MessageBody, dev::Service, dev::ServiceResponse};
-use minispod_domain::{AnyCommand, InstanceCommand, SubscriptionCommand};
-use minispod_events::{CancelReason, DriftFinding};
-use minispod_kernel::Sensitive;
+use minispod_domain::{AnyCommand, InstanceCommand, NodeCommand, SubscriptionCommand};
+use minispod_events::{CancelReason, DriftFinding, NodeFacts};
+use minispod_kernel::{Clock, Sensitive};
+use minispod_store::UsageSample;
 use minispod_testkit::require;
 use serde_json::{Value, json};
 
 use crate::{
-    shapes::assert_shape,
-    world::{World, open, request},
+    fleet::{self, PlayedFleet},
+    shapes::{assert_part, assert_shape},
+    world::{World, open, open_with_fleet, request},
 };
 
 pub const FREE: &str = "cplanfree0000000000000000";
@@ -401,5 +405,136 @@ async fn nothing_is_started_that_nobody_pays_for_and_nothing_stopped_before_it_w
     for (method, path) in [("GET", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/restart"))] {
         assert_eq!(world.call(method, &path, None, None).await.status, 401, "{method}");
         assert_eq!(world.call(method, &path, Some(&customer), None).await.status, 403, "{method}");
+    }
+}
+
+/// What facts know of the node that pods run on.
+fn observed() -> NodeCommand {
+    let text = |text: &str| text.to_owned();
+    let facts = NodeFacts {
+        hostname: text("worker-1.local"),
+        ip_address: text("10.0.0.1"),
+        architecture: text("arm64"),
+        operating_system: text("linux"),
+        cpu_cores: 4,
+        cpu_architecture: text("arm64"),
+        total_memory: text("8Gi"),
+        total_storage: text("10Gi"),
+        max_pods: 110,
+        kubelet_version: Some(text("v1.34.1")),
+        container_runtime: None,
+        kernel_version: None,
+        os_image: None,
+        labels: [(text("zone"), text("a"))].into(),
+        taints: Vec::new(),
+    };
+    NodeCommand::Observe { facts, ready: true, reason: String::new(), schedulable: true }
+}
+
+/// The parts of a pod that are not of the read models, in the list and by itself.
+async fn both<S, B>(world: &World<S>, admin: &str, pod: &Running) -> [Value; 2]
+where
+    S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    let list = world.get("/admin/pods", admin).await;
+    assert_shape("GET /api/v1/admin/pods", "ok", &list.body);
+    let mut pods = list.data()["pods"].as_array().into_iter().flatten();
+    let listed = pods.find(|one| one["id"] == pod.instance.as_str()).expect("it is listed").clone();
+    let shown = world.get(&format!("/admin/pods/{}", pod.instance), admin).await;
+    assert_shape("GET /api/v1/admin/pods/:id", "ok", &shown.body);
+    [listed, shown.data().clone()]
+}
+
+#[actix_web::test]
+async fn where_an_instance_runs_is_asked_of_the_cluster_once_a_page_and_missed_by_nobody_when_it_is_away() {
+    if !require("pg") {
+        return;
+    }
+    let played = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(played.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let ani = running(&world, "ani@example.com", FREE).await;
+    let budi = running(&world, "budi@example.com", FREE).await;
+    let waiting = subscribed(&world, "citra@example.com", FREE).await;
+    world.command("worker-1", AnyCommand::Node(observed()), "seen").await;
+    let mut database = fleet::pod(&ani.instance, "worker-2");
+    "database".clone_into(&mut database.component);
+    played.laid().pods =
+        vec![database, fleet::pod(&ani.instance, "worker-1"), fleet::pod(&waiting.instance, "worker-1")];
+
+    world.get("/admin/pods", &admin).await;
+    let mut looks = std::mem::take(&mut played.laid().looks_at_pods);
+    for ids in &mut looks {
+        ids.sort();
+    }
+    let mut taken = vec![ani.instance.clone(), budi.instance.clone()];
+    taken.sort();
+    assert_eq!(looks, [taken], "one look for the page, and none for what the cluster has not taken");
+
+    let shapes = [
+        ("GET /api/v1/admin/pods", "/data/pods/0/workerNode/oneOf/0"),
+        ("GET /api/v1/admin/pods/:id", "/data/workerNode/oneOf/0"),
+    ];
+    for (pod, (exchange, pointer)) in both(&world, &admin, &ani).await.iter().zip(shapes) {
+        let node = &pod["workerNode"];
+        assert_part(exchange, "ok", pointer, node);
+        assert_eq!((&node["nodeName"], &node["nodeIP"]), (&json!("worker-1"), &json!("10.0.0.1")));
+        assert_eq!((&node["podIP"], &node["phase"]), (&json!("10.42.0.7"), &json!("Running")));
+        assert_eq!((&node["nodeArchitecture"], &node["kubeletVersion"]), (&json!("arm64"), &json!("v1.34.1")));
+        assert_eq!((&node["nodeHostname"], &node["nodeLabels"]), (&json!("worker-1.local"), &json!({"zone": "a"})));
+    }
+    for pod in [&budi, &waiting] {
+        let [listed, shown] = both(&world, &admin, pod).await;
+        assert!(listed["workerNode"].is_null() && shown["workerNode"].is_null(), "{listed:#}");
+    }
+    played.laid().away = true;
+    for pod in both(&world, &admin, &ani).await {
+        assert!(pod["workerNode"].is_null(), "{pod:#}");
+        assert_eq!((&pod["status"], &pod["id"]), (&json!("RUNNING"), &json!(ani.instance)), "all else is there");
+    }
+}
+
+#[actix_web::test]
+async fn what_an_instance_uses_is_its_newest_sample_for_five_minutes() {
+    if !require("pg") {
+        return;
+    }
+    let world = open(|_| {}).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    world.publish(FREE, "free", 0, -1).await;
+    let ani = running(&world, "ani@example.com", FREE).await;
+    let budi = running(&world, "budi@example.com", FREE).await;
+    let now = world.clock.now();
+    let sample = |minutes: u64, cpu_millis: i64| UsageSample {
+        instance_id: ani.instance.clone(),
+        at: now.minus(Duration::from_mins(minutes)),
+        cpu_millis,
+        memory_bytes: 256 << 20,
+    };
+    world.store.telemetry().record_usage(&[sample(1, 900), sample(0, 125)]).await.expect("kept");
+    let shapes = [
+        ("GET /api/v1/admin/pods", "/data/pods/0/metrics/oneOf/0"),
+        ("GET /api/v1/admin/pods/:id", "/data/metrics/oneOf/0"),
+    ];
+    for (pod, (exchange, pointer)) in both(&world, &admin, &ani).await.iter().zip(shapes) {
+        let used = &pod["metrics"];
+        assert_part(exchange, "ok", pointer, used);
+        assert_eq!(
+            (&used["cpuUtilization"], &used["memoryUtilization"]),
+            (&json!(12.5), &json!(25.0)),
+            "of the limits"
+        );
+        assert_eq!((&used["cpuUsage"], &used["memoryUsage"]), (&json!("0.125"), &json!("256.00")));
+        assert_eq!((&used["cpuRequests"], &used["memoryRequests"]), (&json!("0.250"), &json!("512.00")));
+        assert_eq!((&used["metricsAvailable"], &used["containerMetrics"]), (&json!(true), &json!([])));
+    }
+    for pod in both(&world, &admin, &budi).await {
+        assert!(pod["metrics"].is_null() && pod["workerNode"].is_null(), "{pod:#}");
+    }
+    world.clock.advance(Duration::from_mins(6));
+    for pod in both(&world, &admin, &ani).await {
+        assert!(pod["metrics"].is_null(), "an old sample says nothing of now: {pod:#}");
     }
 }

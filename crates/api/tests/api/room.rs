@@ -7,7 +7,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceResponse},
 };
-use minispod_domain::{AnyCommand, PlanCommand};
+use minispod_domain::{AnyCommand, PlanCommand, ports::fleet::NodeSeen};
 use minispod_events::{Capacity, PlanDetails};
 use minispod_kernel::{Clock, Rupiah};
 use minispod_store::ClusterRoom;
@@ -120,16 +120,24 @@ async fn administrators_see_what_is_sold_and_what_is_left_and_the_ratio_counts()
     }
     let fleet = Arc::new(PlayedFleet::default());
     fleet.laid().nodes = vec![node("open")];
-    let world = open_with_fleet(fleet).await;
+    let world = open_with_fleet(fleet.clone()).await;
     let (admin, _) = world.administrator("admin@example.com").await;
     let unknown = world.get("/admin/workers/stats", &admin).await;
     assert_eq!(
         unknown.data()["resources"]["selling"],
-        json!({"percent": 100, "room": null, "sold": null, "left": null})
+        json!({
+            "percent": 100,
+            "room": null,
+            "sold": null,
+            "left": null,
+            "requested": { "cpu": 1.5, "memory": 2.0 },
+            "used": { "cpu": 0.4, "memory": 1.0 },
+        })
     );
     world.publish(PAID, "pro", PRICE, -1).await;
     world.running("ani").await;
     measured(&world, 4_000, 8 * GI).await;
+    fleet.laid().nodes = vec![NodeSeen { usage: None, ..node("open") }];
     let shown = world.get("/admin/workers/stats", &admin).await;
     assert_eq!(
         shown.data()["resources"]["selling"],
@@ -138,6 +146,8 @@ async fn administrators_see_what_is_sold_and_what_is_left_and_the_ratio_counts()
             "room": { "cpu": 4.0, "memory": 8.0 },
             "sold": { "cpu": 0.25, "memory": 0.5 },
             "left": { "cpu": 3.75, "memory": 7.5 },
+            "requested": { "cpu": 1.5, "memory": 2.0 },
+            "used": null,
         })
     );
     for (percent, status) in [(200, 200), (0, 200), (100, 409)] {

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use minispod_kernel::Timestamp;
 
+use crate::Amounts;
+
 /// Most lines of a log in one answer. Whoever goes on with a followed log is given as many from before, so that a short
 /// break leaves no gap.
 pub const LINES_MAX: u32 = 1_000;
@@ -27,6 +29,9 @@ pub trait Fleet: Send + Sync {
 
     /// Ids of the instances that have a pod on a node.
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError>;
+
+    /// The pods of these instances, the one that was made last first. What is no aggregate id has none.
+    async fn pods_of(&self, instance_ids: &[String]) -> Result<Vec<PodPlace>, FleetError>;
 
     /// All namespaces, by name.
     async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError>;
@@ -81,6 +86,21 @@ pub enum FleetError {
 pub struct Place {
     pub namespace: String,
     pub instance_id: String,
+}
+
+/// Where a pod of an instance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodPlace {
+    pub instance_id: String,
+    pub name: String,
+    /// Which part of the instance it is: `app` is the program itself.
+    pub component: String,
+    /// The node it was placed on; `None` while there is none for it.
+    pub node: Option<String>,
+    /// Its own address inside the cluster; `None` before it has one.
+    pub pod_ip: Option<String>,
+    /// Kubernetes' word: `Running`.
+    pub phase: String,
 }
 
 /// Which lines are asked for.
@@ -309,6 +329,14 @@ pub struct Taint {
     pub effect: String,
 }
 
+/// What all nodes together use, of those that are measured; `None` when nobody measures.
+pub fn used(nodes: &[NodeSeen]) -> Option<Amounts> {
+    let measured = nodes.iter().filter_map(|node| node.usage);
+    measured
+        .map(|usage| Amounts { cpu_millis: usage.cpu_millis, memory_bytes: usage.memory_bytes })
+        .reduce(Amounts::plus)
+}
+
 /// What a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Condition {
@@ -329,6 +357,13 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// Of the node's own disk.
     pub storage_bytes: u64,
+}
+
+impl Resources {
+    /// Without the disk, which nobody sells.
+    pub const fn amounts(self) -> Amounts {
+        Amounts { cpu_millis: self.cpu_millis, memory_bytes: self.memory_bytes }
+    }
 }
 
 /// A measurement.
@@ -372,30 +407,49 @@ pub struct Eviction {
 mod tests {
     use super::*;
 
+    fn node(ready: Option<&str>, schedulable: bool) -> NodeSeen {
+        let at = Timestamp::from_unix_millis(0);
+        let condition =
+            |status: &str| Condition { kind: "Ready".into(), status: status.into(), ..Condition::default() };
+        NodeSeen {
+            name: "n".into(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            created_at: at,
+            schedulable,
+            conditions: ready.map(condition).into_iter().collect(),
+            capacity: BTreeMap::new(),
+            allocatable: BTreeMap::new(),
+            info: BTreeMap::new(),
+            addresses: Vec::new(),
+            heartbeat: at,
+            room: Resources::default(),
+            pods_max: 0,
+            pods: 0,
+            requested: Resources::default(),
+            usage: None,
+        }
+    }
+
+    #[test]
+    fn what_nobody_measures_is_not_taken_for_nothing() {
+        let at = Timestamp::from_unix_millis(0);
+        let measured = |cpu_millis, memory_bytes| NodeSeen {
+            usage: Some(Usage { cpu_millis, memory_bytes, at }),
+            ..node(Some("True"), true)
+        };
+        let silent = node(Some("True"), true);
+        assert_eq!(used(&[silent.clone(), silent.clone()]), None);
+        assert_eq!(used(&[]), None);
+        let sum = Amounts { cpu_millis: 500, memory_bytes: 3 };
+        assert_eq!(used(&[measured(400, 1), silent, measured(100, 2)]), Some(sum));
+        assert_eq!(used(&[measured(0, 0)]), Some(Amounts::default()), "idle is measured too");
+    }
+
     #[test]
     fn a_node_is_active_only_when_it_says_so_itself_and_is_open() {
         let standing = |ready: Option<&str>, schedulable| {
-            let at = Timestamp::from_unix_millis(0);
-            let condition =
-                |status: &str| Condition { kind: "Ready".into(), status: status.into(), ..Condition::default() };
-            let node = NodeSeen {
-                name: "n".into(),
-                labels: BTreeMap::new(),
-                taints: Vec::new(),
-                created_at: at,
-                schedulable,
-                conditions: ready.map(condition).into_iter().collect(),
-                capacity: BTreeMap::new(),
-                allocatable: BTreeMap::new(),
-                info: BTreeMap::new(),
-                addresses: Vec::new(),
-                heartbeat: at,
-                room: Resources::default(),
-                pods_max: 0,
-                pods: 0,
-                requested: Resources::default(),
-                usage: None,
-            };
+            let node = node(ready, schedulable);
             (node.standing(), node.is_ready())
         };
         assert_eq!(standing(Some("True"), true), (NodeStanding::Active, true));

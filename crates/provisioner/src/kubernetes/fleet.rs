@@ -17,7 +17,7 @@ use kube::{
 };
 use minispod_domain::ports::fleet::{
     Belonging, DrainWish, Drained, EventSeen, Fleet, FleetError, FollowWish, LINES_MAX, LogFollowed, LogSeen, LogWish,
-    NamespaceSeen, NodeSeen, NodeStanding, Place, Removed, WorkloadSeen,
+    NamespaceSeen, NodeSeen, NodeStanding, Place, PodPlace, Removed, WorkloadSeen,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
@@ -275,6 +275,10 @@ impl Fleet for KubeCluster {
         ids.sort();
         ids.dedup();
         Ok(ids)
+    }
+
+    async fn pods_of(&self, instance_ids: &[String]) -> Result<Vec<PodPlace>, FleetError> {
+        Ok(self.places_of(instance_ids).await?)
     }
 
     async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use minispod_domain::{
     ports::fleet::{
         Belonging, DrainWish, Drained, EventSeen, FollowWish, LogFollowed, LogSeen, LogWish, NamespaceSeen, NodeSeen,
-        Place, Removed, WorkloadSeen,
+        Place, PodPlace, Removed, WorkloadSeen,
     },
     promises::Standing,
 };
@@ -71,6 +71,9 @@ impl Fleet for Played {
         Ok(Vec::new())
     }
     async fn instances_on(&self, _: &str) -> Result<Vec<String>, FleetError> {
+        Ok(Vec::new())
+    }
+    async fn pods_of(&self, _: &[String]) -> Result<Vec<PodPlace>, FleetError> {
         Ok(Vec::new())
     }
     async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {

@@ -291,6 +291,52 @@ async fn w67_a_log_is_read_from_the_kubelet_with_every_wish() {
     assert_eq!(bench.cluster.log_of(&nobody, &wish).await.expect("answered"), None);
 }
 
+#[tokio::test]
+async fn pods_are_found_for_many_instances_at_once_wherever_they_are() {
+    let Some(bench) = Bench::open().await else { return };
+    let (node, here) = (format!("places-{}", bench.customer), format!("places-{}", bench.customer));
+    let there = format!("places-too-{}", bench.customer);
+    own_node(&bench, &node, 1).await;
+    let ids = ["one", "two", "other", "foreign"].map(|name| format!("{name}-{}", bench.customer));
+    for namespace in [&here, &there] {
+        own_namespace(&bench, namespace, &BTreeMap::new()).await;
+    }
+    for (namespace, name, id, component, manager) in [
+        (&here, "program", &ids[0], names::APP, names::MANAGED_BY_US),
+        (&here, "database", &ids[0], names::DATABASE, names::MANAGED_BY_US),
+        (&there, "elsewhere", &ids[1], names::APP, names::MANAGED_BY_US),
+        (&there, "unasked", &ids[2], names::APP, names::MANAGED_BY_US),
+        (&there, "foreign", &ids[3], names::APP, "helm"),
+    ] {
+        let labels = json!({ names::MANAGED_BY: manager, names::INSTANCE: id, names::COMPONENT: component });
+        running_pod(&bench, namespace, name, &node, labels).await;
+    }
+    let pods: Api<Pod> = Api::namespaced(bench.client.clone(), &here);
+    let address = json!({ "status": { "podIP": "10.42.0.7", "podIPs": [{ "ip": "10.42.0.7" }] } });
+    pods.patch_status("program", &PatchParams::default(), &Patch::Strategic(address)).await.expect("it has an address");
+
+    let mut asked = vec![ids[0].clone(), ids[1].clone(), ids[3].clone(), "a) or (b".to_owned(), "nobody".to_owned()];
+    let before = bench.cluster.requests();
+    let mut seen = bench.cluster.pods_of(&asked).await.expect("answered");
+    assert_eq!(bench.cluster.requests() - before, 1, "one list, however many are asked for");
+    seen.sort_by(|one, other| one.name.cmp(&other.name));
+    let found: Vec<_> = seen.iter().map(|pod| (pod.name.as_str(), &pod.instance_id, pod.component.as_str())).collect();
+    assert_eq!(
+        found,
+        [("database", &ids[0], "database"), ("elsewhere", &ids[1], "app"), ("program", &ids[0], "app")],
+        "of whom is asked for, and ours only"
+    );
+    assert!(seen.iter().all(|pod| pod.node.as_ref() == Some(&node) && pod.phase == "Running"), "{seen:?}");
+    let addresses: Vec<_> = seen.iter().map(|pod| pod.pod_ip.as_deref()).collect();
+    assert_eq!(addresses, [None, None, Some("10.42.0.7")]);
+
+    asked.extend((0..100).map(|number| format!("nobody-{number}")));
+    let before = bench.cluster.requests();
+    assert_eq!(bench.cluster.pods_of(&asked).await.expect("answered").len(), 3);
+    assert_eq!(bench.cluster.requests() - before, 2, "a list for each hundred");
+    assert_eq!(bench.cluster.pods_of(&["a) or (b".to_owned()]).await.expect("answered"), [], "none is not all");
+}
+
 /// What the node says of itself from now on.
 async fn says(bench: &Bench, node: &str, ready: &str) {
     let nodes: Api<Node> = Api::all(bench.client.clone());

@@ -8,7 +8,7 @@ use minispod_kernel::Timestamp;
 use minispod_provisioner::{
     fleet::{
         Belonging, Condition, DrainWish, Drained, EventSeen, Eviction, Fleet, FleetError, FollowWish, LogFollowed,
-        LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, Removed, Resources, WorkloadSeen,
+        LogLine, LogSeen, LogWish, NamespaceSeen, NodeSeen, Place, PodPlace, Removed, Resources, WorkloadSeen,
     },
     log_lines,
 };
@@ -119,6 +119,10 @@ impl Fleet for SimulatedCluster {
     async fn instances_on(&self, node: &str) -> Result<Vec<String>, FleetError> {
         let objects = self.reach("look at a node's pods")?;
         Ok(if node == NODE { objects.instances_with_pods() } else { Vec::new() })
+    }
+
+    async fn pods_of(&self, instance_ids: &[String]) -> Result<Vec<PodPlace>, FleetError> {
+        Ok(self.reach("look where pods are")?.places_of(instance_ids, NODE))
     }
 
     async fn namespaces(&self) -> Result<Vec<NamespaceSeen>, FleetError> {
@@ -301,5 +305,19 @@ mod tests {
         let open = cluster.set_schedulable(NODE, true).await.expect("answered").expect("the node");
         assert!(open.schedulable);
         assert_eq!(cluster.instances_on(NODE).await.expect("answered"), ["i", "j"]);
+    }
+
+    #[tokio::test]
+    async fn every_pod_of_whom_is_asked_for_is_on_the_only_node() {
+        let (_, cluster) = cluster().await;
+        let pods = cluster.pods_of(&["j".to_owned(), "nobody".to_owned()]).await.expect("answered");
+        let [pod] = pods.as_slice() else { panic!("{pods:?}") };
+        assert_eq!((pod.instance_id.as_str(), pod.component.as_str(), pod.phase.as_str()), ("j", "app", "Running"));
+        assert_eq!((pod.node.as_deref(), pod.pod_ip.as_deref()), (Some(NODE), None), "nothing has an address here");
+        let place = Place { namespace: "customer-ani".into(), instance_id: "j".into() };
+        let log = cluster.log_of(&place, &wish(1, None)).await.expect("answered").expect("a pod");
+        assert_eq!(pod.name, log.pod, "the same pod under every name");
+        cluster.scale(&Target { namespace: "customer-ani".into(), instance_id: "j".into() }, 0, 9).await.expect("off");
+        assert_eq!(cluster.pods_of(&["j".to_owned()]).await.expect("answered"), []);
     }
 }

@@ -211,10 +211,19 @@ impl Objects {
         })
     }
 
+    fn fails(&self, key: &Key, generation: u32) -> bool {
+        self.failing.contains(&(key.clone(), generation))
+    }
+
+    /// Kubernetes' word for a workload's pods.
+    pub(super) fn phase(&self, key: &Key, generation: u32) -> &'static str {
+        if self.fails(key, generation) { "Pending" } else { "Running" }
+    }
+
     fn look(&self, key: &Key, object: &Value, ready_before: Timestamp, observed: &mut Observed) {
         let (wanted, generation) = (replicas(object), generation(object));
         let since = self.since.get(key).copied();
-        let fails = self.failing.contains(&(key.clone(), generation));
+        let fails = self.fails(key, generation);
         let ready = wanted > 0 && !fails && since.is_some_and(|since| since <= ready_before);
         observed.workloads.push(Workload {
             name: key.2.clone(),
@@ -236,7 +245,7 @@ impl Objects {
             name: format!("{}-{generation}-{number}", key.2),
             component: component(object).to_owned(),
             generation,
-            phase: if fails { "Pending" } else { "Running" }.to_owned(),
+            phase: self.phase(key, generation).to_owned(),
             ready,
             leaving: false,
             since,

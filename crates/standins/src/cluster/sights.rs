@@ -1,10 +1,10 @@
 //! What administrators see of what the simulated cluster remembers.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
-    fleet::{Belonging, BelongingKind, FleetError, NamespaceSeen, Removed, Resources, WorkloadSeen},
+    fleet::{Belonging, BelongingKind, FleetError, NamespaceSeen, PodPlace, Removed, Resources, WorkloadSeen},
     names,
     quantity::Quantity,
 };
@@ -136,6 +136,32 @@ impl Objects {
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// The pods of these instances, all on `node`, the one that was made last first.
+    pub(super) fn places_of(&self, instance_ids: &[String], node: &str) -> Vec<PodPlace> {
+        let mut found = Vec::new();
+        for (key, object) in self.of_kind(WORKLOAD) {
+            let Some(instance_id) = labels(object).remove(names::INSTANCE) else { continue };
+            if !instance_ids.contains(&instance_id) {
+                continue;
+            }
+            let generation = generation(object);
+            found.extend((0..replicas(object)).map(|number| {
+                let place = PodPlace {
+                    instance_id: instance_id.clone(),
+                    name: format!("{}-{generation}-{number}", key.2),
+                    component: component(object).to_owned(),
+                    node: Some(node.to_owned()),
+                    // Nothing runs, so nothing has an address.
+                    pod_ip: None,
+                    phase: self.phase(key, generation).to_owned(),
+                };
+                (self.since.get(key).copied(), place)
+            }));
+        }
+        found.sort_by_key(|(since, _)| Reverse(*since));
+        found.into_iter().map(|(_, place)| place).collect()
     }
 
     /// How many pods there are, and what they asked for.

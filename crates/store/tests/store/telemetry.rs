@@ -69,6 +69,27 @@ async fn what_is_older_than_its_time_goes_a_bounded_number_at_once() {
 }
 
 #[tokio::test]
+async fn the_newest_sample_of_each_who_is_asked_for_counts_unless_it_is_old() {
+    let Some(world) = world().await else { return };
+    let telemetry = world.store.telemetry();
+    let written = vec![sample("a", 0, 100), sample("a", 2, 300), sample("b", 0, 7), sample("c", 2, 9)];
+    telemetry.record_usage(&written).await.expect("kept");
+    let ask = async |ids: &[&str], minutes: i64| {
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let since = Timestamp::from_unix_millis(EVENING + minutes * 60_000);
+        let found = telemetry.newest_of(&ids, since).await.expect("read");
+        found.into_iter().map(|one| (one.instance_id, one.cpu_millis, one.memory_bytes)).collect::<Vec<_>>()
+    };
+    let of = |id: &str, cpu: i64| (id.to_owned(), cpu, cpu << 20);
+    assert_eq!(ask(&["a", "b", "nobody"], -1).await, [of("a", 300), of("b", 7)]);
+    assert_eq!(ask(&["a", "b", "c"], 1).await, [of("a", 300), of("c", 9)], "b's is old");
+    assert_eq!(ask(&["a"], 3).await, []);
+    assert_eq!(ask(&[], -1).await, []);
+    let crowd = vec!["a".to_owned(); BATCH_MAX + 1];
+    assert!(telemetry.newest_of(&crowd, Timestamp::from_unix_millis(0)).await.is_err());
+}
+
+#[tokio::test]
 async fn the_newest_sign_of_life_stays_and_an_older_one_changes_nothing() {
     let Some(world) = world().await else { return };
     let telemetry = world.store.telemetry();

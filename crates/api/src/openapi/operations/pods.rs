@@ -7,8 +7,8 @@ use crate::{
     openapi::{
         operation::{Operation, delete, get, post},
         schema::{
-            all, any, bounded, date, flag, form, id, int, list, loose_flag, nullable, object, of, pages, range, text,
-            texts, words,
+            all, any, bounded, date, flag, form, id, int, list, loose_flag, nullable, number, object, of, pages,
+            pattern, range, text, texts, words,
         },
     },
     routes::admin::pods::action::ACTIONS,
@@ -177,11 +177,53 @@ fn pod() -> Value {
         ("simulated", flag()),
         ("realTimeStatus", real_time()),
         ("drift", drift()),
-        ("workerNode", nullable(any())),
-        ("metrics", nullable(any())),
+        ("workerNode", nullable(worker_node())),
+        ("metrics", nullable(metrics())),
         ("localAccess", nullable(any())),
     ]);
     all(&[of("Instance"), more])
+}
+
+/// Where its program runs; null before it has a node, and while the cluster does not answer.
+fn worker_node() -> Value {
+    object(&[
+        ("nodeName", text()),
+        ("nodeIP", text()),
+        ("podIP", text()),
+        ("phase", text()),
+        ("nodeLabels", texts()),
+        ("nodeArchitecture", text()),
+        ("nodeOS", text()),
+        ("kubeletVersion", text()),
+        ("nodeInternalIP", text()),
+        ("nodeExternalIP", nullable(text())),
+        ("nodeHostname", text()),
+    ])
+}
+
+/// What it used in the last minutes, in cores and MiB; null when nobody measured.
+fn metrics() -> Value {
+    let amount = || pattern("^[0-9]+\\.[0-9]+$");
+    let container = object(&[
+        ("name", text()),
+        ("cpuUsage", amount()),
+        ("memoryUsage", amount()),
+        ("cpuRequest", amount()),
+        ("memoryRequest", amount()),
+        ("cpuUtilization", number()),
+        ("memoryUtilization", number()),
+    ]);
+    object(&[
+        ("cpuUtilization", number()),
+        ("memoryUtilization", number()),
+        ("cpuUsage", amount()),
+        ("memoryUsage", amount()),
+        ("cpuRequests", amount()),
+        ("memoryRequests", amount()),
+        ("containerMetrics", list(container)),
+        ("metricsTimestamp", date()),
+        ("metricsAvailable", flag()),
+    ])
 }
 
 fn owner() -> Value {

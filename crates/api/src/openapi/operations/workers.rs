@@ -56,7 +56,7 @@ pub fn operations() -> Vec<Operation> {
         get("/admin/workers/stats", "The nodes in numbers").admin().gives(object(&[
             ("cluster", any()),
             ("nodeStatus", any()),
-            ("resources", any()),
+            ("resources", resources()),
             ("simulated", flag()),
         ])),
         get("/admin/workers/online", "Nodes that run and take new pods").admin().gives(counted()),
@@ -77,6 +77,28 @@ pub fn operations() -> Vec<Operation> {
             .may_take(drain)
             .gives(drained),
     ]
+}
+
+/// Cores and gigabytes of all nodes, and what of them is sold.
+fn resources() -> Value {
+    let share = || object(&["total", "allocated", "utilization"].map(|name| (name, number())));
+    let amounts = || object(&[("cpu", number()), ("memory", number())]);
+    object(&[
+        ("cpu", share()),
+        ("memory", share()),
+        ("pods", object(&[("maxTotal", int()), ("currentTotal", int()), ("utilization", number())])),
+        (
+            "selling",
+            object(&[
+                ("percent", int()),
+                ("room", nullable(amounts())),
+                ("sold", nullable(amounts())),
+                ("left", nullable(amounts())),
+                ("requested", amounts()),
+                ("used", nullable(amounts())),
+            ]),
+        ),
+    ])
 }
 
 /// Joining, and what a machine says of itself.

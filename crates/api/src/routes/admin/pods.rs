@@ -6,6 +6,7 @@ pub mod delete;
 pub mod events;
 pub mod follow;
 pub mod list;
+pub mod live;
 pub mod logs;
 pub mod orphaned;
 pub mod read;

@@ -5,7 +5,7 @@ use minispod_auth::Action;
 use minispod_projections::subscriptions::{self, DriftState, InstanceFilter, InstanceStatus};
 use serde_json::json;
 
-use super::{Tally, with_owners};
+use super::{Tally, live, with_owners};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -51,11 +51,12 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, request: HttpReq
     let tally = Tally::of(&state, &filter).await?;
     let pagination = views::pagination(&page);
     let owned = with_owners(&state, page.rows).await?;
+    let seen = live::seen(&state, &owned).await?;
     let mut statistics = tally.summary();
     statistics["total"] = tally.total().into();
     let local = !state.config.is_production();
     let data = json!({
-        "pods": owned.iter().map(|pod| views::pods::listed(pod, local)).collect::<Vec<_>>(),
+        "pods": owned.iter().zip(&seen).map(|(pod, live)| views::pods::listed(pod, live, local)).collect::<Vec<_>>(),
         "statistics": statistics,
         "pagination": pagination,
     });

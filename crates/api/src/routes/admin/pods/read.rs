@@ -3,7 +3,7 @@
 use actix_web::web;
 use minispod_auth::Action;
 
-use super::existing;
+use super::{existing, live};
 use crate::{
     answer::{Answer, Result},
     caller::Caller,
@@ -17,6 +17,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, id: web::Path<St
     let pod = existing(&state, &id).await?;
     let row = &pod.instance.row;
     let usage = recent(&state, &row.subscription_id, &row.id, RECENT_FOR_ADMINISTRATORS).await?;
-    let data = views::pods::detail(&pod, !state.config.is_production(), usage);
+    let live = live::seen(&state, std::slice::from_ref(&pod)).await?.pop().unwrap_or_default();
+    let data = views::pods::detail(&pod, &live, !state.config.is_production(), usage);
     Ok(Answer::ok("Pod retrieved successfully", data))
 }

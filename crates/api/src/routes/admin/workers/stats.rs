@@ -19,7 +19,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller) -> Result {
     let nodes = fleet.nodes().await.map_err(fleet_failed)?;
     let mut data: Value = views::nodes::numbers(&nodes, state.clock.now());
     let capacity = room::capacity(&state).await?;
-    data["resources"]["selling"] = views::nodes::selling(capacity.as_ref(), state.config.sell_percent);
+    data["resources"]["selling"] = views::nodes::selling(capacity.as_ref(), state.config.sell_percent, &nodes);
     data["simulated"] = fleet.is_simulated().into();
     Ok(Answer::ok("Worker statistics retrieved successfully", data))
 }
