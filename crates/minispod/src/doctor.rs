@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use minispod_billing::{Gateway as _, GatewayError, StatusAnswer};
 use minispod_kernel::{Clock, IdSource, SystemClock, SystemIds};
 use minispod_messaging::topology::{self, Drift};
-use minispod_provisioner::RestingPage;
+use minispod_provisioner::{RestingPage, cluster::VolumeClass};
 
 use crate::{
     cli::DoctorArgs,
@@ -121,7 +121,25 @@ async fn cluster(config: &Config) -> Result<String, String> {
             format!("cluster.resting_page: there is no Service {namespace}/{service} with an address")
         })?;
     }
-    Ok(format!("{}, {} instances", cluster.kind(), survey.instances.len()))
+    let class = &config.cluster.storage_class;
+    let seen = cluster.storage_class(class).await.map_err(|error| chain(&error))?;
+    let volumes = volumes(class, seen)?;
+    Ok(format!("{}, {} instances, {volumes}", cluster.kind(), survey.instances.len()))
+}
+
+/// Whether what is sold on volumes of this class can be kept: what is purged must be gone.
+fn volumes(name: &str, class: Option<VolumeClass>) -> Result<String, String> {
+    match class {
+        None => Err(format!("cluster.storage_class: there is no StorageClass {name}")),
+        Some(VolumeClass { deletes: false, .. }) => Err(format!(
+            "cluster.storage_class: {name} keeps volumes that were deleted (reclaimPolicy Retain), and with them the data of \
+             what was purged; use one with reclaimPolicy Delete"
+        )),
+        Some(VolumeClass { grows: false, .. }) => {
+            Ok(format!("volumes of {name}, which cannot grow: a change to a plan with a larger one is taken back"))
+        }
+        Some(_) => Ok(format!("volumes of {name}")),
+    }
 }
 
 /// The live streams, compared with their files and this installation's overlay.
@@ -182,5 +200,22 @@ fn gateway_name(config: &Config) -> String {
         "Midtrans".to_owned()
     } else {
         "Midtrans' SANDBOX".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_that_outlive_a_purge_are_a_fault_and_those_that_cannot_grow_are_told() {
+        let told = |class| volumes("fast", class);
+        let missing = "cluster.storage_class: there is no StorageClass fast".to_owned();
+        assert_eq!(told(None), Err(missing));
+        let kept = told(Some(VolumeClass { deletes: false, grows: true })).expect_err("a fault");
+        assert!(kept.contains("reclaimPolicy Retain"), "{kept}");
+        let small = told(Some(VolumeClass { deletes: true, grows: false })).expect("usable");
+        assert!(small.contains("cannot grow"), "{small}");
+        assert_eq!(told(Some(VolumeClass { deletes: true, grows: true })), Ok("volumes of fast".to_owned()));
     }
 }

@@ -22,6 +22,9 @@ pub trait Cluster: Send + Sync {
     /// The address of a Service inside the cluster; none where it has none.
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError>;
 
+    /// How the volumes of a class are kept; `None` where there is no such class.
+    async fn storage_class(&self, name: &str) -> Result<Option<VolumeClass>, ClusterError>;
+
     /// What there is of an instance.
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError>;
 
@@ -50,6 +53,15 @@ pub trait Cluster: Send + Sync {
 
     /// Waits for a change of any instance after `mark`, at most `within`; `false` when nothing was seen.
     async fn changed(&self, mark: &str, within: Duration) -> Result<bool, ClusterError>;
+}
+
+/// How the volumes of a class are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeClass {
+    /// What is deleted is gone. Otherwise the cluster keeps it, and with it the data of what was purged.
+    pub deletes: bool,
+    /// They may grow.
+    pub grows: bool,
 }
 
 /// Which instance.

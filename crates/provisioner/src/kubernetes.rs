@@ -32,6 +32,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::{Ingress, NetworkPolicy},
+    storage::v1::StorageClass,
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
@@ -46,7 +47,7 @@ use serde_json::Value;
 use crate::{
     cluster::{
         Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey,
-        Target,
+        Target, VolumeClass,
     },
     names,
 };
@@ -218,6 +219,16 @@ impl Cluster for KubeCluster {
         let live = self.call(&format!("look at the Service {namespace}/{service}"), || api.get_opt(service)).await?;
         let address = live.and_then(|live| live.spec?.cluster_ip);
         Ok(address.and_then(|address| address.parse().ok()))
+    }
+
+    async fn storage_class(&self, name: &str) -> Result<Option<VolumeClass>, ClusterError> {
+        let api: Api<StorageClass> = Api::all(self.client.clone());
+        let live = self.call(&format!("look at the StorageClass {name}"), || api.get_opt(name)).await?;
+        Ok(live.map(|live| VolumeClass {
+            // The cluster's own default.
+            deletes: live.reclaim_policy.is_none_or(|policy| policy == "Delete"),
+            grows: live.allow_volume_expansion.unwrap_or_default(),
+        }))
     }
 
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError> {

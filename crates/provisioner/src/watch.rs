@@ -192,7 +192,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cluster::{Age, Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, Workload};
+    use crate::cluster::{
+        Age, Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, VolumeClass, Workload,
+    };
 
     /// A cluster with one instance of these workloads.
     struct One(Mutex<Vec<Workload>>);
@@ -209,6 +211,9 @@ mod tests {
             Ok(Applied::default())
         }
         async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
+            Ok(None)
+        }
+        async fn storage_class(&self, _: &str) -> Result<Option<VolumeClass>, ClusterError> {
             Ok(None)
         }
         async fn observe(&self, _: &Target) -> Result<Observed, ClusterError> {

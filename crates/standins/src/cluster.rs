@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use minispod_kernel::{Clock, Timestamp};
 use minispod_provisioner::cluster::{
     Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
+    VolumeClass,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -162,6 +163,11 @@ impl Cluster for SimulatedCluster {
     /// Nothing is reached here, so nothing has an address.
     async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
         self.reach("look for a Service").map(|_| None)
+    }
+
+    /// Whatever its name, it keeps nothing.
+    async fn storage_class(&self, _: &str) -> Result<Option<VolumeClass>, ClusterError> {
+        self.reach("look at a class of volumes").map(|_| Some(VolumeClass { deletes: true, grows: true }))
     }
 
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError> {

@@ -3,7 +3,7 @@
 use minispod_events::{DifferenceEvent, DifferenceKind};
 use minispod_projections::{
     Asked, PageRequest,
-    differences::{self, DifferenceCount, DifferenceFilter, DifferenceState},
+    differences::{self, DifferenceCount, DifferenceFilter, DifferenceRow, DifferenceState},
 };
 use minispod_testkit::require;
 
@@ -32,6 +32,14 @@ fn resolved(log: &mut Log, id: &str) {
     log.difference(id, |occurred_at| DifferenceEvent::DifferenceResolved { occurred_at });
 }
 
+/// The one difference there is.
+async fn only(world: World) -> DifferenceRow {
+    let page = differences::page(&world.pool, &DifferenceFilter::default(), PageRequest::new(1, 20)).await;
+    let page = page.expect("read");
+    assert_eq!((page.total, page.rows.len()), (1, 1));
+    page.rows.into_iter().next().expect("a row")
+}
+
 #[tokio::test]
 async fn a_difference_stands_as_its_last_fact_left_it_and_is_open_again_when_it_is_found_again() {
     if !require("pg") {
@@ -41,12 +49,6 @@ async fn a_difference_stands_as_its_last_fact_left_it_and_is_open_again_when_it_
     log.differs("d-1", PAID, None);
     overdue(&mut log, "d-1", PAID);
     let all = DifferenceFilter::default();
-    let only = |world: World| async move {
-        let page = differences::page(&world.pool, &DifferenceFilter::default(), PageRequest::new(1, 20)).await;
-        let page = page.expect("read");
-        assert_eq!((page.total, page.rows.len()), (1, 1));
-        page.rows.into_iter().next().expect("a row")
-    };
     let late = only(World::after(&log, 1).await).await;
     assert_eq!((late.id.as_str(), late.kind, late.state), ("d-1", PAID, DifferenceState::Overdue));
     assert_eq!(late.instance_id.as_deref(), Some(INSTANCE));

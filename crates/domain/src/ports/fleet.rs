@@ -383,7 +383,7 @@ pub struct DrainWish {
     pub timeout: Duration,
     /// Also pods that nothing would bring back.
     pub force: bool,
-    /// Also pods that keep data on the node itself.
+    /// Also pods that keep data on the node itself; what an instance keeps lies on its volumes.
     pub delete_local_data: bool,
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{KubeCluster, failures, nodes};
-use crate::cluster::ClusterError;
+use crate::{cluster::ClusterError, names};
 
 /// Pods that are on their way at once.
 const AT_ONCE: usize = 16;
@@ -41,8 +41,10 @@ fn judge(pod: &Pod, wish: &DrainWish) -> Verdict {
     if controller.is_none() && !wish.force {
         return Verdict::Keep("nothing would bring it back; `force` moves it all the same");
     }
+    // What an instance is to keep lies on its volume; what the catalogue puts on the node is scratch.
+    let scratch = names::is_customers(pod.labels()) && pod.labels().contains_key(names::INSTANCE);
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    if !wish.delete_local_data && volumes.into_iter().any(|volume| volume.empty_dir.is_some()) {
+    if !wish.delete_local_data && !scratch && volumes.into_iter().any(|volume| volume.empty_dir.is_some()) {
         return Verdict::Keep("it keeps data on the node; `deleteLocalData` moves it all the same");
     }
     Verdict::Evict
@@ -179,6 +181,14 @@ mod tests {
         let local = pod(json!({ "metadata": replica(), "spec": { "volumes": volumes } }));
         assert!(matches!(judge(&local, &wish(true, false)), Verdict::Keep(_)));
         assert_eq!(judge(&local, &wish(false, true)), Verdict::Evict);
+        let mut labels = names::customer_labels("ani");
+        let of_customer = json!({ "ownerReferences": owned("ReplicaSet"), "labels": labels });
+        let stranger = pod(json!({ "metadata": of_customer, "spec": { "volumes": volumes } }));
+        assert!(matches!(judge(&stranger, &careful), Verdict::Keep(_)), "made by hand in a customer's namespace");
+        labels.insert(names::INSTANCE.into(), "i".into());
+        let of_instance = json!({ "ownerReferences": owned("ReplicaSet"), "labels": labels });
+        let instance = pod(json!({ "metadata": of_instance, "spec": { "volumes": volumes } }));
+        assert_eq!(judge(&instance, &careful), Verdict::Evict, "its data is on its volume");
         assert_eq!(judge(&pod(json!({ "status": { "phase": "Succeeded" } })), &careful), Verdict::Evict);
     }
 }

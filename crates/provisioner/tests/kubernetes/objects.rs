@@ -8,7 +8,7 @@ use kube::{
 use minispod_kernel::SystemClock;
 use minispod_provisioner::{
     Cluster, ClusterError,
-    cluster::{Age, Removal},
+    cluster::{Age, Removal, VolumeClass},
     contract::Walk,
     names,
     plan::Plan,
@@ -133,6 +133,14 @@ async fn somebody_elses_object_is_left_alone_and_its_owner_named() {
     assert!(matches!(&refused, ClusterError::Conflict { manager, .. } if manager == "somebody"), "{refused}");
     let live = services.get(&plan.workload).await.expect("there").spec.expect("spec");
     assert_eq!(live.selector.expect("selector")["app"], "theirs");
+}
+
+#[tokio::test]
+async fn a_class_of_volumes_says_whether_what_is_purged_is_gone() {
+    let Some(bench) = Bench::open().await else { return };
+    let seen = bench.cluster.storage_class(STORAGE_CLASS).await.expect("answered");
+    assert_eq!(seen, Some(VolumeClass { deletes: false, grows: true }), "as the played node made it");
+    assert_eq!(bench.cluster.storage_class("nobodys").await.expect("answered"), None);
 }
 
 #[tokio::test]

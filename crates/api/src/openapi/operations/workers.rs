@@ -75,7 +75,11 @@ pub fn operations() -> Vec<Operation> {
         post("/admin/workers/{nodeId}/drain", "Closes a node and moves its pods away, keeping disruption budgets")
             .admin()
             .may_take(drain)
-            .gives(drained),
+            .gives(drained)
+            .about(
+                "`force` also moves pods that nothing would bring back, `deleteLocalData` also those that keep data on the node \
+                 itself. What instances have there is scratch, and they go without that word.",
+            ),
     ]
 }
 
