@@ -207,13 +207,6 @@ refusals!(InstanceRefusal {
     Locked => Conflict, "instance-locked";
 });
 
-impl Instance {
-    /// That of the newest request; `None` when there is no such instance.
-    pub fn generation(&self) -> Option<u32> {
-        self.asked.as_ref().map(|asked| asked.generation)
-    }
-}
-
 impl Aggregate for Instance {
     type Event = InstanceEvent;
     type Command = InstanceCommand;

@@ -12,12 +12,14 @@ use minispod_domain::{
 };
 use minispod_kernel::{Actor, Clock, Timestamp};
 use minispod_projections::{
-    differences, nodes,
-    subscriptions::{self, InstanceStatus, Promised},
+    Projection as _,
+    differences::{self, Differences},
+    nodes,
+    subscriptions::{self, InstanceStatus, Promised, Subscriptions},
 };
 use minispod_provisioner::{
-    Books, Cluster, Desired, DriftWatch, HealthWatch, KeepingSettings, KnownNode, Listed, NodeBook, NodeWatch,
-    PlanOptions, PromiseSettings, PromiseWatch, ReportSink, Requests, UsageSink, WatchSettings,
+    Books, Cluster, Desired, DriftWatch, Heads, HealthWatch, KeepingSettings, KnownNode, Listed, Newest, NodeBook,
+    NodeWatch, PlanOptions, PromiseSettings, PromiseWatch, ReportSink, Requests, UsageSink, WatchSettings,
     cluster::{Cause as Trouble, InstanceUsage, Target},
 };
 use minispod_runtime::{Cause, Dispatcher};
@@ -53,8 +55,9 @@ struct Facts(Store);
 
 #[async_trait]
 impl Requests for Facts {
-    async fn newest(&self, instance_id: &str) -> Result<Option<u32>, Trouble> {
-        Ok(self.0.event_store().state::<Instance>(instance_id).await?.generation())
+    async fn newest(&self, instance_id: &str) -> Result<Option<Newest>, Trouble> {
+        let instance = self.0.event_store().state::<Instance>(instance_id).await?;
+        Ok(instance.newest().map(|(generation, runs)| Newest { generation, runs }))
     }
 }
 
@@ -182,6 +185,15 @@ impl Books for Ledgers {
     async fn promises(&self, after: Option<&str>, most: u32) -> Result<Vec<Promise>, Trouble> {
         let rows = subscriptions::promises(self.0.pool(), after, i64::from(most)).await?;
         Ok(rows.into_iter().map(promise).collect())
+    }
+
+    async fn heads(&self) -> Result<Heads, Trouble> {
+        // The one of both that is behind: what is read is no newer.
+        let mut shown = i64::MAX;
+        for name in [Subscriptions.name(), Differences.name()] {
+            shown = shown.min(self.0.checkpoints().load(name).await?.map_or(0, |at| at.position.0));
+        }
+        Ok(Heads { shown, last: self.0.log().head().await?.position.0 })
     }
 
     async fn open(&self) -> Result<Vec<String>, Trouble> {

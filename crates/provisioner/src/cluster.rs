@@ -16,8 +16,12 @@ pub trait Cluster: Send + Sync {
     async fn apply(&self, objects: &[Value]) -> Result<Applied, ClusterError>;
 
     /// The same, but ends before the first object that a newer request than `upto` wrote; what is written meanwhile stays.
-    /// Objects without a generation are shared by instances and applied as they are.
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError>;
+    /// Objects without a generation are shared by instances and applied as they are. `made` gets those that were not there
+    /// before, whether all goes well or not.
+    async fn apply_upto(&self, objects: &[Value], upto: Age, made: &mut Vec<Made>) -> Result<Applied, ClusterError>;
+
+    /// Takes back what [`Cluster::apply_upto`] made, as far as no newer request than `upto` wrote it since.
+    async fn unmake(&self, made: &[Made], upto: Age) -> Result<(), ClusterError>;
 
     /// The address of a Service inside the cluster; none where it has none.
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError>;
@@ -28,9 +32,9 @@ pub trait Cluster: Send + Sync {
     /// What there is of an instance.
     async fn observe(&self, target: &Target) -> Result<Observed, ClusterError>;
 
-    /// Sets the number of copies of the instance's workloads that were written for generation `upto` or an earlier one.
-    /// Fine when there are none.
-    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError>;
+    /// Sets the number of copies of the instance's workloads that no newer generation wrote, and marks them with `generation`,
+    /// so that nothing older writes over it. Fine when there are none.
+    async fn scale(&self, target: &Target, replicas: u32, generation: u32) -> Result<(), ClusterError>;
 
     /// Asks for what `removal` names to go, as far as it was written for generation `upto` or an earlier one: what has
     /// begun anew since is never touched. Fine when it is gone already.
@@ -136,6 +140,17 @@ impl Inventory {
         let own = self.instances.get(target).copied().unwrap_or_default();
         own.wrapping_mul(31).wrapping_add(self.namespaces.get(&target.namespace).copied().unwrap_or_default())
     }
+}
+
+/// An object that was not there before it was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub api_version: String,
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+    /// Another one of the same name is another object.
+    pub uid: String,
 }
 
 /// What an apply did.

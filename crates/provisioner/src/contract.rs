@@ -158,15 +158,19 @@ impl Walk<'_> {
         ensure(promise, !observed.workloads.is_empty() && observed.volumes.len() == 1, || format!("{observed:?}"))?;
         let promise = "what a newer generation wrote is not written over by an older one's word";
         let old = Age { generation: 1, position: 1 };
-        let applied = kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, old)).await?;
+        let applied =
+            kept(promise, self.cluster.apply_upto(&self.plan(spec, 1)?.objects, old, &mut Vec::new())).await?;
         ensure(promise, applied.overtaken, || format!("{applied:?}"))?;
         kept(promise, self.cluster.scale(target, 0, 1)).await?;
         let observed = kept(promise, self.cluster.observe(target)).await?;
         let wanted = observed.workloads.iter().map(|one| one.wanted).sum::<u32>();
         ensure(promise, observed.generation() == 2 && wanted > 0, || format!("{observed:?}"))?;
-        let promise = "what is no older is written";
+        let promise = "what is no older is written, and what was there is not made";
+        let mut made = Vec::new();
         let applied =
-            kept(promise, self.cluster.apply_upto(&self.plan(spec, 2)?.objects, Age::of_generation(2))).await?;
+            kept(promise, self.cluster.apply_upto(&self.plan(spec, 2)?.objects, Age::of_generation(2), &mut made))
+                .await?;
+        ensure(promise, made.is_empty(), || format!("{made:?}"))?;
         ensure(promise, !applied.overtaken && applied.objects > 0, || format!("{applied:?}"))?;
         let promise = "a reset takes workloads and volumes, and leaves the rest";
         kept(promise, self.cluster.delete(target, Removal::Data, 2)).await?;

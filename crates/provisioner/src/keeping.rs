@@ -309,11 +309,13 @@ impl DriftWatch {
             return Ok(Some(self.cluster.compare(&plan.objects).await?));
         };
         match kept.program.as_deref() {
+            // As it was applied: by another build, or with other options for its doors.
+            Some(applied) if applied == program.program => Ok(None),
             // This build made it so, and somebody else made something else of it.
             Some(applied) if applied == plan.program => Ok(Some(self.cluster.compare(&plan.objects).await?)),
             // Neither what was applied last nor what would be.
-            Some(applied) if applied != program.program => Ok(Some(vec![remade(&one.target, &program.name)])),
-            _ => Ok(None),
+            Some(_) => Ok(Some(vec![remade(&one.target, &program.name)])),
+            None => Ok(None),
         }
     }
 }

@@ -46,8 +46,8 @@ use serde_json::Value;
 
 use crate::{
     cluster::{
-        Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey,
-        Target, VolumeClass,
+        Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Made, Observed, Removal,
+        Survey, Target, VolumeClass,
     },
     names,
 };
@@ -200,10 +200,10 @@ impl Cluster for KubeCluster {
         Ok(applied)
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age, made: &mut Vec<Made>) -> Result<Applied, ClusterError> {
         let mut applied = Applied::default();
         for object in objects {
-            let Some(repaired) = self.apply_one_upto(object, upto).await? else {
+            let Some(repaired) = self.apply_one_upto(object, upto, made).await? else {
                 applied.overtaken = true;
                 break;
             };
@@ -212,6 +212,14 @@ impl Cluster for KubeCluster {
             counter!("minispod_cluster_objects_applied_total").increment(1);
         }
         Ok(applied)
+    }
+
+    async fn unmake(&self, made: &[Made], upto: Age) -> Result<(), ClusterError> {
+        // Doors first, so that nobody is led to what is going: they were made before the workload.
+        for one in made {
+            self.unmake_one(one, upto).await?;
+        }
+        Ok(())
     }
 
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError> {
@@ -245,8 +253,8 @@ impl Cluster for KubeCluster {
         })
     }
 
-    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError> {
-        self.scale_all(target, replicas, upto).await
+    async fn scale(&self, target: &Target, replicas: u32, generation: u32) -> Result<(), ClusterError> {
+        self.scale_all(target, replicas, generation).await
     }
 
     async fn delete(&self, target: &Target, removal: Removal, upto: u32) -> Result<(), ClusterError> {

@@ -31,6 +31,18 @@ pub trait Books: Send + Sync {
 
     /// Ids of the differences that are not resolved.
     async fn open(&self) -> Result<Vec<String>, Cause>;
+
+    /// How far the books are, and how far the log is.
+    async fn heads(&self) -> Result<Heads, Cause>;
+}
+
+/// Log positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heads {
+    /// The last event that the books show.
+    pub shown: i64,
+    /// The last event there is.
+    pub last: i64,
 }
 
 /// How closely to compare.
@@ -38,7 +50,8 @@ pub trait Books: Send + Sync {
 pub struct PromiseSettings {
     /// Pause between two rounds.
     pub every: Duration,
-    /// A difference is told when it was seen for so long: a read model that is behind is none, nor a start on its way.
+    /// A difference is told when it was seen for so long, as a start on its way is none; and it is over when it was not seen
+    /// for so long, as one that comes and goes is none the less.
     pub tolerance: Duration,
     /// Reports of one round; the others wait for the next.
     pub most_reports: usize,
@@ -62,6 +75,9 @@ pub enum PromiseError {
     Fleet(#[from] FleetError),
     #[error("the books cannot be read")]
     Books(#[source] Cause),
+    /// What was sold since the round before would be nobody's.
+    #[error("the books do not show yet what the log had in the round before")]
+    Behind,
     /// Half of the books would make the other half's instances unknown.
     #[error("the books have more instances than one round reads")]
     TooMany,
@@ -75,8 +91,12 @@ pub struct PromiseWatch {
     clock: Arc<dyn Clock>,
     sink: Arc<dyn ReportSink>,
     settings: PromiseSettings,
-    /// When each difference that was there in the last round was seen first, by id.
+    /// Since when each difference of the last round is seen, by id.
     sights: BTreeMap<String, Timestamp>,
+    /// Since when each open one is not seen.
+    gone: BTreeMap<String, Timestamp>,
+    /// How far the log was in the round before.
+    last: Option<i64>,
 }
 
 impl PromiseWatch {
@@ -88,7 +108,8 @@ impl PromiseWatch {
         sink: Arc<dyn ReportSink>,
         settings: PromiseSettings,
     ) -> Self {
-        Self { fleet, books, clock, sink, settings, sights: BTreeMap::new() }
+        let (sights, gone) = (BTreeMap::new(), BTreeMap::new());
+        Self { fleet, books, clock, sink, settings, sights, gone, last: None }
     }
 
     /// Until `shutdown`. What cannot be read is read in the next round.
@@ -114,6 +135,10 @@ impl PromiseWatch {
     /// resolved.
     pub async fn round(&mut self) -> Result<usize, PromiseError> {
         let now = self.clock.now();
+        let heads = self.books.heads().await.map_err(PromiseError::Books)?;
+        if self.last.replace(heads.last).is_some_and(|last| heads.shown < last) {
+            return Err(PromiseError::Behind);
+        }
         let holdings = self.holdings().await?;
         let promises = self.promises().await?;
         let open: BTreeSet<String> = self.books.open().await.map_err(PromiseError::Books)?.into_iter().collect();
@@ -124,26 +149,29 @@ impl PromiseWatch {
         }
         let seen: BTreeMap<String, Found> = all.into_iter().map(|one| (one.id(), one)).collect();
         self.sights = seen.keys().map(|id| (id.clone(), self.sights.get(id).copied().unwrap_or(now))).collect();
-        for (id, command) in self.reports(&seen, &open, now) {
-            self.report(id, command, now).await;
+        let gone = open.iter().filter(|id| !seen.contains_key(id.as_str()));
+        self.gone = gone.map(|id| (id.clone(), self.gone.get(id).copied().unwrap_or(now))).collect();
+        for (id, command, since) in self.reports(&seen, &open, now) {
+            self.report(id, command, since).await;
         }
         Ok(seen.len())
     }
 
-    /// What is to be told: what is open and not there any more, and what is there for long and not open.
+    /// What is to be told: what is open and not there for long, and what is there for long and not open; and since when.
     fn reports(
         &self,
         seen: &BTreeMap<String, Found>,
         open: &BTreeSet<String>,
         now: Timestamp,
-    ) -> Vec<(String, DifferenceCommand)> {
-        let gone = open.iter().filter(|id| !seen.contains_key(id.as_str()));
-        let lasts = |id: &str| self.sights.get(id).is_some_and(|at| now >= at.plus(self.settings.tolerance));
-        let lasting = seen.iter().filter(|(id, _)| !open.contains(id.as_str()) && lasts(id.as_str()));
-        gone.map(|id| (id.clone(), DifferenceCommand::Resolve))
-            .chain(lasting.map(|(id, one)| (id.clone(), one.report())))
-            .take(self.settings.most_reports)
-            .collect()
+    ) -> Vec<(String, DifferenceCommand, Timestamp)> {
+        let lasts = |since: Timestamp| now >= since.plus(self.settings.tolerance);
+        let gone = self.gone.iter().filter(|(_, since)| lasts(**since));
+        let gone = gone.map(|(id, since)| (id.clone(), DifferenceCommand::Resolve, *since));
+        let lasting = seen.iter().filter(|(id, _)| !open.contains(id.as_str())).filter_map(|(id, one)| {
+            let since = self.sights.get(id).copied().filter(|since| lasts(*since))?;
+            Some((id.clone(), one.report(), since))
+        });
+        gone.chain(lasting).take(self.settings.most_reports).collect()
     }
 
     /// What the cluster has of ours.
@@ -179,12 +207,9 @@ impl PromiseWatch {
     }
 
     /// What was not taken is told in the next round.
-    async fn report(&self, id: String, command: DifferenceCommand, now: Timestamp) {
-        let hour = now.unix_millis() / 3_600_000;
-        let (what, key) = match &command {
-            DifferenceCommand::Resolve => ("resolved", format!("difference.{id}.{hour}.resolved")),
-            _ => ("found", format!("difference.{id}.{hour}")),
-        };
+    async fn report(&self, id: String, command: DifferenceCommand, since: Timestamp) {
+        let what = if command == DifferenceCommand::Resolve { "resolved" } else { "found" };
+        let key = format!("difference.{id}.{}.{what}", since.unix_millis());
         tracing::info!(difference = id, what, "a difference between what is sold and what the cluster has");
         let command = AnyCommand::Difference(command);
         let request = CommandRequest { key, aggregate_id: id, command, on_refusal: None };

@@ -17,14 +17,14 @@ use minispod_events::Fact;
 use minispod_kernel::{Clock, IdSource, Timestamp};
 use serde_json::Value;
 
-pub use memory::{Requests, Unheard};
+pub use memory::{Newest, Requests, Unheard};
 pub use task::{Task, Want};
 
 use memory::Memory;
 use reports::Reports;
 
 use crate::{
-    cluster::{Age, Cluster, ClusterError, Leftover, Observed, Removal, Target},
+    cluster::{Age, Applied, Cluster, ClusterError, Leftover, Observed, Removal, Target},
     domains::{DomainProofs, PROVE},
     options::PlanOptions,
     plan::{self, Plan, PlanError, Wish},
@@ -174,17 +174,16 @@ impl ProvisionerReactor {
 
     async fn try_run(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, RunError> {
         let mut observed = self.cluster.observe(target).await?;
-        if observed.generation() > task.generation {
-            return Ok(Performed::default());
-        }
+        let Some(upto) = self.upto(task, &observed).await else { return Ok(Performed::default()) };
         let plan = self.plan(task).await?;
         let fresh = !self.memory.has_applied(task) || !taken(&observed, &plan, task.generation);
         if fresh {
             // Within one generation requests come one after the other; what a newer one wrote is not written over.
-            let upto = Age::of_generation(task.generation);
-            let applied = self.cluster.apply_upto(&plan.objects, upto).await?;
-            if applied.overtaken {
+            let Some(applied) = self.write(task, &plan.objects, Age::of_generation(upto)).await? else {
                 return Ok(Performed::default());
+            };
+            if applied.overtaken {
+                return Err(unknown_request("apply the instance's objects").into());
             }
             tracing::info!(
                 instance = task.instance_id,
@@ -233,9 +232,7 @@ impl ProvisionerReactor {
     /// The mark of the program; `None` when something newer is there already.
     async fn try_repair(&self, task: &Task, target: &Target) -> Result<Option<String>, RunError> {
         let observed = self.cluster.observe(target).await?;
-        if observed.generation() > task.generation {
-            return Ok(None);
-        }
+        let Some(upto) = self.upto(task, &observed).await else { return Ok(None) };
         let plan = self.plan(task).await?;
         // Of the program only its mark changes with a door, and what another build or catalogue made is no reason to restart it.
         let mut programs = observed.workloads.iter().filter(|one| one.name == plan.workload);
@@ -247,9 +244,45 @@ impl ProvisionerReactor {
                     || same && object["kind"] == "Deployment" && object["metadata"]["name"] == *plan.workload
             });
         }
-        let applied = self.cluster.apply_upto(&objects, task.age()).await?;
+        let age = if upto > task.generation { Age::of_generation(upto) } else { task.age() };
+        let Some(applied) = self.write(task, &objects, age).await? else { return Ok(None) };
         // Doors that something newer wrote are as it wants them.
-        Ok((task.doors || !applied.overtaken).then_some(plan.program))
+        if applied.overtaken && !task.doors {
+            return Err(unknown_request("put the instance's objects right").into());
+        }
+        Ok(Some(plan.program))
+    }
+
+    /// Up to which generation objects may be written over. What bears a newer mark was written by a newer request, unless the
+    /// facts know of none: then the log was set back, or a hand wrote the mark. `None`: a newer request takes care of it.
+    async fn upto(&self, task: &Task, observed: &Observed) -> Option<u32> {
+        let marked = observed.generation();
+        if marked <= task.generation {
+            return Some(task.generation);
+        }
+        let newest = self.memory.ask(task).await?;
+        if newest.generation > task.generation {
+            return None;
+        }
+        let (instance, asked) = (&task.instance_id, task.generation);
+        tracing::warn!(instance, marked, asked, "objects bear the mark of a request that no fact knows");
+        Some(marked)
+    }
+
+    /// Applies what no newer request wrote. A process may sleep in the middle of it for longer than its work is its own, and
+    /// where nothing is there nothing bears a mark: so the facts are asked before and after, and what was made for an instance
+    /// that is to rest or to go by then is taken back. `None`: a newer request takes care of it.
+    async fn write(&self, task: &Task, objects: &[Value], upto: Age) -> Result<Option<Applied>, ClusterError> {
+        if self.memory.newer(task).await.is_some() {
+            return Ok(None);
+        }
+        let mut made = Vec::new();
+        let applied = self.cluster.apply_upto(objects, upto, &mut made).await;
+        let Some(newer) = self.memory.newer(task).await else { return applied.map(Some) };
+        if !newer.runs {
+            self.cluster.unmake(&made, upto).await?;
+        }
+        Ok(None)
     }
 
     async fn plan(&self, task: &Task) -> Result<Plan, RunError> {
@@ -261,17 +294,15 @@ impl ProvisionerReactor {
     /// Towards stopped: doors to the page of what rests, no copies, and none left running; volumes stay.
     async fn stop(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
         let observed = self.cluster.observe(target).await?;
-        if observed.generation() > task.generation {
-            return Ok(Performed::default());
-        }
+        let Some(upto) = self.upto(task, &observed).await else { return Ok(Performed::default()) };
         if task.doors {
             self.rest_doors(task, target, &observed).await?;
             return Ok(reports.hosts());
         }
         // First of all: whatever becomes of the page, what is to rest does not run on.
         let rests = observed.pods.is_empty() && observed.workloads.iter().all(|workload| workload.wanted == 0);
-        if !rests {
-            self.cluster.scale(target, 0, task.generation).await?;
+        if !rests || observed.workloads.iter().any(|workload| workload.generation < upto) {
+            self.cluster.scale(target, 0, upto).await?;
         }
         if !self.memory.has_applied(task) {
             self.rest_doors(task, target, &observed).await?;
@@ -286,7 +317,7 @@ impl ProvisionerReactor {
     /// Visitors of what rests find a page that says so; where there is none, or the cluster refuses, nothing answers them.
     async fn rest_doors(&self, task: &Task, target: &Target, observed: &Observed) -> Result<(), ClusterError> {
         if let Some(doors) = self.resting(task, target, observed).await? {
-            match self.cluster.apply_upto(&doors, task.age()).await.map(drop) {
+            match self.write(task, &doors, task.age()).await.map(drop) {
                 Err(error) if !matches!(error, ClusterError::Unreachable { .. } | ClusterError::Ending { .. }) => {
                     counter!("minispod_provisioner_outcomes_total", "outcome" => "no_resting_page").increment(1);
                     let error = error.to_string();
@@ -324,9 +355,12 @@ impl ProvisionerReactor {
     /// Towards nothing: workload first, volumes only when asked, and reported when they are really gone.
     async fn delete(&self, task: &Task, reports: &Reports<'_>, target: &Target) -> Result<Performed, ClusterError> {
         let observed = self.cluster.observe(target).await?;
-        if task.resets && observed.generation() > task.generation {
-            return Ok(Performed::default());
-        }
+        let upto = match self.upto(task, &observed).await {
+            Some(upto) => upto,
+            None if task.resets => return Ok(Performed::default()),
+            // It alone says whether the data goes.
+            None => task.generation,
+        };
         let no_data = observed.volumes.is_empty();
         let (removal, gone) = match (task.resets, task.purge) {
             (true, _) => (Removal::Data, observed.rests() && no_data),
@@ -336,7 +370,7 @@ impl ProvisionerReactor {
         if gone {
             return Ok(reports.deleted(task.purge));
         }
-        self.cluster.delete(target, removal, task.generation).await?;
+        self.cluster.delete(target, removal, upto).await?;
         let now = self.clock.now();
         let left = if self.names_hindrances(task) { self.cluster.leftovers(target).await? } else { Vec::new() };
         let hindrance = hindrance(&left, now, self.settings.hindered, !observed.pods.is_empty());
@@ -414,6 +448,11 @@ fn hindrance(left: &[Leftover], now: Timestamp, patience: Duration, pods: bool) 
     });
     let words: Vec<_> = words.take(MOST_NAMED).collect();
     (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// What the facts know nothing of stands in the way.
+fn unknown_request(what: &str) -> ClusterError {
+    ClusterError::Conflict { what: what.to_owned(), manager: "a request that no fact knows".to_owned() }
 }
 
 /// A failure as its owner reads it: the cluster's own words about a door may name somebody else's.

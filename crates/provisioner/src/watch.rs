@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::{
-        Age, Applied, Drift, InstanceUsage, Inventory, Leftover, Removal, Survey, VolumeClass, Workload,
+        Age, Applied, Drift, InstanceUsage, Inventory, Leftover, Made, Removal, Survey, VolumeClass, Workload,
     };
 
     /// A cluster with one instance of these workloads.
@@ -207,8 +207,11 @@ mod tests {
         async fn apply(&self, _: &[Value]) -> Result<Applied, ClusterError> {
             Ok(Applied::default())
         }
-        async fn apply_upto(&self, _: &[Value], _: Age) -> Result<Applied, ClusterError> {
+        async fn apply_upto(&self, _: &[Value], _: Age, _: &mut Vec<Made>) -> Result<Applied, ClusterError> {
             Ok(Applied::default())
+        }
+        async fn unmake(&self, _: &[Made], _: Age) -> Result<(), ClusterError> {
+            Ok(())
         }
         async fn service_address(&self, _: &str, _: &str) -> Result<Option<IpAddr>, ClusterError> {
             Ok(None)

@@ -20,8 +20,8 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use minispod_kernel::{Clock, Timestamp};
 use minispod_provisioner::cluster::{
-    Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Observed, Removal, Survey, Target,
-    VolumeClass,
+    Age, Applied, Cluster, ClusterError, Drift, InstanceUsage, Inventory, Leftover, Made, Observed, Removal, Survey,
+    Target, VolumeClass,
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -144,20 +144,28 @@ impl Cluster for SimulatedCluster {
         Ok(Applied { objects: objects.len(), ..Applied::default() })
     }
 
-    async fn apply_upto(&self, objects: &[Value], upto: Age) -> Result<Applied, ClusterError> {
+    async fn apply_upto(&self, objects: &[Value], upto: Age, made: &mut Vec<Made>) -> Result<Applied, ClusterError> {
         let now = self.clock.now();
         let mut kept = self.reach_to_apply()?;
         let mut applied = Applied::default();
         for object in objects {
+            let new = kept.would_make(object)?;
             if !kept.apply_upto(object, upto, now)? {
                 applied.overtaken = true;
                 break;
             }
+            made.extend(new);
             applied.objects += 1;
         }
         drop(kept);
         self.tell();
         Ok(applied)
+    }
+
+    async fn unmake(&self, made: &[Made], upto: Age) -> Result<(), ClusterError> {
+        self.reach("take objects back")?.unmake(made, upto);
+        self.tell();
+        Ok(())
     }
 
     /// Nothing is reached here, so nothing has an address.
@@ -175,9 +183,9 @@ impl Cluster for SimulatedCluster {
         Ok(self.reach("look at an instance")?.observe(target, ready_before))
     }
 
-    async fn scale(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError> {
+    async fn scale(&self, target: &Target, replicas: u32, generation: u32) -> Result<(), ClusterError> {
         let now = self.clock.now();
-        self.reach("scale an instance")?.scale(target, replicas, upto, now);
+        self.reach("scale an instance")?.scale(target, replicas, generation, now);
         self.tell();
         Ok(())
     }

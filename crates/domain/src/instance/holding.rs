@@ -16,6 +16,13 @@ pub enum Holds {
 }
 
 impl Instance {
+    /// The newest request's generation, and whether it is to run by it, now or soon; `None` when there is no such instance.
+    pub fn newest(&self) -> Option<(u32, bool)> {
+        let asked = self.asked.as_ref()?;
+        let rests = matches!(asked.phase, Phase::Stopping | Phase::Stopped) || asked.is_gone();
+        Some((asked.generation, !rests))
+    }
+
     /// What of it is to be in the cluster, at most. Until its deletion is reported all of it may be there.
     pub fn holds(&self) -> Holds {
         let Some(asked) = &self.asked else { return Holds::Unknown };
@@ -66,6 +73,28 @@ mod tests {
     #[test]
     fn what_was_never_asked_for_is_unknown() {
         assert_eq!(Instance::default().holds(), Holds::Unknown);
+        assert_eq!(Instance::default().newest(), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_last_runs_unless_it_is_to_rest_or_to_go() {
+        let newest = |commands: Vec<InstanceCommand>| {
+            let mut past = runs();
+            for command in commands {
+                past.extend(given::<Instance>(past.clone()).when(command).events());
+            }
+            let mut instance = Instance::default();
+            for event in &past {
+                instance.apply(event);
+            }
+            instance.newest()
+        };
+        assert_eq!(newest(Vec::new()), Some((1, true)));
+        assert_eq!(newest(vec![InstanceCommand::Restart]), Some((2, true)));
+        assert_eq!(newest(vec![InstanceCommand::Reset]), Some((2, true)), "it starts anew");
+        assert_eq!(newest(vec![InstanceCommand::Stop]), Some((2, false)));
+        assert_eq!(newest(vec![InstanceCommand::Stop, InstanceCommand::Start]), Some((3, true)));
+        assert_eq!(newest(vec![InstanceCommand::Delete { purge_volume: false }]), Some((2, false)));
     }
 
     #[test]

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use super::{KubeCluster, STALE_PAUSE, STALE_TRIES, failures};
 use crate::{
-    cluster::{Age, ClusterError, Drift},
+    cluster::{Age, ClusterError, Drift, Made},
     names,
     quantity::Quantity,
 };
 
 /// What became of an apply.
 enum Tried {
-    /// It was taken, and so had to be what others held.
-    Taken(Option<Drift>),
+    /// It was taken, and so had to be what others held; and its identity.
+    Taken(Option<Drift>, Option<String>),
     /// It was written since it was looked at.
     Stale(Box<Status>),
 }
@@ -28,7 +28,7 @@ impl KubeCluster {
     /// Applies; returns what had to be taken back from others.
     pub(super) async fn apply_one(&self, object: &Value) -> Result<Option<Drift>, ClusterError> {
         match self.try_apply(object).await? {
-            Tried::Taken(drift) => Ok(drift),
+            Tried::Taken(drift, _) => Ok(drift),
             Tried::Stale(status) => Err(failures::passing(Place::of(object)?.words(), &status)),
         }
     }
@@ -44,7 +44,10 @@ impl KubeCluster {
             }
         }
         let gentle = PatchParams::apply(names::FIELD_MANAGER);
-        let Err(refused) = self.patch(&api, &place, &gentle, &object).await? else { return Ok(Tried::Taken(None)) };
+        let refused = match self.patch(&api, &place, &gentle, &object).await? {
+            Ok(made) => return Ok(Tried::Taken(None, made.uid())),
+            Err(refused) => refused,
+        };
         let managers = failures::rivals(&refused);
         if managers.is_empty() {
             return Ok(Tried::Stale(Box::new(refused)));
@@ -54,7 +57,7 @@ impl KubeCluster {
             return Err(ClusterError::Conflict { what: place.words(), manager: managers.join(", ") });
         }
         match self.patch(&api, &place, &gentle.force(), &object).await? {
-            Ok(_) => Ok(Tried::Taken(drift(&place, managers, &refused))),
+            Ok(made) => Ok(Tried::Taken(drift(&place, managers, &refused), made.uid())),
             Err(again) => match failures::rivals(&again).as_slice() {
                 [] => Ok(Tried::Stale(Box::new(again))),
                 rivals => Err(ClusterError::Conflict { what: place.words(), manager: rivals.join(", ") }),
@@ -68,6 +71,7 @@ impl KubeCluster {
         &self,
         object: &Value,
         upto: Age,
+        made: &mut Vec<Made>,
     ) -> Result<Option<Option<Drift>>, ClusterError> {
         if object["metadata"]["annotations"][names::GENERATION].is_null() {
             return self.apply_one(object).await.map(Some);
@@ -77,7 +81,7 @@ impl KubeCluster {
         let mut tries = 0;
         loop {
             let live = self.call(&place.words(), || api.get_opt(&place.name)).await?;
-            let mut object = object.clone();
+            let (mut object, is_new) = (object.clone(), live.is_none());
             if let Some(live) = live {
                 if names::age_of(&live) > upto {
                     return Ok(None);
@@ -86,7 +90,10 @@ impl KubeCluster {
             }
             tries += 1;
             match self.try_apply(&object).await? {
-                Tried::Taken(drift) => return Ok(Some(drift)),
+                Tried::Taken(drift, uid) => {
+                    made.extend(uid.filter(|_| is_new).map(|uid| place.made(uid)));
+                    return Ok(Some(drift));
+                }
                 Tried::Stale(status) if tries >= STALE_TRIES => return Err(failures::passing(place.words(), &status)),
                 Tried::Stale(_) => tokio::time::sleep(STALE_PAUSE).await,
             }
@@ -160,6 +167,17 @@ impl Place {
             return Err(ClusterError::Invalid { what: "apply an object".to_owned(), reason });
         };
         Ok(Self { api_version, kind, namespace: text(&object["metadata"]["namespace"]), name })
+    }
+
+    /// Where something was made.
+    pub(super) fn of_made(made: &Made) -> Self {
+        let Made { api_version, kind, namespace, name, .. } = made.clone();
+        Self { api_version, kind, namespace, name }
+    }
+
+    fn made(&self, uid: String) -> Made {
+        let (api_version, kind) = (self.api_version.clone(), self.kind.clone());
+        Made { api_version, kind, namespace: self.namespace.clone(), name: self.name.clone(), uid }
     }
 
     pub(super) fn words(&self) -> String {

@@ -7,15 +7,15 @@ use k8s_openapi::api::{
 };
 use kube::{
     Resource, ResourceExt,
-    api::{DeleteParams, Preconditions},
+    api::{DeleteParams, DynamicObject, Preconditions},
     core::NamespaceResourceScope,
 };
 use minispod_kernel::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::{KubeCluster, STALE_PAUSE, STALE_TRIES};
+use super::{KubeCluster, STALE_PAUSE, STALE_TRIES, apply::Place};
 use crate::{
-    cluster::{ClusterError, Leftover, Removal, Target},
+    cluster::{Age, ClusterError, Leftover, Made, Removal, Target},
     names,
 };
 
@@ -114,6 +114,31 @@ impl KubeCluster {
             }
         })
         .await
+    }
+
+    /// Deletes what a request made that came too late, unless a newer one wrote it since.
+    pub(super) async fn unmake_one(&self, made: &Made, upto: Age) -> Result<(), ClusterError> {
+        let place = Place::of_made(made);
+        let (api, what) = (self.dynamic(&place), format!("take back {}", place.object()));
+        for _ in 0..STALE_TRIES {
+            let live = self.call(&what, || api.get_opt(&place.name)).await?;
+            let ours = |live: &DynamicObject| live.uid().as_ref() == Some(&made.uid) && names::age_of(live) <= upto;
+            let Some(live) = live.filter(ours) else { return Ok(()) };
+            let exactly = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
+            let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::background() };
+            let gone = self.call(&what, || async {
+                match api.delete(&place.name, &params).await {
+                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+                    Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
+                    other => other.map(|_| true),
+                }
+            });
+            if gone.await? {
+                return Ok(());
+            }
+            tokio::time::sleep(STALE_PAUSE).await;
+        }
+        Err(ClusterError::Unreachable { what, source: Some("it is written to all the while".into()) })
     }
 
     /// Of every kind that an instance has.

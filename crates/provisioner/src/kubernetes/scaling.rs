@@ -14,15 +14,21 @@ use crate::{
 };
 
 impl KubeCluster {
-    pub(super) async fn scale_all(&self, target: &Target, replicas: u32, upto: u32) -> Result<(), ClusterError> {
+    pub(super) async fn scale_all(&self, target: &Target, replicas: u32, generation: u32) -> Result<(), ClusterError> {
         for workload in self.list::<Deployment>(target).await? {
-            self.scale_one(&target.namespace, workload, replicas, upto).await?;
+            self.scale_one(&target.namespace, workload, replicas, generation).await?;
         }
         Ok(())
     }
 
     /// As it was seen or not at all: what a process wrote that took the place of this one stays.
-    async fn scale_one(&self, namespace: &str, seen: Deployment, replicas: u32, upto: u32) -> Result<(), ClusterError> {
+    async fn scale_one(
+        &self,
+        namespace: &str,
+        seen: Deployment,
+        replicas: u32,
+        generation: u32,
+    ) -> Result<(), ClusterError> {
         let (api, name) = (self.api::<Deployment>(namespace), seen.name_any());
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let what = format!("scale {name}");
@@ -31,16 +37,20 @@ impl KubeCluster {
             // Gone meanwhile: nothing left to scale.
             let Some(live) = seen else { return Ok(()) };
             let copies = live.spec.as_ref().and_then(|spec| spec.replicas);
-            if names::generation_of(&live) > upto || copies == i32::try_from(replicas).ok() {
+            let written = names::generation_of(&live);
+            if written > generation || written == generation && copies == i32::try_from(replicas).ok() {
                 return Ok(());
             }
             let version = live.resource_version();
             let patch = Patch::Merge(json!({
-                "metadata": { "resourceVersion": version },
+                "metadata": {
+                    "resourceVersion": version,
+                    "annotations": { names::GENERATION: generation.to_string() },
+                },
                 "spec": { "replicas": replicas },
             }));
             let scaled = self.call(&what, || async {
-                match api.patch_scale(&name, &params, &patch).await {
+                match api.patch(&name, &params, &patch).await {
                     Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
                     other => other.map(|_| true),
                 }

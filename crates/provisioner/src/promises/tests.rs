@@ -20,6 +20,7 @@ struct Played {
     belongings: Mutex<Vec<Belonging>>,
     promises: Mutex<Vec<Promise>>,
     open: Mutex<Vec<String>>,
+    heads: Mutex<Heads>,
     /// What cannot be read.
     away: Mutex<Option<&'static str>>,
     /// Ids and commands that were told, and their keys.
@@ -116,6 +117,9 @@ impl Books for Played {
         let from = after.map_or(0, |after| all.partition_point(|promise| promise.instance_id.as_str() <= after));
         Ok(all[from..].iter().take(most as usize).cloned().collect())
     }
+    async fn heads(&self) -> Result<Heads, Cause> {
+        Ok(*self.heads.lock().expect("not poisoned"))
+    }
     async fn open(&self) -> Result<Vec<String>, Cause> {
         if self.is_away("open") {
             return Err("the database is away".into());
@@ -201,8 +205,7 @@ async fn a_difference_is_told_when_it_has_lasted_and_what_passes_by_itself_never
     {
         let told = played.told.lock().expect("not poisoned");
         let [(id, command, key)] = told.as_slice() else { panic!("{told:?}") };
-        let hour = BEGIN / 3_600_000;
-        assert_eq!((id.as_str(), key), ("paid-not-running-a", &format!("difference.paid-not-running-a.{hour}")));
+        assert_eq!((id.as_str(), key), ("paid-not-running-a", &format!("difference.paid-not-running-a.{BEGIN}.found")));
         let DifferenceCommand::Find { kind, subscription_id, user_id, .. } = command else { panic!("{command:?}") };
         assert_eq!(*kind, DifferenceKind::PaidNotRunning);
         assert_eq!((subscription_id.as_deref(), user_id.as_deref()), (Some("s-a"), Some("ani")));
@@ -220,19 +223,44 @@ async fn what_is_open_is_told_no_more_and_resolved_when_it_is_not_seen() {
     Played::set(&played.promises, vec![promise("a", Standing::Failed)]);
     Played::set(&played.open, vec!["paid-not-running-a".into(), "running-not-paid-z".into()]);
     watch.round().await.expect("a round");
+    assert_eq!(played.told(), NONE, "it may come back");
+    clock.advance(TOLERANCE);
+    watch.round().await.expect("a round");
     assert_eq!(played.told(), (Vec::new(), vec!["running-not-paid-z".to_owned()]));
     Played::set(&played.open, vec!["paid-not-running-a".into()]);
     clock.advance(TOLERANCE);
     watch.round().await.expect("a round");
     assert_eq!(played.told(), NONE, "it is open and seen");
     Played::set(&played.promises, vec![promise("a", Standing::Rests)]);
-    clock.advance(Duration::from_mins(50));
+    watch.round().await.expect("a round");
+    Played::set(&played.promises, vec![promise("a", Standing::Failed)]);
+    clock.advance(TOLERANCE);
+    watch.round().await.expect("a round");
+    assert_eq!(played.told(), NONE, "it was gone for a moment only");
+    Played::set(&played.promises, vec![promise("a", Standing::Rests)]);
+    watch.round().await.expect("a round");
+    let since = clock.now().unix_millis();
+    clock.advance(TOLERANCE);
     watch.round().await.expect("a round");
     let told = std::mem::take(&mut *played.told.lock().expect("not poisoned"));
     let [(id, command, key)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((id.as_str(), command), ("paid-not-running-a", &DifferenceCommand::Resolve));
-    let hour = BEGIN / 3_600_000 + 1;
-    assert_eq!(*key, format!("difference.paid-not-running-a.{hour}.resolved"));
+    assert_eq!(*key, format!("difference.paid-not-running-a.{since}.resolved"));
+}
+
+#[tokio::test]
+async fn books_that_are_behind_the_log_are_not_compared() {
+    let (played, clock, mut watch) = watch();
+    Played::set(&played.workloads, vec![workload("new", 1)]);
+    Played::set(&played.heads, Heads { shown: 4, last: 9 });
+    watch.round().await.expect("nothing is known of the round before");
+    clock.advance(TOLERANCE);
+    Played::set(&played.heads, Heads { shown: 8, last: 12 });
+    assert!(matches!(watch.round().await, Err(PromiseError::Behind)));
+    assert_eq!(played.told(), NONE);
+    Played::set(&played.heads, Heads { shown: 12, last: 20 });
+    watch.round().await.expect("all of the round before is shown");
+    assert_eq!(played.told().0.len(), 1);
 }
 
 #[tokio::test]
@@ -240,8 +268,9 @@ async fn a_round_that_cannot_read_everything_tells_nothing_and_forgets_nothing()
     let (played, clock, mut watch) = watch();
     Played::set(&played.promises, vec![promise("a", Standing::Failed)]);
     watch.round().await.expect("a round");
-    clock.advance(TOLERANCE);
     Played::set(&played.open, vec!["running-not-paid-z".into()]);
+    watch.round().await.expect("a round");
+    clock.advance(TOLERANCE);
     for what in ["workloads", "belongings", "promises", "open"] {
         Played::set(&played.away, Some(what));
         assert!(watch.round().await.is_err(), "{what}");

@@ -21,8 +21,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// What was asked for last, by the facts.
 #[async_trait]
 pub trait Requests: Send + Sync {
-    /// The generation of the newest request for an instance; `None` when there is no such instance.
-    async fn newest(&self, instance_id: &str) -> Result<Option<u32>, Cause>;
+    /// The newest request for an instance; `None` when there is no such instance.
+    async fn newest(&self, instance_id: &str) -> Result<Option<Newest>, Cause>;
+}
+
+/// The newest request for an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    pub generation: u32,
+    /// It is to run, now or soon; otherwise it is to rest or to go.
+    pub runs: bool,
 }
 
 /// Facts that nobody asks: every request is taken for the newest until a newer one is heard.
@@ -30,12 +38,12 @@ pub struct Unheard;
 
 #[async_trait]
 impl Requests for Unheard {
-    async fn newest(&self, _: &str) -> Result<Option<u32>, Cause> {
+    async fn newest(&self, _: &str) -> Result<Option<Newest>, Cause> {
         Ok(None)
     }
 }
 
-/// The newest request for an instance.
+/// What is known of an instance's requests.
 #[derive(Debug, Clone, Copy, Default)]
 struct Heard {
     generation: u32,
@@ -89,17 +97,30 @@ impl Memory {
         if asked_at.is_some_and(|at| now < at.plus(ASK_AGAIN)) {
             return false;
         }
+        self.ask(task).await;
+        self.hears_of_newer(task)
+    }
+
+    /// What the facts say was asked for last; `None` where they do not know, or cannot be read.
+    pub(super) async fn ask(&self, task: &Task) -> Option<Newest> {
+        let now = self.clock.now();
         match self.requests.newest(&task.instance_id).await {
-            Ok(generation) => {
-                let generation = generation.unwrap_or_default();
+            Ok(newest) => {
+                let generation = newest.map_or(0, |newest| newest.generation);
                 self.note(&task.instance_id, Heard { generation, position: 0, asked_at: Some(now) });
+                newest
             }
             Err(error) => {
                 let (instance, error) = (&task.instance_id, error.as_ref() as &dyn Error);
-                tracing::debug!(instance, error, "what was asked for last cannot be read");
+                tracing::warn!(instance, error, "what was asked for last cannot be read");
+                None
             }
         }
-        self.hears_of_newer(task)
+    }
+
+    /// What was asked for since, by the facts.
+    pub(super) async fn newer(&self, task: &Task) -> Option<Newest> {
+        self.ask(task).await.filter(|newest| newest.generation > task.generation)
     }
 
     fn known(&self, instance_id: &str) -> Option<Heard> {

@@ -33,7 +33,8 @@ impl Reports<'_> {
             simulated: kind == "simulated",
             program: Some(plan.program.clone()),
         };
-        self.command("applied", command)
+        // Another build may carry on with the same request: what it applied is another report.
+        self.command(&format!("applied-{}", plan.program), command)
     }
 
     /// With the earlier report again: a crash may have lost it.
@@ -84,9 +85,14 @@ impl Reports<'_> {
     pub(super) fn drift_over(&self, end: Result<Option<String>, String>) -> Performed {
         let outcome = if end.is_err() { "drift_stands" } else { "drift_repaired" };
         counter!("minispod_provisioner_outcomes_total", "outcome" => outcome).increment(1);
+        let what = end
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .map_or_else(|| "drift-over".to_owned(), |program| format!("drift-over-{program}"));
         let (program, fault) = end.map_or_else(|fault| (None, Some(fault)), |program| (program, None));
         let command = InstanceCommand::RecordDriftOver { generation: self.task.generation, fault, program };
-        Performed::report(vec![self.command("drift-over", command)])
+        Performed::report(vec![self.command(&what, command)])
     }
 
     /// Each hindrance is another report.

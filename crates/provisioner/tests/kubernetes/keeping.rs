@@ -225,6 +225,12 @@ async fn a_workload_whose_mark_was_changed_by_hand_is_put_right_and_one_of_anoth
     deployments.patch(&workload, &by_hand, &Patch::Merge(unmarked)).await.expect("edited");
     assert_eq!(stage.watch.round().await.expect("looked"), 1);
     let detected = stage.facts.last(&id);
+    let InstanceEvent::InstanceDriftDetected { findings, .. } = &detected else { panic!("{detected:?}") };
+    let fields: Vec<_> = findings.iter().flat_map(|one| &one.fields).collect();
+    assert!(
+        fields.iter().any(|field| field.contains("automountServiceAccountToken")),
+        "compared exactly: {findings:?}"
+    );
     stage.perform(detected).await;
     let InstanceEvent::InstanceDriftRepaired { program: Some(program), .. } = stage.facts.last(&id) else {
         panic!("{:?}", stage.facts.last(&id))

@@ -180,8 +180,10 @@ async fn an_older_request_that_goes_on_late_writes_over_nothing_newer() {
     let target = bench.target(&spec);
     bench.cluster.apply(&bench.plan(&spec, 1).objects).await.expect("taken");
     let newer = bench.plan(&spec, 2);
-    bench.cluster.apply_upto(&newer.objects, Age::of_generation(2)).await.expect("taken");
-    let late = bench.cluster.apply_upto(&bench.plan(&spec, 1).objects, Age::of_generation(1)).await.expect("answered");
+    bench.cluster.apply_upto(&newer.objects, Age::of_generation(2), &mut Vec::new()).await.expect("taken");
+    let mut made = Vec::new();
+    let late = bench.cluster.apply_upto(&bench.plan(&spec, 1).objects, Age::of_generation(1), &mut made).await;
+    let late = late.expect("answered");
     assert!(late.overtaken, "{late:?}");
     bench.cluster.scale(&target, 0, 1).await.expect("answered");
     bench.cluster.delete(&target, Removal::Everything, 1).await.expect("answered");
@@ -193,6 +195,26 @@ async fn an_older_request_that_goes_on_late_writes_over_nothing_newer() {
 }
 
 #[tokio::test]
+async fn what_was_made_too_late_is_taken_back_and_what_was_written_since_stays() {
+    let Some(bench) = Bench::open().await else { return };
+    let spec = bench.sold("wordpress");
+    let target = bench.target(&spec);
+    let (plan, mut made) = (bench.plan(&spec, 1), Vec::new());
+    bench.cluster.apply_upto(&plan.objects, Age::of_generation(1), &mut made).await.expect("taken");
+    assert_eq!(made.len(), versions(&bench, &plan).await.len(), "all that is the instance's own is new");
+    let door = bench.plan(&spec, 2).objects.into_iter().find(|object| object["kind"] == "Ingress").expect("a door");
+    bench.cluster.apply_upto(std::slice::from_ref(&door), Age::of_generation(2), &mut Vec::new()).await.expect("taken");
+    bench.cluster.unmake(&made, Age::of_generation(1)).await.expect("taken back");
+    wait_until(DEADLINE, || async {
+        let seen = bench.cluster.observe(&target).await.expect("seen");
+        seen.rests() && seen.volumes.is_empty() && seen.others == 1
+    })
+    .await;
+    assert!(bench.live(&door).await.is_some(), "a newer request wrote it");
+    bench.cluster.unmake(&made, Age::of_generation(1)).await.expect("nothing is left to take back");
+}
+
+#[tokio::test]
 async fn whoever_writes_at_the_same_time_the_newest_request_stands() {
     let Some(bench) = Bench::open().await else { return };
     let spec = bench.sold("n8n");
@@ -201,10 +223,11 @@ async fn whoever_writes_at_the_same_time_the_newest_request_stands() {
     for round in 1..=10 {
         let (older, newer) = (round * 2, round * 2 + 1);
         let (old, new) = (bench.plan(&spec, older), bench.plan(&spec, newer));
+        let (mut made, mut made_too) = (Vec::new(), Vec::new());
         let (late, stop, now) = tokio::join!(
-            bench.cluster.apply_upto(&old.objects, Age::of_generation(older)),
+            bench.cluster.apply_upto(&old.objects, Age::of_generation(older), &mut made),
             bench.cluster.scale(&target, 0, older),
-            bench.cluster.apply_upto(&new.objects, Age::of_generation(newer)),
+            bench.cluster.apply_upto(&new.objects, Age::of_generation(newer), &mut made_too),
         );
         // The older one may be asked to come again, as its objects are written under its hands; never the other way round.
         let passes = |done: Option<ClusterError>| done.is_none_or(|error| error.passes());

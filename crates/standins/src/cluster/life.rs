@@ -1,7 +1,7 @@
 //! The provisioner over the simulated cluster: reports, failures, outages and deadlines, by a clock that is moved.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +15,10 @@ use minispod_events::{Event, Fact, InstanceEvent, InstanceSpec};
 use minispod_kernel::{
     Actor, Clock, InsSeq, LogPosition, ManualClock, Metadata, Recorded, SystemClock, SystemIds, Timestamp,
 };
-use minispod_provisioner::{PlanOptions, ProvisionerReactor, ReactorSettings, Requests, cluster::Cause};
+use minispod_provisioner::{
+    Cluster as _, Newest, PlanOptions, ProvisionerReactor, ReactorSettings, Requests,
+    cluster::{Cause, Target},
+};
 use serde_json::Value;
 
 use super::SimulatedCluster;
@@ -55,12 +58,22 @@ impl Secrets for Vault {
 
 /// What facts say that this process has not heard.
 #[derive(Default)]
-struct Elsewhere(Mutex<Option<u32>>);
+struct Elsewhere(Mutex<VecDeque<Newest>>);
 
 #[async_trait]
 impl Requests for Elsewhere {
-    async fn newest(&self, _: &str) -> Result<Option<u32>, Cause> {
-        Ok(*self.0.lock().expect("not poisoned"))
+    async fn newest(&self, _: &str) -> Result<Option<Newest>, Cause> {
+        let mut answers = self.0.lock().expect("not poisoned");
+        // The last one stays.
+        Ok(if answers.len() > 1 { answers.pop_front() } else { answers.front().copied() })
+    }
+}
+
+impl Elsewhere {
+    /// Generation, and whether it is to run: one answer after the other.
+    fn say(&self, answers: &[(u32, bool)]) {
+        let answers = answers.iter().map(|(generation, runs)| Newest { generation: *generation, runs: *runs });
+        *self.0.lock().expect("not poisoned") = answers.collect();
     }
 }
 
@@ -321,7 +334,7 @@ async fn a_wait_ends_though_another_process_heard_what_ends_it() {
     let bench = Bench::new();
     let effect = bench.provision();
     assert!(bench.perform(&effect).await.again_at.is_some());
-    *bench.requests.0.lock().expect("not poisoned") = Some(2);
+    bench.requests.say(&[(2, true)]);
     assert!(bench.perform(&effect).await.again_at.is_some(), "the facts are not asked at each look");
     bench.clock.advance(Duration::from_secs(5));
     assert_eq!(bench.perform(&effect).await, Performed::default());
@@ -331,10 +344,62 @@ async fn a_wait_ends_though_another_process_heard_what_ends_it() {
 async fn a_request_that_was_left_behind_by_another_process_is_not_begun() {
     let bench = Bench::new();
     let effect = bench.provision();
-    *bench.requests.0.lock().expect("not poisoned") = Some(2);
+    bench.requests.say(&[(2, true)]);
     assert_eq!(bench.perform(&effect).await, Performed::default());
     bench.cluster.set_unreachable(true);
     assert_eq!(bench.perform(&effect).await, Performed::default(), "it does not even look at the cluster");
+}
+
+fn target() -> Target {
+    Target { namespace: "customer-c0customer000000000000000".into(), instance_id: spec().instance_id }
+}
+
+/// The three times that a start asks: before it begins, before it writes, after it wrote.
+const BEGUN: [(u32, bool); 2] = [(1, true), (1, true)];
+
+#[tokio::test]
+async fn what_a_start_makes_after_the_instance_was_stopped_or_deleted_is_taken_back() {
+    let bench = Bench::new();
+    let target = target();
+    bench.requests.say(&[&BEGUN[..], &[(2, false)]].concat());
+    assert_eq!(bench.perform(&bench.provision()).await, Performed::default());
+    let seen = bench.cluster.observe(&target).await.expect("seen");
+    assert!(seen.is_gone() && seen.volumes.is_empty(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_a_start_makes_before_another_start_stays_for_that() {
+    let bench = Bench::new();
+    let target = target();
+    bench.requests.say(&[&BEGUN[..], &[(2, true)]].concat());
+    assert_eq!(bench.perform(&bench.provision()).await, Performed::default());
+    let seen = bench.cluster.observe(&target).await.expect("seen");
+    assert_eq!((seen.workloads.len(), seen.volumes.len()), (1, 1), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_stop_marks_what_it_stops_so_that_nothing_older_starts_it() {
+    let bench = Bench::new();
+    let start = bench.provision();
+    bench.perform(&start).await;
+    let stop = bench.stop();
+    bench.perform(&stop).await;
+    let target = target();
+    let seen = bench.cluster.observe(&target).await.expect("seen");
+    assert_eq!((seen.generation(), seen.workloads[0].wanted), (2, 0));
+}
+
+#[tokio::test]
+async fn a_mark_that_no_fact_knows_keeps_nothing_from_its_turn() {
+    let bench = Bench::new();
+    let target = target();
+    bench.perform(&bench.provision()).await;
+    bench.cluster.scale(&target, 1, 7).await.expect("marked by hand");
+    bench.requests.say(&[(2, false)]);
+    let stop = bench.stop();
+    assert!(bench.perform(&stop).await.again_at.is_some());
+    let stopped = bench.perform(&stop).await;
+    assert_eq!(reports(&stopped), [&InstanceCommand::RecordStopped { generation: 2 }]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 use minispod_kernel::Timestamp;
 use minispod_provisioner::{
     cluster::{
-        Age, ClusterError, Drift, InstanceUsage, Inventory, Observed, PodSeen, Reason, Removal, Target, Workload,
+        Age, ClusterError, Drift, InstanceUsage, Inventory, Made, Observed, PodSeen, Reason, Removal, Target, Workload,
     },
     names,
     quantity::Quantity,
@@ -77,6 +77,27 @@ impl Objects {
         self.written.insert(key.clone(), self.writes);
     }
 
+    /// What applying an instance's object would make; nothing where it is there.
+    pub(super) fn would_make(&self, object: &Value) -> Result<Option<Made>, ClusterError> {
+        let key = key_of(object)?;
+        let shared = object["metadata"]["annotations"][names::GENERATION].is_null();
+        if shared || self.kept.contains_key(&key) {
+            return Ok(None);
+        }
+        let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+        let (kind, namespace, name) = key;
+        Ok(Some(Made { api_version, kind, namespace: Some(namespace), name, uid: String::new() }))
+    }
+
+    pub(super) fn unmake(&mut self, made: &[Made], upto: Age) {
+        for one in made {
+            let key = (one.kind.clone(), one.namespace.clone().unwrap_or_default(), one.name.clone());
+            if self.kept.get(&key).is_some_and(|kept| age(kept) <= upto) {
+                self.forget(&key);
+            }
+        }
+    }
+
     /// New pods; the program's may be one of those that shall fail.
     fn start(&mut self, key: &Key, object: &Value, now: Timestamp) {
         self.since.insert(key.clone(), now);
@@ -86,13 +107,14 @@ impl Objects {
         }
     }
 
-    pub(super) fn scale(&mut self, target: &Target, wanted: u32, upto: u32, now: Timestamp) {
-        let ours = self.of(target).filter(|(key, object)| key.0 == WORKLOAD && generation(object) <= upto);
+    pub(super) fn scale(&mut self, target: &Target, wanted: u32, asked: u32, now: Timestamp) {
+        let ours = self.of(target).filter(|(key, object)| key.0 == WORKLOAD && generation(object) <= asked);
         let keys: Vec<Key> = ours.map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(object) = self.kept.get_mut(&key) else { continue };
             let had = replicas(object);
             object["spec"]["replicas"] = json!(wanted);
+            object["metadata"]["annotations"][names::GENERATION] = json!(asked.to_string());
             if had != wanted {
                 self.note_write(&key);
             }
