@@ -67,6 +67,8 @@ CREATE TABLE instances (
   volume_size       text,
   volume_mount_path text,
   last_error        text,
+  -- The cluster's own words: for administrators.
+  hindrance         text,
   last_status_sync  timestamptz,
   ready_at          timestamptz,
   restart_count     integer NOT NULL,

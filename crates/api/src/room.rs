@@ -59,8 +59,8 @@ pub async fn sold(pool: &PgPool, offerings: &dyn Offerings) -> Result<Amounts, S
     Ok(sum)
 }
 
-/// What one instance requests, with its own database.
-fn requests(offerings: &dyn Offerings, offering: &str, cpu: &str, memory: &str) -> Result<Amounts, QuantityError> {
+/// What one instance requests, with its own database: `cpu` and `memory` are the program's, in the cluster's quantities.
+pub fn requests(offerings: &dyn Offerings, offering: &str, cpu: &str, memory: &str) -> Result<Amounts, QuantityError> {
     let program = Amounts::parse(cpu, memory)?;
     match offerings.beside(offering) {
         Some([cpu, memory]) => Ok(program.plus(Amounts::parse(&cpu, &memory)?)),
@@ -84,4 +84,31 @@ pub async fn fits_instead(state: &AppState, plan: &PlanRow, cpu: &str, memory: &
     let now = Amounts::parse(cpu, memory).map_err(ApiError::internal)?;
     let then = Amounts::parse(&of.cpu_request, &of.mem_request).map_err(ApiError::internal)?;
     Ok(capacity.fits(then.beyond(now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct BlogsHaveDatabases;
+
+    impl Offerings for BlogsHaveDatabases {
+        fn overrides(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+        fn beside(&self, offering: &str) -> Option<[String; 2]> {
+            (offering == "blog").then(|| ["0.25".to_owned(), "256Mi".to_owned()])
+        }
+        fn speaks_http(&self, _: &str) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn an_instance_requests_what_its_own_database_does_too() {
+        let of = |offering, cpu| requests(&BlogsHaveDatabases, offering, cpu, "512Mi").ok();
+        assert_eq!(of("n8n", "0.25"), Some(Amounts { cpu_millis: 250, memory_bytes: 512 << 20 }));
+        assert_eq!(of("blog", "0.25"), Some(Amounts { cpu_millis: 500, memory_bytes: 768 << 20 }));
+        assert_eq!(of("n8n", "much"), None);
+    }
 }

@@ -224,8 +224,12 @@ impl InstanceRow {
 /// Objects of an instance that are named where they differ.
 const MOST_OBJECTS: usize = 20;
 
-/// The cluster's own words may name what is somebody else's; the fact has them for operators.
+/// The cluster's own words may name what is somebody else's, so its owner reads this and the like; of this one the fact
+/// has the words for operators, of the others `hindrance` has them.
 const HOSTS_REFUSED: &str = "the cluster does not take its hosts as they are asked for; it is tried again";
+const START_HINDERED: &str = "Something in the cluster keeps it from starting; our team is looking at it.";
+const REMOVAL_HINDERED: &str = "Something in the cluster keeps it from being removed; our team is looking at it.";
+const DRIFT_STANDS: &str = "Something in the cluster keeps it from being put right; our team is looking at it.";
 
 fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
     match event {
@@ -234,14 +238,17 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             row.status = InstanceStatus::Running;
             row.external_url = Some(external_url.clone());
             row.ready_at = Some(at);
-            row.last_error = None;
+            no_fault(row);
             if row.volume_claim_name.is_some() {
                 "Bound".clone_into(&mut row.volume_status);
             }
         }
         InstanceEvent::InstanceUnhealthy { detail, .. } => seen(row, InstanceStatus::Unknown, Some(detail)),
         InstanceEvent::InstanceFailed { detail, .. } => seen(row, InstanceStatus::Failed, Some(detail)),
-        InstanceEvent::InstanceStopped { .. } => seen(row, InstanceStatus::Stopped, None),
+        InstanceEvent::InstanceStopped { .. } => {
+            seen(row, InstanceStatus::Stopped, None);
+            no_hindrance(row);
+        }
         InstanceEvent::InstanceStartRequested { spec, generation, .. } => {
             ask(row, spec, *generation, InstanceStatus::Pending);
         }
@@ -266,6 +273,7 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         }
         InstanceEvent::InstanceDeleted { volume_purged, .. } => {
             seen(row, InstanceStatus::Deleted, None);
+            no_hindrance(row);
             if *volume_purged && row.volume_size.is_some() {
                 "Deleted".clone_into(&mut row.volume_status);
             }
@@ -274,9 +282,8 @@ fn follow(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
             take_spec(row, spec);
             row.overrides.clone_from(&spec.overrides);
         }
-        InstanceEvent::InstanceRemovalHindered { detail, .. } | InstanceEvent::InstanceStartHindered { detail, .. } => {
-            row.last_error = Some(detail.clone());
-        }
+        InstanceEvent::InstanceRemovalHindered { detail, .. } => hindered(row, REMOVAL_HINDERED, detail),
+        InstanceEvent::InstanceStartHindered { detail, .. } => hindered(row, START_HINDERED, detail),
         InstanceEvent::InstanceHostsRefused { .. } => row.last_error = Some(HOSTS_REFUSED.to_owned()),
         InstanceEvent::InstanceHostsChanged { .. } => row.last_error = row.last_error.take().filter(is_no_refusal),
         InstanceEvent::InstanceDriftDetected { .. }
@@ -331,13 +338,13 @@ fn follow_drift(row: &mut InstanceRow, event: &InstanceEvent, at: Timestamp) {
         InstanceEvent::InstanceDriftStands { detail, .. } => {
             row.drift_state = DriftState::Stands;
             row.drift_since = row.drift_since.or(Some(at));
-            row.last_error = Some(detail.clone());
+            hindered(row, DRIFT_STANDS, detail);
         }
         InstanceEvent::InstanceDriftRepaired { .. } => {
             no_drift(row);
-            // What runs has no fault any more.
-            if row.status == InstanceStatus::Running {
-                row.last_error = None;
+            // What runs has no fault any more; what does not may have another.
+            if row.status == InstanceStatus::Running || row.last_error.as_deref() == Some(DRIFT_STANDS) {
+                no_fault(row);
             }
         }
         _ => {}
@@ -348,6 +355,23 @@ fn no_drift(row: &mut InstanceRow) {
     row.drift_state = DriftState::None;
     row.drift_objects.clear();
     row.drift_since = None;
+}
+
+fn hindered(row: &mut InstanceRow, sentence: &str, detail: &str) {
+    row.last_error = Some(sentence.to_owned());
+    row.hindrance = Some(detail.to_owned());
+}
+
+fn no_fault(row: &mut InstanceRow) {
+    row.last_error = None;
+    row.hindrance = None;
+}
+
+/// What hindered it does not any more; another fault that was told stays.
+fn no_hindrance(row: &mut InstanceRow) {
+    row.hindrance = None;
+    let is_other = |error: &String| !matches!(error.as_str(), START_HINDERED | REMOVAL_HINDERED | DRIFT_STANDS);
+    row.last_error = row.last_error.take().filter(is_other);
 }
 
 fn seen(row: &mut InstanceRow, status: InstanceStatus, error: Option<&String>) {
@@ -361,6 +385,7 @@ fn ask(row: &mut InstanceRow, spec: &InstanceSpec, generation: u32, status: Inst
     take_spec(row, spec);
     // All of it is applied anew.
     no_drift(row);
+    no_hindrance(row);
     row.generation = generation;
     row.status = status;
 }
@@ -430,6 +455,7 @@ fn provisioned(id: &str, spec: &InstanceSpec, generation: u32, at: Timestamp) ->
         volume_size: spec.volume_size.clone(),
         volume_mount_path: spec.volume_mount_path.clone(),
         last_error: None,
+        hindrance: None,
         last_status_sync: None,
         ready_at: None,
         restart_count: 0,

@@ -151,7 +151,10 @@ pub struct InstanceRow {
     pub volume_status: String,
     pub volume_size: Option<String>,
     pub volume_mount_path: Option<String>,
+    /// For its owner.
     pub last_error: Option<String>,
+    /// What hinders it in the cluster's own words, which may name what is somebody else's: for administrators.
+    pub hindrance: Option<String>,
     /// When the cluster was last heard of.
     pub last_status_sync: Option<Timestamp>,
     pub ready_at: Option<Timestamp>,
@@ -197,6 +200,7 @@ impl Row for InstanceRow {
         "volume_size",
         "volume_mount_path",
         "last_error",
+        "hindrance",
         "last_status_sync",
         "ready_at",
         "restart_count",

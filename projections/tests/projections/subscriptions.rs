@@ -176,7 +176,9 @@ async fn drift_is_shown_with_its_objects_from_its_first_sight_until_it_is_right_
     assert_eq!(found.last_error, None, "it is being put right");
     assert_eq!(of(found), (DriftState::Found, objects.clone(), since));
     let left = after(&world, &mut log, stands).await;
-    assert_eq!(left.last_error.as_deref(), Some("belongs to somebody"));
+    assert_eq!(left.hindrance.as_deref(), Some("belongs to somebody"));
+    let told = "Something in the cluster keeps it from being put right; our team is looking at it.";
+    assert_eq!(left.last_error.as_deref(), Some(told), "its owner reads no words of the cluster");
     assert_eq!(of(left), (DriftState::Stands, objects, since));
     for (state, expected) in [(DriftState::Stands, 1), (DriftState::Found, 0)] {
         let filter = InstanceFilter { drift: Some(state), ..InstanceFilter::default() };
@@ -186,7 +188,7 @@ async fn drift_is_shown_with_its_objects_from_its_first_sight_until_it_is_right_
     let again = after(&world, &mut log, detected(30)).await;
     assert_eq!((again.drift_objects.len(), again.drift_since), (20, since), "it was not right in between");
     let right = after(&world, &mut log, repaired).await;
-    assert_eq!(right.last_error, None);
+    assert_eq!((&right.last_error, &right.hindrance), (&None, &None));
     assert_eq!(of(right), none);
     let changing = after(&world, &mut log, stands).await;
     assert_eq!((changing.drift_since, changing.drift_objects.len()), (Some(changing.updated_at), 0));
@@ -215,9 +217,12 @@ async fn whatever_is_asked_for_anew_has_no_drift() {
     for request in requests {
         let found = after(&world, &mut log, detected(1)).await;
         assert_eq!((found.drift_state, found.drift_objects.len()), (DriftState::Found, 1));
+        let left = after(&world, &mut log, stands).await;
+        assert!(left.hindrance.is_some() && left.last_error.is_some());
         let asked = after(&world, &mut log, request).await;
         assert_eq!((asked.drift_state, asked.drift_since, asked.generation), (DriftState::None, None, 2));
         assert!(asked.drift_objects.is_empty());
+        assert_eq!((asked.last_error, asked.hindrance), (None, None));
     }
 }
 
@@ -240,7 +245,9 @@ async fn what_hinders_a_start_is_shown_until_it_is_ready() {
         occurred_at,
     })
     .await;
-    assert_eq!(held.last_error.as_deref(), Some("its namespace is being deleted"));
+    assert_eq!(held.hindrance.as_deref(), Some("its namespace is being deleted"));
+    let told = "Something in the cluster keeps it from starting; our team is looking at it.";
+    assert_eq!(held.last_error.as_deref(), Some(told));
     assert_eq!((held.status, held.last_status_sync), (InstanceStatus::Restarting, Some(held.updated_at)));
     let ready = after(&world, &mut log, |occurred_at| InstanceEvent::InstanceReady {
         subscription_id: SUBSCRIPTION.to_owned(),
@@ -249,7 +256,32 @@ async fn what_hinders_a_start_is_shown_until_it_is_ready() {
         occurred_at,
     })
     .await;
-    assert_eq!((ready.status, ready.last_error), (InstanceStatus::Running, None));
+    assert_eq!((ready.status, ready.last_error, ready.hindrance), (InstanceStatus::Running, None, None));
+}
+
+#[tokio::test]
+async fn what_hinders_a_removal_is_told_until_it_is_gone() {
+    if !require("pg") {
+        return;
+    }
+    let mut log = journey();
+    let world = World::after(&log, 50).await;
+    let held = after(&world, &mut log, |occurred_at| InstanceEvent::InstanceRemovalHindered {
+        generation: 2,
+        detail: "Ingress customer-a/n8n: its.example/finalizer".to_owned(),
+        occurred_at,
+    })
+    .await;
+    assert_eq!(held.hindrance.as_deref(), Some("Ingress customer-a/n8n: its.example/finalizer"));
+    let told = "Something in the cluster keeps it from being removed; our team is looking at it.";
+    assert_eq!(held.last_error.as_deref(), Some(told));
+    let gone = after(&world, &mut log, |occurred_at| InstanceEvent::InstanceDeleted {
+        generation: 2,
+        volume_purged: false,
+        occurred_at,
+    })
+    .await;
+    assert_eq!((gone.status, gone.last_error, gone.hindrance), (InstanceStatus::Deleted, None, None));
 }
 
 #[tokio::test]

@@ -57,6 +57,8 @@ pub struct Live {
     pub placed: Option<Placed>,
     /// The newest, when it is not too old to be believed.
     pub sample: Option<UsageSample>,
+    /// What it requests with its own database; `None` when that is no amount.
+    pub requests: Option<Amounts>,
 }
 
 /// A pod and the node that it was placed on.
@@ -89,15 +91,13 @@ impl Placed {
     }
 }
 
-/// The contract's `PodMetrics`: percent of what the program may use at most. Samples are of a whole instance, so there
-/// are none by container. `None` when the row's quantities cannot be read.
-fn metrics(row: &InstanceRow, sample: &UsageSample) -> Option<Value> {
-    let limits = Amounts::parse(&row.cpu_limit, &row.mem_limit).ok()?;
-    let requests = Amounts::parse(&row.cpu_request, &row.mem_request).ok()?;
+/// The contract's `PodMetrics`: percent of what the instance requests, which may be more than a hundred. Samples are of a
+/// whole instance, as `requests` are, so there are none by container.
+fn metrics(requests: Amounts, sample: &UsageSample) -> Value {
     let (cpu_millis, memory_bytes) = (sample.cpu_millis.unsigned_abs(), sample.memory_bytes.unsigned_abs());
-    Some(json!({
-        "cpuUtilization": nodes::percent(cpu_millis, limits.cpu_millis),
-        "memoryUtilization": nodes::percent(memory_bytes, limits.memory_bytes),
+    json!({
+        "cpuUtilization": nodes::percent(cpu_millis, requests.cpu_millis),
+        "memoryUtilization": nodes::percent(memory_bytes, requests.memory_bytes),
         "cpuUsage": nodes::cores(cpu_millis),
         "memoryUsage": mebibytes(memory_bytes),
         "cpuRequests": nodes::cores(requests.cpu_millis),
@@ -105,7 +105,7 @@ fn metrics(row: &InstanceRow, sample: &UsageSample) -> Option<Value> {
         "containerMetrics": [],
         "metricsTimestamp": sample.at.to_contract(),
         "metricsAvailable": true,
-    }))
+    })
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -180,8 +180,10 @@ fn instance(row: &InstanceRow, live: &Live, local: bool) -> Value {
     out["simulated"] = row.simulated.into();
     out["realTimeStatus"] = real_time(row);
     out["drift"] = drift(row);
+    out["hindrance"] = json!(row.hindrance);
     out["workerNode"] = live.placed.as_ref().map_or(Value::Null, Placed::view);
-    out["metrics"] = live.sample.as_ref().and_then(|sample| metrics(row, sample)).unwrap_or(Value::Null);
+    out["metrics"] =
+        live.sample.as_ref().zip(live.requests).map_or(Value::Null, |(sample, requests)| metrics(requests, sample));
     out["localAccess"] = if local { local_access(row) } else { Value::Null };
     out
 }
@@ -313,6 +315,7 @@ mod tests {
             volume_size: None,
             volume_mount_path: None,
             last_error: None,
+            hindrance: None,
             last_status_sync: None,
             ready_at: None,
             restart_count: 2,
@@ -356,12 +359,16 @@ mod tests {
             drift_state: DriftState::Stands,
             drift_objects: vec!["Service customer-u/n8n-s".into()],
             drift_since: Some(Timestamp::from_unix_millis(0)),
+            hindrance: Some("belongs to somebody".into()),
             ..row(InstanceStatus::Running, false)
         };
-        let shown = &instance(&differs, &Live::default(), false)["drift"];
+        let shown = instance(&differs, &Live::default(), false);
+        assert_eq!((&shown["hindrance"], &right["hindrance"]), (&json!("belongs to somebody"), &Value::Null));
+        let shown = &shown["drift"];
         assert_eq!((&shown["state"], &shown["objects"]), (&json!("STANDS"), &json!(["Service customer-u/n8n-s"])));
         assert_eq!(shown["since"], "1970-01-01T00:00:00.000Z");
-        assert!(subscriptions::instance(&differs).get("drift").is_none(), "its owner does not");
+        let own = subscriptions::instance(&differs);
+        assert!(own.get("drift").is_none() && own.get("hindrance").is_none(), "its owner does not");
     }
 
     #[test]
@@ -374,16 +381,18 @@ mod tests {
     }
 
     #[test]
-    fn use_is_shown_in_percent_of_the_limits_and_never_made_up() {
-        let row = row(InstanceStatus::Running, false);
+    fn use_is_shown_in_percent_of_the_requests_and_never_made_up() {
+        let requests = Amounts { cpu_millis: 500, memory_bytes: 768 << 20 };
         let at = Timestamp::from_unix_millis(0);
         let sample = |cpu_millis, memory_bytes| UsageSample { instance_id: "i".into(), at, cpu_millis, memory_bytes };
-        let seen = metrics(&row, &sample(250, 384 << 20)).expect("amounts");
-        assert_eq!((&seen["cpuUtilization"], &seen["memoryUtilization"]), (&json!(25.0), &json!(37.5)));
-        assert_eq!((&seen["cpuUsage"], &seen["memoryUsage"]), (&json!("0.250"), &json!("384.00")));
-        assert_eq!((&seen["cpuRequests"], &seen["memoryRequests"]), (&json!("0.250"), &json!("512.00")));
-        assert_eq!(metrics(&InstanceRow { cpu_limit: "much".into(), ..row.clone() }, &sample(1, 1)), None);
-        let idle = metrics(&row, &sample(0, 0)).expect("amounts");
+        let seen = metrics(requests, &sample(250, 1152 << 20));
+        assert_eq!((&seen["cpuUtilization"], &seen["memoryUtilization"]), (&json!(50.0), &json!(150.0)));
+        assert_eq!((&seen["cpuUsage"], &seen["memoryUsage"]), (&json!("0.250"), &json!("1152.00")));
+        assert_eq!((&seen["cpuRequests"], &seen["memoryRequests"]), (&json!("0.500"), &json!("768.00")));
+        let row = row(InstanceStatus::Running, false);
+        let unknown = Live { sample: Some(sample(1, 1)), ..Live::default() };
+        assert!(instance(&row, &unknown, false)["metrics"].is_null());
+        let idle = metrics(requests, &sample(0, 0));
         assert_eq!((&idle["cpuUtilization"], &idle["metricsAvailable"]), (&json!(0.0), &json!(true)));
     }
 

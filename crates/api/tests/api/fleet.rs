@@ -34,6 +34,8 @@ pub struct Laid {
     pub events: Vec<EventSeen>,
     /// Nobody answers.
     pub away: bool,
+    /// How many deletions are answered before nobody answers those; `None`: all.
+    pub deletions: Option<u32>,
     /// What it was asked to do, in words.
     pub asked: Vec<String>,
 }
@@ -51,7 +53,19 @@ impl PlayedFleet {
     fn reach(&self) -> Result<MutexGuard<'_, Laid>, FleetError> {
         let laid = self.laid();
         if laid.away {
-            return Err(FleetError::Unreachable { what: "look".into(), source: Some("connect 10.1.2.3".into()) });
+            return Err(no_answer());
+        }
+        Ok(laid)
+    }
+
+    /// The same to delete something.
+    fn reach_to_delete(&self, name: &str) -> Result<MutexGuard<'_, Laid>, FleetError> {
+        let mut laid = self.reach()?;
+        laid.asked.push(format!("delete {name}"));
+        match laid.deletions {
+            Some(0) => return Err(no_answer()),
+            Some(left) => laid.deletions = Some(left - 1),
+            None => {}
         }
         Ok(laid)
     }
@@ -141,6 +155,10 @@ pub fn pod(instance_id: &str, node: &str) -> PodPlace {
     }
 }
 
+fn no_answer() -> FleetError {
+    FleetError::Unreachable { what: "look".into(), source: Some("connect 10.1.2.3".into()) }
+}
+
 fn changed(name: &str) -> FleetError {
     FleetError::Refused { what: format!("delete {name}"), reason: "it was changed meanwhile".to_owned() }
 }
@@ -212,7 +230,7 @@ impl Fleet for PlayedFleet {
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
-        let mut laid = self.reach()?;
+        let mut laid = self.reach_to_delete(&workload.name)?;
         let Some(place) = laid.workloads.iter().position(|one| one.uid == workload.uid) else {
             return Ok(Removed::default());
         };
@@ -237,7 +255,7 @@ impl Fleet for PlayedFleet {
     }
 
     async fn remove_belonging(&self, belonging: &Belonging) -> Result<(), FleetError> {
-        let mut laid = self.reach()?;
+        let mut laid = self.reach_to_delete(&belonging.name)?;
         let Some(place) = laid.belongings.iter().position(|one| one.uid == belonging.uid) else { return Ok(()) };
         if laid.belongings[place].resource_version != belonging.resource_version {
             return Err(changed(&belonging.name));

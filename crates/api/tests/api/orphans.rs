@@ -79,6 +79,18 @@ async fn only_what_no_instance_asked_for_is_an_orphan_and_each_is_looked_at_agai
     );
     let elsewhere = clean(json!({"confirm": true, "namespaces": ["customer-a"]})).await;
     assert_eq!(elsewhere.data()["summary"]["deploymentsDeleted"], 0, "only the namespaces that were named");
+    let outside = clean(json!({"confirm": true, "namespaces": ["customer-a"], "deployments": [
+        {"deploymentName": "by-hand", "namespace": "customer-b"},
+    ]}))
+    .await;
+    assert_eq!(
+        (&outside.data()["summary"]["deploymentsDeleted"], &outside.data()["cleanupResults"]["errors"]),
+        (
+            &json!(0),
+            &json!([{"resource": "by-hand", "namespace": "customer-b",
+                     "error": "It is not in one of the named namespaces"}])
+        )
+    );
     let rest = clean(json!({"confirm": true})).await;
     assert_eq!(rest.data()["cleanupResults"]["deployments"], json!(["by-hand", "strange"]));
     let left: Vec<String> = fleet.laid().workloads.iter().map(|one| one.name.clone()).collect();
@@ -299,6 +311,54 @@ async fn the_log_is_asked_about_so_many_instances_and_the_rest_is_told_w71() {
     let summary = &list.data()["summary"];
     assert_eq!((&summary["orphanedObjects"], &summary["unchecked"]), (&json!(500), &json!(2)));
     assert_eq!(objects(&list).len(), 500);
+
+    let cleaned = world.call("DELETE", CONFIRM, Some(&admin), Some(&json!({"confirm": true}))).await;
+    let summary = &cleaned.data()["summary"];
+    assert_eq!(
+        (&summary["objectsDeleted"], &summary["unchecked"], &cleaned.data()["remaining"]),
+        (&json!(100), &json!(2), &json!(402)),
+        "what nobody asked about remains too"
+    );
+}
+
+#[actix_web::test]
+async fn a_cluster_that_stops_answering_is_asked_no_further_and_what_was_not_tried_remains() {
+    if !require("pg") {
+        return;
+    }
+    let fleet = Arc::new(PlayedFleet::default());
+    let world = open_with_fleet(fleet.clone()).await;
+    let (admin, _) = world.administrator("admin@example.com").await;
+    {
+        let mut laid = fleet.laid();
+        laid.workloads = ["a", "b", "c"].map(|name| workload("customer-a", name, Some(NOBODY))).to_vec();
+        laid.belongings = vec![belonging(BelongingKind::Secret, "customer-a", "d", NOBODY)];
+        laid.deletions = Some(1);
+    }
+    let confirm = json!({"confirm": true});
+    let clean = || world.call("DELETE", CONFIRM, Some(&admin), Some(&confirm));
+    let some = clean().await;
+    assert_eq!(some.data()["cleanupResults"]["deployments"], json!(["a"]), "{:#}", some.body);
+    let why = "The cluster does not answer, please try again";
+    assert_eq!(
+        some.data()["cleanupResults"]["errors"],
+        json!([{"resource": "b", "namespace": "customer-a", "error": why}])
+    );
+    assert_eq!(some.data()["remaining"], 2, "the third and the secret");
+    assert_eq!(fleet.laid().asked, ["delete a", "delete b"]);
+
+    let none = clean().await;
+    assert_eq!((none.status.as_u16(), &none.body["message"]), (503, &json!(why)), "nothing went");
+    {
+        let mut laid = fleet.laid();
+        assert_eq!(laid.asked, ["delete a", "delete b", "delete b"]);
+        laid.deletions = None;
+    }
+    let rest = clean().await;
+    assert_eq!(
+        (&rest.data()["cleanupResults"]["deployments"], names(&rest, "objects"), &rest.data()["remaining"]),
+        (&json!(["b", "c"]), vec!["d".to_owned()], &json!(0))
+    );
 }
 
 #[actix_web::test]

@@ -223,6 +223,8 @@ async fn drift_is_shown_and_asked_for_by_administrators_alone() {
         (&shown["state"], &shown["objects"], &shown["since"]),
         (&json!("STANDS"), &json!([object]), &drift["since"])
     );
+    assert_eq!(standing.data()["pods"][0]["hindrance"], "belongs to somebody");
+    assert_eq!(world.get(&path, &admin).await.data()["hindrance"], "belongs to somebody");
     assert_eq!(standing.data()["statistics"]["total"], 1);
     assert_eq!(ids(of("?drift=FOUND").await.data()), Vec::<&str>::new());
     for pod in of("").await.data()["pods"].as_array().expect("a list") {
@@ -238,6 +240,9 @@ async fn drift_is_shown_and_asked_for_by_administrators_alone() {
     let instance = &own.data()["serviceInstance"];
     assert_eq!(instance["id"], pod.instance, "{:#}", own.body);
     assert!(instance.get("drift").is_none() && !own.body.to_string().contains(&object), "{instance:#}");
+    assert!(instance.get("hindrance").is_none() && !own.body.to_string().contains("somebody"), "{instance:#}");
+    let told = "Something in the cluster keeps it from being put right; our team is looking at it.";
+    assert_eq!(instance["lastError"], told);
 }
 
 #[actix_web::test]
@@ -523,8 +528,8 @@ async fn what_an_instance_uses_is_its_newest_sample_for_five_minutes() {
         assert_part(exchange, "ok", pointer, used);
         assert_eq!(
             (&used["cpuUtilization"], &used["memoryUtilization"]),
-            (&json!(12.5), &json!(25.0)),
-            "of the limits"
+            (&json!(50.0), &json!(50.0)),
+            "of the requests"
         );
         assert_eq!((&used["cpuUsage"], &used["memoryUsage"]), (&json!("0.125"), &json!("256.00")));
         assert_eq!((&used["cpuRequests"], &used["memoryRequests"]), (&json!("0.250"), &json!("512.00")));

@@ -39,8 +39,8 @@ pub trait Fleet: Send + Sync {
     /// The workloads in the namespaces of customers, by namespace and name; whoever made them.
     async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError>;
 
-    /// Deletes exactly this workload as it was seen, and the services and ingresses of its instance; volumes stay. One that
-    /// was written since stays, and that is a refusal.
+    /// Deletes exactly this workload as it was seen, and the services and ingresses that its instance has before that;
+    /// volumes stay. One that was written since stays, and that is a refusal; of what is beside it, a failure.
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError>;
 
     /// Everything of ours in customers' namespaces that is not a workload, by namespace and name.

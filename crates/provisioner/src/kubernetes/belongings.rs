@@ -90,7 +90,10 @@ fn where_permitted(found: Result<Vec<Belonging>, ClusterError>) -> Result<Vec<Be
     }
 }
 
+/// Why something stays that is not as it was seen.
+pub(super) const CHANGED: &str = "it was changed meanwhile";
+
 /// The refusal of what is not as it was seen.
 pub(super) fn changed(name: &str) -> FleetError {
-    FleetError::Refused { what: format!("delete {name}"), reason: "it was changed meanwhile".to_owned() }
+    FleetError::Refused { what: format!("delete {name}"), reason: CHANGED.to_owned() }
 }

@@ -1,6 +1,9 @@
 //! The real cluster as administrators look at it and keep it.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -42,26 +45,19 @@ const NODE_TRIES: u32 = 5;
 const LEASES: &str = "kube-node-lease";
 
 impl KubeCluster {
-    /// Deletes what belongs to a workload's instance by the instance's label, one by one; gives the names that went.
-    async fn delete_beside<K>(&self, workload: &WorkloadSeen, failures: &mut Vec<(String, String)>) -> Vec<String>
+    /// Deletes each of these as it was seen; gives the names that went.
+    async fn delete_each<K>(&self, namespace: &str, seen: &[K], failures: &mut Vec<(String, String)>) -> Vec<String>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync,
         K::DynamicType: Default,
     {
-        let Some(instance_id) = workload.instance_id.clone() else { return Vec::new() };
-        let target = Target { namespace: workload.namespace.clone(), instance_id };
-        let found = match self.list::<K>(&target).await {
-            Ok(found) => found,
-            Err(error) => {
-                failures.push((workload.name.clone(), error.to_string()));
-                return Vec::new();
-            }
-        };
         let mut gone = Vec::new();
-        for one in found {
+        for one in seen {
             let name = one.name_any();
-            match self.delete_exactly::<K>(&target.namespace, &name, one.uid()).await {
-                Ok(_) => gone.push(name),
+            let exactly = Preconditions { uid: one.uid(), resource_version: one.resource_version() };
+            match self.delete_as_seen::<K>(namespace, &name, exactly).await {
+                Ok(Gone::Now | Gone::Before) => gone.push(name),
+                Ok(Gone::Changed) => failures.push((name, belongings::CHANGED.to_owned())),
                 Err(error) => failures.push((name, error.to_string())),
             }
         }
@@ -294,7 +290,7 @@ impl Fleet for KubeCluster {
     }
 
     async fn workloads(&self) -> Result<Vec<WorkloadSeen>, FleetError> {
-        let managed: Vec<String> =
+        let managed: BTreeSet<String> =
             self.namespaces().await?.into_iter().filter(|one| one.managed).map(|one| one.name).collect();
         let api: Api<Deployment> = Api::all(self.client.clone());
         let found = self.all_of("list the workloads", &api, ListParams::default()).await?;
@@ -317,17 +313,26 @@ impl Fleet for KubeCluster {
     }
 
     async fn remove(&self, workload: &WorkloadSeen) -> Result<Removed, FleetError> {
+        let namespace = &workload.namespace;
+        // Before the workload goes: what a request makes after that is not among them.
+        let (services, ingresses) = match workload.instance_id.clone() {
+            Some(instance_id) => {
+                let target = Target { namespace: namespace.clone(), instance_id };
+                (self.list::<Service>(&target).await?, self.list::<Ingress>(&target).await?)
+            }
+            None => (Vec::new(), Vec::new()),
+        };
         let exactly = Preconditions {
             uid: Some(workload.uid.clone()),
             resource_version: Some(workload.resource_version.clone()),
         };
-        let gone = self.delete_as_seen::<Deployment>(&workload.namespace, &workload.name, exactly).await?;
+        let gone = self.delete_as_seen::<Deployment>(namespace, &workload.name, exactly).await?;
         if gone == Gone::Changed {
             return Err(belongings::changed(&workload.name));
         }
         let mut removed = Removed::default();
-        removed.services = self.delete_beside::<Service>(workload, &mut removed.failures).await;
-        removed.ingresses = self.delete_beside::<Ingress>(workload, &mut removed.failures).await;
+        removed.services = self.delete_each(namespace, &services, &mut removed.failures).await;
+        removed.ingresses = self.delete_each(namespace, &ingresses, &mut removed.failures).await;
         Ok(removed)
     }
 

@@ -14,11 +14,12 @@ use crate::cluster::{ClusterError, Target};
 
 /// Most objects of one answer.
 const PAGE: u32 = 500;
-/// Reading stops here; an installation of this size shards by namespace prefix.
+/// Reading is given up here, as what is left out would look deleted; an installation of this size shards by namespace
+/// prefix.
 const PAGES: usize = 200;
 
 impl KubeCluster {
-    /// Hands every page of what `params` select to `take`. `list` asks for one.
+    /// Hands every page of what `params` select to `take`. `list` asks for one. More than [`PAGES`] is an error.
     pub(super) async fn each_page<K, F, Fut>(
         &self,
         what: &str,
@@ -38,10 +39,11 @@ impl KubeCluster {
             take(page);
             match next {
                 Some(token) => params = params.continue_token(&token),
-                None => break,
+                None => return Ok(()),
             }
         }
-        Ok(())
+        let source = Some("there is more than is read of one kind".into());
+        Err(ClusterError::Unreachable { what: what.to_owned(), source })
     }
 
     /// Everything that `params` select.

@@ -78,20 +78,6 @@ impl KubeCluster {
         Err(ClusterError::Unreachable { what, source: Some("it is written to all the while".into()) })
     }
 
-    /// Deletes the object of a name if it is still the one with this identity.
-    pub(super) async fn delete_exactly<K>(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: Option<String>,
-    ) -> Result<Gone, ClusterError>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync,
-        K::DynamicType: Default,
-    {
-        self.delete_as_seen::<K>(namespace, name, Preconditions { uid, ..Preconditions::default() }).await
-    }
-
     /// Deletes the object of a name if it is still as it was seen; with a version among the conditions, not when it was
     /// written since.
     pub(super) async fn delete_as_seen<K>(

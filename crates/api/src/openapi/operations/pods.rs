@@ -177,6 +177,7 @@ fn pod() -> Value {
         ("simulated", flag()),
         ("realTimeStatus", real_time()),
         ("drift", drift()),
+        ("hindrance", nullable(text())),
         ("workerNode", nullable(worker_node())),
         ("metrics", nullable(metrics())),
         ("localAccess", nullable(any())),
@@ -201,7 +202,8 @@ fn worker_node() -> Value {
     ])
 }
 
-/// What it used in the last minutes, in cores and MiB; null when nobody measured.
+/// What it used in the last minutes with its own database, in cores, MiB and percent of what it requests; null when
+/// nobody measured.
 fn metrics() -> Value {
     let amount = || pattern("^[0-9]+\\.[0-9]+$");
     let container = object(&[

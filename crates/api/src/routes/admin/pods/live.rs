@@ -9,6 +9,7 @@ use crate::{
     error::ApiError,
     fleet::soon,
     refusals::read_failed,
+    room,
     state::AppState,
     views::pods::{Live, Owned, Placed},
 };
@@ -36,13 +37,14 @@ pub async fn seen(state: &AppState, pods: &[Owned]) -> Result<Vec<Live>, ApiErro
     let ids: Vec<String> = pods.iter().map(|pod| pod.instance.row.id.clone()).collect();
     let since = state.clock.now().minus(BELIEVED);
     let samples = state.store.telemetry().newest_of(&ids, since).await.map_err(read_failed)?;
-    let seen = ids.iter().map(|id| Live {
-        placed: places.remove(id).and_then(|pod| {
+    let seen = pods.iter().map(|pod| &pod.instance.row).map(|row| Live {
+        placed: places.remove(&row.id).and_then(|pod| {
             let node = pod.node.clone()?;
-            let facts = known.iter().find(|row| row.name == node).map(|row| row.facts.clone());
+            let facts = known.iter().find(|one| one.name == node).map(|one| one.facts.clone());
             Some(Placed { pod, node, facts })
         }),
-        sample: samples.iter().find(|sample| sample.instance_id == *id).cloned(),
+        sample: samples.iter().find(|sample| sample.instance_id == row.id).cloned(),
+        requests: room::requests(state.offerings.as_ref(), &row.offering, &row.cpu_request, &row.mem_request).ok(),
     });
     Ok(seen.collect())
 }

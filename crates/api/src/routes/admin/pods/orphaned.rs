@@ -8,10 +8,10 @@ pub mod list;
 use std::collections::BTreeSet;
 
 use actix_web::web::{ServiceConfig, delete, get, resource};
-use minispod_domain::ports::fleet::{Belonging, BelongingKind, Fleet, WorkloadSeen};
+use minispod_domain::ports::fleet::{Belonging, BelongingKind, Fleet, FleetError, WorkloadSeen};
 use serde_json::{Value, json};
 
-use crate::{caller::Caller, error::ApiError, fleet::fleet_failed, input::Fields};
+use crate::{caller::Caller, input::Fields};
 
 /// Paths under `/admin/pods/orphaned`; they must stand before `/admin/pods/{id}`.
 pub fn configure(app: &mut ServiceConfig) {
@@ -48,9 +48,14 @@ impl Cleaned {
         self.errors.push(json!({ "resource": resource, "namespace": namespace, "error": error }));
     }
 
+    /// Whether nothing went yet.
+    fn is_empty(&self) -> bool {
+        self.deployments.is_empty() && self.objects.is_empty() && self.volumes.is_empty()
+    }
+
     /// Deletes one workload with what belongs to it.
-    async fn take(&mut self, fleet: &dyn Fleet, caller: &Caller, workload: &WorkloadSeen) -> Result<(), ApiError> {
-        let removed = fleet.remove(workload).await.map_err(fleet_failed)?;
+    async fn take(&mut self, fleet: &dyn Fleet, caller: &Caller, workload: &WorkloadSeen) -> Result<(), FleetError> {
+        let removed = fleet.remove(workload).await?;
         tracing::info!(
             administrator = caller.user.id,
             namespace = workload.namespace,
@@ -70,11 +75,11 @@ impl Cleaned {
     }
 
     /// Deletes one other object, unless it went with a workload.
-    async fn take_object(&mut self, fleet: &dyn Fleet, caller: &Caller, one: &Belonging) -> Result<(), ApiError> {
+    async fn take_object(&mut self, fleet: &dyn Fleet, caller: &Caller, one: &Belonging) -> Result<(), FleetError> {
         if self.beside.contains(&(one.kind, one.namespace.clone(), one.name.clone())) {
             return Ok(());
         }
-        fleet.remove_belonging(one).await.map_err(fleet_failed)?;
+        fleet.remove_belonging(one).await?;
         tracing::info!(
             administrator = caller.user.id,
             kind = one.kind.as_str(),

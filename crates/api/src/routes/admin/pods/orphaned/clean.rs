@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use minispod_auth::Action;
-use minispod_domain::ports::fleet::{Belonging, BelongingKind, WorkloadSeen};
+use minispod_domain::ports::fleet::{Belonging, BelongingKind, Fleet, FleetError, WorkloadSeen};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,7 +27,7 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, body: RequestBod
     let wish = Wish::read(&body.value)?;
     let fleet = fleet(&state)?;
     let mut workloads = fleet.workloads().await.map_err(fleet_failed)?;
-    workloads.retain(|one| wish.means(one));
+    workloads.retain(|one| wish.wants(one));
     let mut belongings =
         if wish.deployments.is_none() { fleet.belongings().await.map_err(fleet_failed)? } else { Vec::new() };
     belongings.retain(|one| wish.wants_object(one));
@@ -35,6 +35,10 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, body: RequestBod
     let claims = Claims::on(&state, &workloads, &belongings).await?;
     let mut cleaned = Cleaned::default();
     for (name, namespace) in wish.deployments.iter().flatten() {
+        if !wish.is_in(namespace) {
+            cleaned.fault(name, namespace, "It is not in one of the named namespaces");
+            continue;
+        }
         let named = workloads.iter().find(|one| one.name == *name && one.namespace == *namespace);
         match named.map(|one| claims.workload(one)) {
             Some(Verdict::Orphan(_)) => {}
@@ -43,27 +47,59 @@ pub async fn handle(state: web::Data<AppState>, caller: Caller, body: RequestBod
             None => cleaned.fault(name, namespace, "There is no such workload"),
         }
     }
-    let going: Vec<&WorkloadSeen> =
-        workloads.iter().filter(|one| wish.wants(one) && claims.workload(one).is_orphan()).collect();
-    let objects: Vec<&Belonging> = belongings.iter().filter(|one| claims.belonging(one).is_orphan()).collect();
-    let room = TARGETS_MAX.saturating_sub(going.len());
-    for workload in going.iter().take(TARGETS_MAX) {
-        if let Err(error) = cleaned.take(fleet, &caller, workload).await {
-            cleaned.fault(&workload.name, &workload.namespace, error.message());
+    let (mut targets, mut unchecked) = (Vec::new(), 0_usize);
+    let pods = workloads.iter().map(|one| (Target::Workload(one), claims.workload(one)));
+    for (target, verdict) in pods.chain(belongings.iter().map(|one| (Target::Object(one), claims.belonging(one)))) {
+        match verdict {
+            Verdict::Orphan(_) => targets.push(target),
+            Verdict::Owned => {}
+            Verdict::Unchecked => unchecked += 1,
         }
     }
-    for one in objects.iter().take(room) {
-        if let Err(error) = cleaned.take_object(fleet, &caller, one).await {
-            cleaned.fault(&one.name, &one.namespace, error.message());
-        }
-    }
+    let untried = take_all(&mut cleaned, fleet, &caller, &targets).await?;
+    let mut summary = cleaned.summary();
+    summary["unchecked"] = unchecked.into();
     let data = json!({
         "cleanupResults": cleaned.results(),
-        "summary": cleaned.summary(),
-        "remaining": (going.len() + objects.len()).saturating_sub(TARGETS_MAX),
+        "summary": summary,
+        // The next request asks about what nobody asked about in this one.
+        "remaining": untried + unchecked,
         "simulated": fleet.is_simulated(),
     });
     Ok(Answer::ok("Orphaned pods cleaned up", data))
+}
+
+/// What shall go.
+enum Target<'a> {
+    Workload(&'a WorkloadSeen),
+    Object(&'a Belonging),
+}
+
+/// Deletes these in turn and gives how many were not tried. A cluster that stops answering is not asked again, as each
+/// wait is half a minute; when nothing went yet, that is the answer.
+async fn take_all(
+    cleaned: &mut Cleaned,
+    fleet: &dyn Fleet,
+    caller: &Caller,
+    targets: &[Target<'_>],
+) -> std::result::Result<usize, ApiError> {
+    for (before, target) in targets.iter().take(TARGETS_MAX).enumerate() {
+        let (taken, name, namespace) = match target {
+            Target::Workload(one) => (cleaned.take(fleet, caller, one).await, &one.name, &one.namespace),
+            Target::Object(one) => (cleaned.take_object(fleet, caller, one).await, &one.name, &one.namespace),
+        };
+        let Err(error) = taken else { continue };
+        let is_away = matches!(error, FleetError::Unreachable { .. });
+        let error = fleet_failed(error);
+        if is_away && cleaned.is_empty() {
+            return Err(error);
+        }
+        cleaned.fault(name, namespace, error.message());
+        if is_away {
+            return Ok(targets.len() - before - 1);
+        }
+    }
+    Ok(targets.len().saturating_sub(TARGETS_MAX))
 }
 
 /// Doors first, so that nobody is led to what is going; what cannot be had again last.
@@ -118,16 +154,11 @@ impl Wish {
         self.namespaces.as_ref().is_none_or(|list| list.iter().any(|one| one == namespace))
     }
 
-    /// A workload that something must be said about.
-    fn means(&self, workload: &WorkloadSeen) -> bool {
+    fn wants(&self, workload: &WorkloadSeen) -> bool {
         let is_named = |list: &Vec<(String, String)>| {
             list.iter().any(|(name, namespace)| *name == workload.name && *namespace == workload.namespace)
         };
-        self.deployments.as_ref().map_or_else(|| self.is_in(&workload.namespace), is_named)
-    }
-
-    fn wants(&self, workload: &WorkloadSeen) -> bool {
-        self.is_in(&workload.namespace) && self.means(workload)
+        self.is_in(&workload.namespace) && self.deployments.as_ref().is_none_or(is_named)
     }
 
     fn wants_object(&self, one: &Belonging) -> bool {

@@ -36,7 +36,7 @@ pub async fn handle(
         return Err(ApiError::conflict("The deployment belongs to an instance, so it is not deleted here"));
     }
     let mut cleaned = Cleaned::default();
-    cleaned.take(fleet, &caller, orphan).await?;
+    cleaned.take(fleet, &caller, orphan).await.map_err(fleet_failed)?;
     let data = json!({
         "deploymentName": orphan.name,
         "namespace": orphan.namespace,
