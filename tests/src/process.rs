@@ -53,6 +53,11 @@ impl Role {
         Self { child, name: name.to_owned(), log }
     }
 
+    /// Its process id: those of a role that was started again differ.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it without warning.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -85,6 +90,12 @@ impl Role {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         format!("--- {} ---\n{}", self.name, lines[lines.len().saturating_sub(25)..].join("\n"))
+    }
+
+    /// How many lines of its log contain `text`; a role that was started again goes on in the same log.
+    pub fn count_lines(&self, text: &str) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| line.contains(text)).count()
     }
 
     fn signal(&self, signal: &str) {

@@ -12,7 +12,7 @@ use std::{
 use minispod_e2e::{Door, World, WorldOptions};
 use minispod_testkit::{is_long_run, require, wait_until};
 
-mod checks;
+pub mod checks;
 mod clients;
 pub mod draw;
 mod havoc;

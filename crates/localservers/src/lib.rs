@@ -15,7 +15,7 @@ pub use failure::ServerError;
 pub use nats::{Nats, NatsOptions};
 pub use places::{NATS_MINIMUM, POSTGRES_MINIMUM, Places, PostgresPrograms};
 pub use postgres::{Login, Postgres, PostgresOptions};
-pub use process::free_port;
+pub use process::{free_port, is_alive, kill};
 pub use watcher::Watcher;
 
 /// Told one short line at each step, for a person who waits.

@@ -43,7 +43,8 @@ pub(crate) fn start_apart(mut command: Command, log: &Path) -> Result<i32, Serve
     Ok(pid)
 }
 
-pub(crate) fn is_alive(pid: i32) -> bool {
+/// Whether there is a process `pid` that may be sent signals.
+pub fn is_alive(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
@@ -65,6 +66,19 @@ pub(crate) fn send(pid: i32, signal: Signal) {
         // A process that is already gone is what the caller wants.
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Kills process `pid` without warning and waits until it is gone. False if it still lives after `patience`.
+pub fn kill(pid: i32, patience: Duration) -> bool {
+    send(pid, Signal::KILL);
+    let started = Instant::now();
+    while is_alive(pid) {
+        if started.elapsed() > patience {
+            return false;
+        }
+        thread::sleep(POLL);
+    }
+    true
 }
 
 /// Asks with `gentle`, and after `patience` insists with SIGKILL. False if the process still lives after that.

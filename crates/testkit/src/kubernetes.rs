@@ -31,6 +31,8 @@ pub use node::{MISSING_IMAGE, STORAGE_CLASS};
 
 /// The API answers in 4 to 6 seconds and the controllers in 13 on two quiet cores.
 const READY: Duration = Duration::from_mins(2);
+/// Between two looks whether the API server is back.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 
@@ -77,13 +79,23 @@ impl ControlPlane {
         self.servers.as_mut().is_some_and(servers::Servers::kill_api)
     }
 
-    /// Starts the API server again over the same store and at the same address. Panics when it does not answer.
+    /// Starts the API server again over the same store and at the same address, and once more whenever it ends by
+    /// itself: another process may have had its port for a moment. Panics when it does not answer.
     pub async fn bring_back(&mut self) {
         let Some(servers) = &mut self.servers else { return };
-        servers.start_api().expect("the API server starts again");
         let client = client_of(&self.kubeconfig).await;
-        let answers = eventually(READY, || async { is_healthy(&client).await });
-        assert!(answers.await, "the API server did not come back in {READY:?}: {}", servers.last_words());
+        let begun = Instant::now();
+        loop {
+            if servers.api_is_gone() {
+                servers.start_api().expect("the API server starts again");
+            }
+            if is_healthy(&client).await {
+                return;
+            }
+            let late = begun.elapsed() > READY;
+            assert!(!late, "the API server did not come back in {READY:?}: {}", servers.last_words());
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// How long the start took.

@@ -25,7 +25,7 @@ async fn count(sql: &PgPool, rows: &str, of: &[&str]) -> i64 {
 }
 
 /// The query finds nothing; a failing story shows the first rows that it found.
-async fn nobody(sql: &PgPool, rows: &str, what: &str) {
+pub async fn nobody(sql: &PgPool, rows: &str, what: &str) {
     let text = format!("SELECT row_to_json(one_row)::text FROM ({rows} LIMIT 10) one_row");
     let found: Vec<String> = sqlx::query_scalar(&text).fetch_all(sql).await.expect("the log answers");
     assert!(found.is_empty(), "{what}: {}", found.join(", "));
@@ -97,8 +97,8 @@ async fn renewals_are_as_promised(sql: &PgPool, promised: &Promised, id: &str) {
     assert_eq!(came, asked, "the periods that came and those that were asked for and accepted, of {id}");
 }
 
-/// No plan has more tenants than places, no charge is without its service, no order is credited twice.
-pub async fn nothing_is_sold_twice(sql: &PgPool) {
+/// No plan has more tenants than places, and what ended has given its place back.
+pub async fn no_place_is_lost_or_oversold(sql: &PgPool) {
     let oversold = "SELECT aggregate_id, used, capacity FROM (SELECT aggregate_id, sum(CASE event_type WHEN 'PlanSlotAllocated' THEN 1
             WHEN 'PlanSlotReleased' THEN -1 ELSE 0 END) OVER (PARTITION BY aggregate_id ORDER BY sequence) AS used
           FROM log.events WHERE aggregate_type = 'plan') plan
@@ -112,6 +112,19 @@ pub async fn nothing_is_sold_twice(sql: &PgPool) {
         AND NOT EXISTS (SELECT FROM log.events e WHERE e.event_type = 'PlanSlotReleased'
           AND e.payload->>'subscription_id' = slot.payload->>'subscription_id')";
     nobody(sql, left, "a subscription ended and kept its place").await;
+}
+
+/// No money moves twice for one cause.
+pub async fn nothing_is_booked_twice(sql: &PgPool) {
+    let doubled = "SELECT event_type, payload->'cause' AS cause FROM log.events WHERE event_type IN
+        ('WalletCredited', 'WalletDebited', 'WalletRefunded') GROUP BY event_type, payload->'cause' HAVING count(*) > 1";
+    nobody(sql, doubled, "something was booked twice").await;
+}
+
+/// No plan has more tenants than places, no charge is without its service, no order is credited twice.
+pub async fn nothing_is_sold_twice(sql: &PgPool) {
+    no_place_is_lost_or_oversold(sql).await;
+    nothing_is_booked_twice(sql).await;
     let unserved =
         "SELECT aggregate_id, payload->'cause' AS cause FROM log.events debit WHERE event_type = 'WalletDebited'
         AND NOT EXISTS (SELECT FROM log.events e WHERE e.event_type = 'WalletRefunded'
@@ -121,9 +134,6 @@ pub async fn nothing_is_sold_twice(sql: &PgPool) {
           AND e.aggregate_id = debit.payload->'cause'->>'subscription_id'
           AND e.payload->'period'->'number' = debit.payload->'cause'->'period')";
     nobody(sql, unserved, "money was taken for nothing and not given back").await;
-    let doubled = "SELECT event_type, payload->'cause' AS cause FROM log.events WHERE event_type IN
-        ('WalletCredited', 'WalletDebited', 'WalletRefunded') GROUP BY event_type, payload->'cause' HAVING count(*) > 1";
-    nobody(sql, doubled, "something was booked twice").await;
     let (numbers, highest): (i64, Option<i32>) = sqlx::query_as(
         "SELECT count(DISTINCT (payload->>'number')::int), max((payload->>'number')::int) FROM log.events
          WHERE event_type = 'InvoiceNumberAssigned'",

@@ -3,6 +3,7 @@
 //! facts say, nothing is double, nothing is left, no data is lost, and the books are right.
 
 pub mod estate;
+mod havoc;
 mod operator;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kube::Client;
@@ -20,21 +21,17 @@ use minispod_testkit::{eventually, kubernetes::ControlPlane, kubernetes::MISSING
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::chaos::draw::{self, Draw};
-use estate::{Holding, facts, holdings, note_volumes};
-use operator::{Ask, Offered, Operator};
+use crate::chaos::{
+    checks,
+    draw::{self, Draw},
+};
+use estate::{Holding, facts, holdings, take_notes};
+use havoc::{FREEZES, PROVISIONERS, People};
+use operator::{ASKED, Offered, Operator};
 
-const KILLS: u32 = 50;
+/// Kills that must have met a process in the middle of its work, at least.
+const AT_WORK: u32 = 6;
 const READY: Duration = Duration::from_mins(5);
-/// Between two kills: at least, and up to so many milliseconds more. A new process needs about half a second to be at
-/// work, so the kills find it at its start, in the middle and at rest.
-const PACE: Duration = Duration::from_millis(500);
-const PACE_SPREAD: u64 = 1_500;
-/// A frozen process is away longer than the fifteen seconds for which what it works on is its own.
-const FROZEN: Duration = Duration::from_secs(18);
-/// The kills after which one is frozen, if it works on something.
-const FREEZES: [u32; 2] = [6, 28];
-const PROVISIONERS: [&str; 2] = ["provisioner", "provisioner-2"];
 const CUSTOMERS: [&str; 3] = ["Ani Kills", "Budi Kills", "Citra Kills"];
 /// With one program, with none but a volume, with a database beside it.
 const OFFERINGS: [&str; 3] = ["n8n", "redis", "wordpress"];
@@ -68,10 +65,15 @@ async fn broken_plan(admin: &Door) -> String {
 }
 
 /// Someone whom nobody troubles: what an instance of each offering has while it runs.
-async fn steady(world: &World, client: &Client, sql: &PgPool) -> (BTreeSet<String>, BTreeMap<String, Holding>) {
+pub async fn steady(
+    world: &World,
+    client: &Client,
+    sql: &PgPool,
+    offerings: &[&str],
+) -> (BTreeSet<String>, BTreeMap<String, Holding>) {
     let (door, user) = world.door().register("Dewi Steady").await;
     world.fund(&door, FUNDS).await;
-    for offering in OFFERINGS {
+    for offering in offerings {
         let (plan, _) = world.plan(offering).await;
         world.subscribe(&door, &plan).await;
     }
@@ -80,64 +82,12 @@ async fn steady(world: &World, client: &Client, sql: &PgPool) -> (BTreeSet<Strin
     (customers.clone(), by_offering(client, sql, &customers).await)
 }
 
-async fn by_offering(client: &Client, sql: &PgPool, customers: &BTreeSet<String>) -> BTreeMap<String, Holding> {
+/// What these customers have, one of each offering.
+pub async fn by_offering(client: &Client, sql: &PgPool, customers: &BTreeSet<String>) -> BTreeMap<String, Holding> {
     let mut held = holdings(client, customers).await;
     let known = facts(sql, customers).await;
     let of = |fact: estate::Fact| Some((fact.offering, held.remove(&fact.id)?));
     known.into_iter().filter_map(of).collect()
-}
-
-/// Effects that somebody has taken up, and all that are not done.
-async fn at_work(sql: &PgPool) -> (i64, i64) {
-    sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()), count(*) FROM ops.effects
-         WHERE reactor = 'provisioner' AND state = 'intended'",
-    )
-    .fetch_one(sql)
-    .await
-    .expect("the ledger answers")
-}
-
-/// What was done to the provisioners.
-#[derive(Debug, Default)]
-struct Done {
-    kills: u32,
-    /// Kills while something waited to be carried out.
-    with_work: u32,
-    /// Freezes, and how many effects were being worked on when they began.
-    freezes: Vec<i64>,
-}
-
-/// Kills one after another, and freezes one now and then beyond its lease.
-async fn havoc(world: &mut World, sql: &PgPool, mut draw: Draw) -> Done {
-    let mut done = Done::default();
-    let mut frozen: Option<(&'static str, Instant)> = None;
-    while done.kills < KILLS || frozen.is_some() {
-        tokio::time::sleep(PACE + Duration::from_millis(draw.below(PACE_SPREAD))).await;
-        for label in PROVISIONERS {
-            assert!(!world.role(label).has_ended(), "{label} ended by itself: {}", world.last_words());
-        }
-        if let Some((label, _)) = frozen.filter(|(_, since)| since.elapsed() >= FROZEN) {
-            world.role(label).thaw();
-            frozen = None;
-        }
-        let (taken, open) = at_work(sql).await;
-        if frozen.is_none() && FREEZES.get(done.freezes.len()).is_some_and(|after| done.kills >= *after) && taken > 0 {
-            let label = *draw.one(&PROVISIONERS).expect("there are two");
-            world.role(label).freeze();
-            frozen = Some((label, Instant::now()));
-            done.freezes.push(taken);
-            continue;
-        }
-        let awake: Vec<_> =
-            PROVISIONERS.into_iter().filter(|label| frozen.is_none_or(|(frozen, _)| frozen != *label)).collect();
-        let victim = *draw.one(&awake).expect("one is awake");
-        done.kills += 1;
-        done.with_work += u32::from(open > 0);
-        world.role(victim).kill();
-        world.start_role("provisioner", victim);
-    }
-    done
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,14 +105,15 @@ async fn reviewer_09_two_provisioners_killed_at_fifty_random_points_and_frozen_c
     world.start_role("provisioner", PROVISIONERS[1]);
     let sql = world.sql().await;
     let admin = world.administrator("siti.kills@example.com").await;
-    let (undisturbed, usual) = steady(&world, &client, &sql).await;
-    let (mut doors, mut customers) = (Vec::new(), BTreeSet::new());
+    let (undisturbed, usual) = steady(&world, &client, &sql, &OFFERINGS).await;
+    let mut people = People { admin: admin.clone(), owners: BTreeMap::new() };
     for name in CUSTOMERS {
         let (door, user) = world.door().register(name).await;
-        customers.insert(user["id"].as_str().expect("an id").to_owned());
         world.fund(&door, FUNDS).await;
-        doors.push(door);
+        people.owners.insert(user["id"].as_str().expect("an id").to_owned(), door);
     }
+    let customers: BTreeSet<String> = people.owners.keys().cloned().collect();
+    let doors: Vec<Door> = people.owners.values().cloned().collect();
     let mut offered = vec![Offered { plans: vec![broken_plan(&admin).await] }];
     for offering in OFFERINGS {
         offered.push(Offered { plans: plans(&world, offering).await });
@@ -172,23 +123,23 @@ async fn reviewer_09_two_provisioners_killed_at_fifty_random_points_and_frozen_c
     let operator = Operator::new(admin, doors.clone(), offered);
     let operator = tokio::spawn(operator.ask_on(Draw::new(seed, 1), over.clone()));
     let notes_over = Arc::new(AtomicBool::new(false));
-    let notes = tokio::spawn(note_volumes(client.clone(), customers.clone(), notes_over.clone()));
-    let done = havoc(&mut world, &sql, Draw::new(seed, 2)).await;
+    let notes = tokio::spawn(take_notes(client.clone(), customers.clone(), notes_over.clone()));
+    let done = havoc::havoc(&mut world, &sql, &people, Draw::new(seed, 2)).await;
     over.store(true, Ordering::SeqCst);
     let operator = operator.await.expect("every request is answered");
     println!("{done:?}; taken: {:?}", operator.taken);
-    assert!(done.with_work >= KILLS / 2, "the kills found them idle");
-    assert_eq!(done.freezes.len(), FREEZES.len(), "nothing was worked on when one should have been frozen");
-    for ask in [Ask::Subscribe, Ask::Cancel, Ask::Restart, Ask::Reset, Ask::Stop, Ask::Start, Ask::Up] {
-        assert!(operator.taken.contains_key(&ask), "{ask:?} was never taken");
+    assert!(done.at_work >= AT_WORK, "the kills found them idle");
+    assert_eq!(done.freezes.len(), FREEZES.len(), "no start was caught when one should have been frozen");
+    for (ask, _) in ASKED {
+        assert!(operator.taken.get(&ask).is_some_and(|times| *times > 0), "{ask:?} was never taken");
     }
 
     rest(&world, &sql, &customers).await;
     assert!(facts(&sql, &customers).await.iter().any(|fact| fact.volume == "Deleted"), "no volume was to go");
     notes_over.store(true, Ordering::SeqCst);
-    let volumes = notes.await.expect("the volumes were noted");
+    let notes = notes.await.expect("volumes and secrets were noted");
     let known = facts(&sql, &customers).await;
-    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &volumes);
+    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &notes);
     assert_eq!(by_offering(&client, &sql, &undisturbed).await, usual, "who asked for nothing was troubled");
     books_are_right(&world, &sql, &doors, &customers).await;
 
@@ -196,7 +147,7 @@ async fn reviewer_09_two_provisioners_killed_at_fifty_random_points_and_frozen_c
     rest(&world, &sql, &customers).await;
     let known = facts(&sql, &customers).await;
     assert!(known.iter().all(|fact| fact.status == "DELETED"), "{known:?}");
-    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &volumes);
+    estate::as_told(&known, &holdings(&client, &customers).await, &usual, &notes);
     books_are_right(&world, &sql, &doors, &customers).await;
 }
 
@@ -240,4 +191,32 @@ async fn books_are_right(world: &World, sql: &PgPool, doors: &[Door], customers:
     .await
     .expect("the read model answers");
     assert!(failed.is_empty(), "paid for, and its data is gone: {failed:?}");
+    checks::no_place_is_lost_or_oversold(sql).await;
+    checks::nothing_is_booked_twice(sql).await;
+    what_failed_is_paid_back(sql).await;
+}
+
+/// Whoever's service could not be started has all that it cost, and whoever's ended keeps no place of any plan.
+async fn what_failed_is_paid_back(sql: &PgPool) {
+    let failures: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM log.events WHERE event_type = 'SubscriptionProvisioningFailed'")
+            .fetch_one(sql)
+            .await
+            .expect("the log answers");
+    assert!(failures > 0, "what cannot be started was never bought");
+    let unpaid = "SELECT failed.aggregate_id, sum(CASE money.event_type WHEN 'WalletDebited'
+            THEN (money.payload->>'amount')::bigint ELSE -(money.payload->>'amount')::bigint END) AS kept
+        FROM log.events failed JOIN log.events money ON money.event_type IN ('WalletDebited', 'WalletRefunded')
+          AND money.payload->'cause'->>'subscription_id' = failed.aggregate_id
+        WHERE failed.event_type = 'SubscriptionProvisioningFailed' GROUP BY failed.aggregate_id
+        HAVING sum(CASE money.event_type WHEN 'WalletDebited' THEN (money.payload->>'amount')::bigint
+            ELSE -(money.payload->>'amount')::bigint END) <> 0";
+    checks::nobody(sql, unpaid, "a service failed and was not paid back whole").await;
+    let kept = "SELECT slot.aggregate_id, slot.payload->>'subscription_id' AS subscription FROM log.events slot
+        WHERE slot.event_type IN ('PlanSlotAllocated', 'PlanSlotReleased')
+          AND EXISTS (SELECT FROM log.events e WHERE e.aggregate_id = slot.payload->>'subscription_id'
+            AND e.event_type IN ('SubscriptionCancelled', 'SubscriptionProvisioningFailed'))
+        GROUP BY slot.aggregate_id, slot.payload->>'subscription_id'
+        HAVING sum(CASE slot.event_type WHEN 'PlanSlotAllocated' THEN 1 ELSE -1 END) <> 0";
+    checks::nobody(sql, kept, "what ended keeps a place of a plan").await;
 }

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use minispod_localservers::Watcher;
+use minispod_localservers::{Watcher, is_alive, kill};
 
 use super::keys;
 use crate::free_port;
 
-/// Between two looks at a process that was killed.
-const GOING: Duration = Duration::from_millis(20);
+/// A killed process is gone long before.
+const GOING: Duration = Duration::from_secs(10);
 
 pub(super) struct Servers {
     pub(super) kubeconfig: PathBuf,
@@ -50,25 +50,28 @@ impl Servers {
 
     /// The API server over the store, at its address.
     pub(super) fn start_api(&mut self) -> io::Result<()> {
+        if let Some((_, watcher)) = self.api.take() {
+            // Whoever watched over one that ended by itself would take the directory from the next one.
+            watcher.dismiss();
+        }
         let started =
             self.spawn(&self.programs.join("kube-apiserver"), "api", &self.directory.join("api"), &self.api_flags)?;
         self.api = Some(started);
         Ok(())
     }
 
-    /// SIGKILL for the API server, whatever it is at; returns when it is gone. `false` when it was not there.
+    /// Whether no API server runs: it was killed, or has ended by itself.
+    pub(super) fn api_is_gone(&self) -> bool {
+        self.api.as_ref().is_none_or(|(pid, _)| !is_alive(*pid))
+    }
+
+    /// SIGKILL for the API server, whatever it is at; returns when it is gone. `false` when it was not there. Panics
+    /// when it stays.
     pub(super) fn kill_api(&mut self) -> bool {
         let Some((pid, watcher)) = self.api.take() else { return false };
         // Its log stays for whoever looks for a reason.
         watcher.dismiss();
-        let signal = |signal: &str| {
-            let sent = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
-            sent.is_ok_and(|status| status.success())
-        };
-        signal("-KILL");
-        while signal("-0") {
-            thread::sleep(GOING);
-        }
+        assert!(kill(pid, GOING), "the API server (process {pid}) is not gone {GOING:?} after it was killed");
         true
     }
 

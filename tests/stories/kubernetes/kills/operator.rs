@@ -1,7 +1,7 @@
 //! Customers and an administrator who ask for something at random all the while.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,17 +20,18 @@ use crate::chaos::draw::Draw;
 const PACE: u64 = 60;
 const PACE_SPREAD: u64 = 250;
 
-/// What is asked for, and how often.
-const ASKED: [(Ask, u64); 9] = [
-    (Ask::Subscribe, 10),
+/// What is asked for, and how often: of about 250 requests each is taken some times.
+pub const ASKED: [(Ask, u64); 10] = [
+    (Ask::Subscribe, 12),
     (Ask::Cancel, 3),
     (Ask::Restart, 4),
     (Ask::Reset, 3),
     (Ask::Stop, 4),
     (Ask::Start, 5),
-    (Ask::Up, 6),
-    (Ask::Down, 4),
-    (Ask::Delete, 1),
+    (Ask::Up, 7),
+    (Ask::Down, 6),
+    (Ask::Delete, 5),
+    (Ask::Redeploy, 6),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +46,10 @@ pub enum Ask {
     Up,
     /// Back to a cheaper one, which an administrator may do at once.
     Down,
-    /// The workload goes, the volume stays; a start brings it back.
+    /// The workload goes, the volume stays.
     Delete,
+    /// What was deleted comes back over its volume.
+    Redeploy,
 }
 
 /// An offering that customers of the story buy: its plans, the cheapest first.
@@ -55,27 +58,27 @@ pub struct Offered {
     pub plans: Vec<String>,
 }
 
-/// The newest subscription of one customer to one offering.
-#[derive(Clone)]
-struct Sold {
-    id: String,
-    instance: String,
-}
+/// A customer and an offering, each by its number.
+type Place = (usize, usize);
 
 /// Whoever asks, and what was taken.
 pub struct Operator {
     pub admin: Door,
     pub customers: Vec<Door>,
     pub offered: Vec<Offered>,
-    /// By customer and offering.
-    sold: BTreeMap<(usize, usize), Sold>,
+    /// The newest subscription of each customer to each offering.
+    sold: BTreeMap<Place, String>,
+    /// Which of them has a dearer plan, and whose workload was deleted: there is a way back.
+    dearer: BTreeSet<Place>,
+    deleted: BTreeSet<Place>,
     /// How often each was taken.
     pub taken: BTreeMap<Ask, u32>,
 }
 
 impl Operator {
     pub fn new(admin: Door, customers: Vec<Door>, offered: Vec<Offered>) -> Self {
-        Self { admin, customers, offered, sold: BTreeMap::new(), taken: BTreeMap::new() }
+        let (dearer, deleted) = (BTreeSet::new(), BTreeSet::new());
+        Self { admin, customers, offered, sold: BTreeMap::new(), dearer, deleted, taken: BTreeMap::new() }
     }
 
     /// Until told to stop; what is refused because something is on its way is as good.
@@ -90,17 +93,22 @@ impl Operator {
 
     async fn ask(&mut self, draw: &mut Draw) {
         let one_of = |draw: &mut Draw, many: usize| usize::try_from(draw.below(many as u64)).unwrap_or_default();
-        let place = (one_of(draw, self.customers.len()), one_of(draw, self.offered.len()));
+        let drawn = (one_of(draw, self.customers.len()), one_of(draw, self.offered.len()));
         let ask = draw.weighted(&ASKED);
+        let ways_back: Vec<Place> = match ask {
+            Ask::Down => self.dearer.iter().copied().collect(),
+            Ask::Redeploy => self.deleted.iter().copied().collect(),
+            _ => Vec::new(),
+        };
+        let place = draw.one(&ways_back).copied().unwrap_or(drawn);
         let known = self.sold.get(&place).cloned();
         let (Some(sold), true) = (known, ask != Ask::Subscribe) else { return self.subscribe(place).await };
         let (owner, admin) = (&self.customers[place.0], &self.admin);
         let plans = &self.offered[place.1].plans;
-        let of = |path: &str| format!("/subscriptions/{}{path}", sold.id);
-        let of_admin = |path: &str| format!("/admin/subscriptions/{}{path}", sold.id);
+        let of = |path: &str| format!("/subscriptions/{sold}{path}");
+        let of_admin = |path: &str| format!("/admin/subscriptions/{sold}{path}");
         let (door, method, path, body) = match ask {
             Ask::Subscribe => return,
-            Ask::Delete if sold.instance.is_empty() => return,
             Ask::Cancel => (owner, Method::DELETE, of(""), json!({ "reason": "enough" })),
             Ask::Restart => (owner, Method::POST, of("/restart-pod"), json!({})),
             Ask::Reset => (owner, Method::POST, of("/reset-pod"), json!({})),
@@ -108,37 +116,68 @@ impl Operator {
             Ask::Start => (admin, Method::POST, of_admin("/start"), json!({})),
             Ask::Up => (owner, Method::POST, of("/upgrade"), moved(plans.last(), "confirmPayment")),
             Ask::Down => (admin, Method::POST, of("/downgrade"), moved(plans.first(), "confirmDowngrade")),
-            Ask::Delete => (admin, Method::DELETE, format!("/admin/pods/{}", sold.instance), json!({})),
+            Ask::Delete | Ask::Redeploy => {
+                // Before the cluster took its objects there is nothing to delete.
+                let shown = owner.get(&of("")).await;
+                let instance = &shown.data()["serviceInstance"];
+                let Some(id) = instance["id"].as_str() else { return };
+                let is_deleted = instance["status"] == "DELETED";
+                match ask {
+                    Ask::Delete => (admin, Method::DELETE, format!("/admin/pods/{id}"), json!({})),
+                    // Another start is not what is to be counted.
+                    _ if !is_deleted => return,
+                    _ => (admin, Method::POST, format!("/admin/pods/{id}/action"), json!({ "action": "start" })),
+                }
+            }
         };
         let answer = door.send(method, &path, Some(body)).await;
         // Refused: for its state, or for want of another plan.
         let refused = answer.status == 409 || answer.status == 400 && matches!(ask, Ask::Up | Ask::Down);
         assert!(refused || [200, 201, 202].contains(&answer.status), "{path}: {} {:#}", answer.status, answer.body);
-        self.count(ask, answer.status);
-    }
-
-    async fn subscribe(&mut self, place: (usize, usize)) {
-        let Some(plan) = self.offered[place.1].plans.first() else { return };
-        let answer = self.customers[place.0].post("/subscriptions", json!({ "serviceId": plan })).await;
-        assert!([200, 201, 409].contains(&answer.status), "subscribe: {} {:#}", answer.status, answer.body);
-        self.count(Ask::Subscribe, answer.status);
-        if answer.status < 300 {
-            let text = |value: &Value| value.as_str().map(str::to_owned);
-            let id = text(&answer.data()["id"]).expect("a subscription has an id");
-            let shown = self.customers[place.0].get(&format!("/subscriptions/{id}")).await;
-            let instance = text(&shown.data()["serviceInstance"]["id"]).unwrap_or_default();
-            self.sold.insert(place, Sold { id, instance });
+        if !refused {
+            self.count(ask, place);
         }
     }
 
-    fn count(&mut self, ask: Ask, status: u16) {
-        *self.taken.entry(ask).or_default() += u32::from(status < 300);
+    async fn subscribe(&mut self, place: Place) {
+        let Some(plan) = self.offered[place.1].plans.first() else { return };
+        let answer = self.customers[place.0].post("/subscriptions", json!({ "serviceId": plan })).await;
+        assert!([200, 201, 409].contains(&answer.status), "subscribe: {} {:#}", answer.status, answer.body);
+        if answer.status < 300 {
+            let id = answer.data()["id"].as_str().expect("a subscription has an id");
+            self.sold.insert(place, id.to_owned());
+            self.count(Ask::Subscribe, place);
+        }
+    }
+
+    /// It was taken.
+    fn count(&mut self, ask: Ask, place: Place) {
+        *self.taken.entry(ask).or_default() += 1;
+        match ask {
+            Ask::Up => {
+                self.dearer.insert(place);
+            }
+            Ask::Delete => {
+                self.deleted.insert(place);
+            }
+            Ask::Down => {
+                self.dearer.remove(&place);
+            }
+            Ask::Redeploy => {
+                self.deleted.remove(&place);
+            }
+            Ask::Subscribe | Ask::Cancel => {
+                self.dearer.remove(&place);
+                self.deleted.remove(&place);
+            }
+            Ask::Restart | Ask::Reset | Ask::Stop | Ask::Start => {}
+        }
     }
 
     /// Ends all that is left.
     pub async fn end(&self) {
         for ((customer, _), sold) in &self.sold {
-            let path = format!("/subscriptions/{}", sold.id);
+            let path = format!("/subscriptions/{sold}");
             let body = Some(json!({ "reason": "the story is over" }));
             let ended = self.customers[*customer].send(Method::DELETE, &path, body).await;
             assert!([200, 409].contains(&ended.status), "{path}: {} {:#}", ended.status, ended.body);
