@@ -32,7 +32,7 @@ use crate::{
 
 const ROUNDS: usize = 3;
 /// What an instance may cost in requests with nothing to change: its objects once more, and two looks.
-const IDLE_EACH: u64 = 30;
+const IDLE_EACH: u64 = 40;
 /// A control plane that was let go is gone by then.
 const GONE: Duration = Duration::from_secs(20);
 

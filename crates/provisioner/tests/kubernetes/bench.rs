@@ -33,8 +33,8 @@ pub const INSTANCES: usize = 200;
 pub const CUSTOMERS: usize = 50;
 /// How long a crowd may take to become ready.
 pub const CROWD_DEADLINE: Duration = Duration::from_mins(10);
-/// What one instance of a crowd may cost in requests: sixteen objects (one of them looked at before), two looks of three
-/// lists, and three lists for each further look at what is on its way.
+/// What one instance of a crowd may cost in requests: sixteen objects (the instance's own are looked at before), two looks of
+/// three lists, and three lists for each further look at what is on its way.
 pub const REQUESTS_EACH: u64 = 60;
 /// What an inventory of everything may cost: ten kinds, a page for each 500 objects.
 pub const INVENTORY: u64 = 40;
