@@ -12,7 +12,7 @@ mod keeping;
 mod resizing;
 mod serving;
 
-pub use holding::Holds;
+pub use holding::{Holds, ToBe};
 pub use keeping::{Kept, MOST_ATTEMPTS};
 
 /// Name, under [`vault_owner`], of the JSON object with the values of the variables that the customer set.

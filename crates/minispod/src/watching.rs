@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use minispod_api::{Offerings, room};
 use minispod_domain::{
     Amounts, CommandRequest, Instance,
-    instance::Kept,
+    instance::{Kept, ToBe},
     ports::fleet::Fleet,
     promises::{Promise, Standing},
 };
@@ -57,7 +57,11 @@ struct Facts(Store);
 impl Requests for Facts {
     async fn newest(&self, instance_id: &str) -> Result<Option<Newest>, Trouble> {
         let instance = self.0.event_store().state::<Instance>(instance_id).await?;
-        Ok(instance.newest().map(|(generation, runs)| Newest { generation, runs }))
+        Ok(instance.newest().map(|(generation, to_be)| Newest {
+            generation,
+            runs: to_be == ToBe::Running,
+            purges: to_be == ToBe::Gone { purge: true },
+        }))
     }
 }
 

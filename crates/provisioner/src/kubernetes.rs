@@ -215,11 +215,12 @@ impl Cluster for KubeCluster {
     }
 
     async fn unmake(&self, made: &[Made], upto: Age) -> Result<(), ClusterError> {
-        // Doors first, so that nobody is led to what is going: they were made before the workload.
-        for one in made {
-            self.unmake_one(one, upto).await?;
+        // What was made last, the program, goes first; what cannot be taken back keeps nothing else from going.
+        let mut outcome = Ok(());
+        for one in made.iter().rev() {
+            outcome = outcome.and(self.unmake_one(one, upto).await);
         }
-        Ok(())
+        outcome
     }
 
     async fn service_address(&self, namespace: &str, service: &str) -> Result<Option<IpAddr>, ClusterError> {

@@ -280,6 +280,8 @@ impl ProvisionerReactor {
         let applied = self.cluster.apply_upto(objects, upto, &mut made).await;
         let Some(newer) = self.memory.newer(task).await else { return applied.map(Some) };
         if !newer.runs {
+            // Of a volume nobody knows whether somebody has used it since, and an empty one does no harm.
+            made.retain(|one| newer.purges || one.kind != "PersistentVolumeClaim");
             self.cluster.unmake(&made, upto).await?;
         }
         Ok(None)

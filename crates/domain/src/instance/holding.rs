@@ -15,12 +15,27 @@ pub enum Holds {
     Nothing,
 }
 
+/// What an instance is to be, now or soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToBe {
+    Running,
+    Resting,
+    /// `purge`: with its data.
+    Gone {
+        purge: bool,
+    },
+}
+
 impl Instance {
-    /// The newest request's generation, and whether it is to run by it, now or soon; `None` when there is no such instance.
-    pub fn newest(&self) -> Option<(u32, bool)> {
+    /// The newest request's generation, and what it is to be by that; `None` when there is no such instance.
+    pub fn newest(&self) -> Option<(u32, ToBe)> {
         let asked = self.asked.as_ref()?;
-        let rests = matches!(asked.phase, Phase::Stopping | Phase::Stopped) || asked.is_gone();
-        Some((asked.generation, !rests))
+        let to_be = match asked.phase {
+            Phase::Stopping | Phase::Stopped => ToBe::Resting,
+            Phase::Deleting { purge } | Phase::Deleted { purged: purge } => ToBe::Gone { purge },
+            Phase::Starting | Phase::Ready | Phase::Unhealthy | Phase::Failed | Phase::Resetting => ToBe::Running,
+        };
+        Some((asked.generation, to_be))
     }
 
     /// What of it is to be in the cluster, at most. Until its deletion is reported all of it may be there.
@@ -89,12 +104,15 @@ mod tests {
             }
             instance.newest()
         };
-        assert_eq!(newest(Vec::new()), Some((1, true)));
-        assert_eq!(newest(vec![InstanceCommand::Restart]), Some((2, true)));
-        assert_eq!(newest(vec![InstanceCommand::Reset]), Some((2, true)), "it starts anew");
-        assert_eq!(newest(vec![InstanceCommand::Stop]), Some((2, false)));
-        assert_eq!(newest(vec![InstanceCommand::Stop, InstanceCommand::Start]), Some((3, true)));
-        assert_eq!(newest(vec![InstanceCommand::Delete { purge_volume: false }]), Some((2, false)));
+        assert_eq!(newest(Vec::new()), Some((1, ToBe::Running)));
+        assert_eq!(newest(vec![InstanceCommand::Restart]), Some((2, ToBe::Running)));
+        assert_eq!(newest(vec![InstanceCommand::Reset]), Some((2, ToBe::Running)), "it starts anew");
+        assert_eq!(newest(vec![InstanceCommand::Stop]), Some((2, ToBe::Resting)));
+        assert_eq!(newest(vec![InstanceCommand::Stop, InstanceCommand::Start]), Some((3, ToBe::Running)));
+        for purge in [true, false] {
+            let gone = newest(vec![InstanceCommand::Delete { purge_volume: purge }]);
+            assert_eq!(gone, Some((2, ToBe::Gone { purge })));
+        }
     }
 
     #[test]

@@ -255,6 +255,10 @@ impl Asked {
             (Drift::Found(_), Some(detail)) => {
                 vec![InstanceEvent::InstanceDriftStands { generation, detail, occurred_at: at }]
             }
+            // Another build carried the same repair out again: what is there now is its work.
+            (_, None) if program.is_some() && program != self.program => {
+                vec![InstanceEvent::InstanceDriftRepaired { generation, program, occurred_at: at }]
+            }
             _ => Vec::new(),
         }
     }
@@ -434,6 +438,22 @@ mod tests {
         given::<Instance>(stands)
             .when(InstanceCommand::RecordDrift { generation: 1, findings: Vec::new() })
             .then(vec![InstanceEvent::InstanceDriftRepaired { generation: 1, program: None, occurred_at: noon() }]);
+    }
+
+    #[test]
+    fn a_repair_that_another_build_carried_out_again_tells_its_own_mark() {
+        let over = |program: &str| InstanceCommand::RecordDriftOver {
+            generation: 1,
+            fault: None,
+            program: Some(program.into()),
+        };
+        let past = follow(runs(), vec![(noon(), drift(1, "Service a")), (noon(), over("old"))]);
+        given::<Instance>(past.clone()).when(over("old")).then_nothing();
+        given::<Instance>(past).when(over("new")).then(vec![InstanceEvent::InstanceDriftRepaired {
+            generation: 1,
+            program: Some("new".into()),
+            occurred_at: noon(),
+        }]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Newest {
     pub generation: u32,
     /// It is to run, now or soon; otherwise it is to rest or to go.
     pub runs: bool,
+    /// Its data is to go too.
+    pub purges: bool,
 }
 
 /// Facts that nobody asks: every request is taken for the newest until a newer one is heard.
@@ -86,15 +88,24 @@ impl Memory {
         };
     }
 
+    /// The facts are right, whatever was heard.
+    fn take(&self, instance_id: &str, newest: Option<Newest>, now: Timestamp) {
+        self.note(instance_id, Heard { generation: 0, position: 0, asked_at: Some(now) });
+        let mut known = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(known), Some(newest)) = (known.get_mut(instance_id), newest) else { return };
+        if known.generation > newest.generation {
+            known.position = 0;
+        }
+        known.generation = newest.generation;
+    }
+
     /// Whether something newer was asked for. The process that carries a request out need not be the one that hears of the
     /// next: it may have begun after that, or share the work with another.
     pub(super) async fn is_outdated(&self, task: &Task) -> bool {
-        if self.hears_of_newer(task) {
-            return true;
-        }
         let now = self.clock.now();
         let asked_at = self.known(&task.instance_id).and_then(|known| known.asked_at);
-        if asked_at.is_some_and(|at| now < at.plus(ASK_AGAIN)) {
+        // What was heard is asked about before a request ends by it: the log may have been set back since.
+        if !self.hears_of_newer(task) && asked_at.is_some_and(|at| now < at.plus(ASK_AGAIN)) {
             return false;
         }
         self.ask(task).await;
@@ -106,8 +117,7 @@ impl Memory {
         let now = self.clock.now();
         match self.requests.newest(&task.instance_id).await {
             Ok(newest) => {
-                let generation = newest.map_or(0, |newest| newest.generation);
-                self.note(&task.instance_id, Heard { generation, position: 0, asked_at: Some(now) });
+                self.take(&task.instance_id, newest, now);
                 newest
             }
             Err(error) => {

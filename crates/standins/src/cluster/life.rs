@@ -70,10 +70,9 @@ impl Requests for Elsewhere {
 }
 
 impl Elsewhere {
-    /// Generation, and whether it is to run: one answer after the other.
-    fn say(&self, answers: &[(u32, bool)]) {
-        let answers = answers.iter().map(|(generation, runs)| Newest { generation: *generation, runs: *runs });
-        *self.0.lock().expect("not poisoned") = answers.collect();
+    /// One answer after the other.
+    fn say(&self, answers: &[Newest]) {
+        *self.0.lock().expect("not poisoned") = answers.iter().copied().collect();
     }
 }
 
@@ -334,7 +333,7 @@ async fn a_wait_ends_though_another_process_heard_what_ends_it() {
     let bench = Bench::new();
     let effect = bench.provision();
     assert!(bench.perform(&effect).await.again_at.is_some());
-    bench.requests.say(&[(2, true)]);
+    bench.requests.say(&[running(2)]);
     assert!(bench.perform(&effect).await.again_at.is_some(), "the facts are not asked at each look");
     bench.clock.advance(Duration::from_secs(5));
     assert_eq!(bench.perform(&effect).await, Performed::default());
@@ -344,7 +343,7 @@ async fn a_wait_ends_though_another_process_heard_what_ends_it() {
 async fn a_request_that_was_left_behind_by_another_process_is_not_begun() {
     let bench = Bench::new();
     let effect = bench.provision();
-    bench.requests.say(&[(2, true)]);
+    bench.requests.say(&[running(2)]);
     assert_eq!(bench.perform(&effect).await, Performed::default());
     bench.cluster.set_unreachable(true);
     assert_eq!(bench.perform(&effect).await, Performed::default(), "it does not even look at the cluster");
@@ -355,23 +354,46 @@ fn target() -> Target {
 }
 
 /// The three times that a start asks: before it begins, before it writes, after it wrote.
-const BEGUN: [(u32, bool); 2] = [(1, true), (1, true)];
+const BEGUN: [Newest; 2] = [running(1), running(1)];
+
+const fn running(generation: u32) -> Newest {
+    Newest { generation, runs: true, purges: false }
+}
+
+const fn resting(generation: u32) -> Newest {
+    Newest { generation, runs: false, purges: false }
+}
 
 #[tokio::test]
 async fn what_a_start_makes_after_the_instance_was_stopped_or_deleted_is_taken_back() {
-    let bench = Bench::new();
     let target = target();
-    bench.requests.say(&[&BEGUN[..], &[(2, false)]].concat());
-    assert_eq!(bench.perform(&bench.provision()).await, Performed::default());
-    let seen = bench.cluster.observe(&target).await.expect("seen");
-    assert!(seen.is_gone() && seen.volumes.is_empty(), "{seen:?}");
+    for (newest, volumes) in [(resting(2), 1), (Newest { purges: true, ..resting(2) }, 0)] {
+        let bench = Bench::new();
+        bench.requests.say(&[&BEGUN[..], &[newest]].concat());
+        assert_eq!(bench.perform(&bench.provision()).await, Performed::default());
+        let seen = bench.cluster.observe(&target).await.expect("seen");
+        assert!(seen.is_gone(), "{seen:?}");
+        assert_eq!(seen.volumes.len(), volumes, "a volume goes only where data is to go");
+    }
+}
+
+#[tokio::test]
+async fn what_was_heard_of_a_log_that_was_set_back_ends_nothing() {
+    let bench = Bench::new();
+    bench.perform(&bench.provision()).await;
+    let (spec, occurred_at) = (spec(), bench.clock.now());
+    bench.effect(InstanceEvent::InstanceRestartRequested { spec, generation: 5, occurred_at });
+    bench.requests.say(&[resting(2)]);
+    let stop = bench.stop();
+    assert!(bench.perform(&stop).await.again_at.is_some());
+    assert_eq!(reports(&bench.perform(&stop).await), [&InstanceCommand::RecordStopped { generation: 2 }]);
 }
 
 #[tokio::test]
 async fn what_a_start_makes_before_another_start_stays_for_that() {
     let bench = Bench::new();
     let target = target();
-    bench.requests.say(&[&BEGUN[..], &[(2, true)]].concat());
+    bench.requests.say(&[&BEGUN[..], &[running(2)]].concat());
     assert_eq!(bench.perform(&bench.provision()).await, Performed::default());
     let seen = bench.cluster.observe(&target).await.expect("seen");
     assert_eq!((seen.workloads.len(), seen.volumes.len()), (1, 1), "{seen:?}");
@@ -395,7 +417,7 @@ async fn a_mark_that_no_fact_knows_keeps_nothing_from_its_turn() {
     let target = target();
     bench.perform(&bench.provision()).await;
     bench.cluster.scale(&target, 1, 7).await.expect("marked by hand");
-    bench.requests.say(&[(2, false)]);
+    bench.requests.say(&[resting(2)]);
     let stop = bench.stop();
     assert!(bench.perform(&stop).await.again_at.is_some());
     let stopped = bench.perform(&stop).await;
