@@ -185,10 +185,15 @@ impl Bought {
 
     /// Its pod as the cluster has it.
     pub async fn pod(&self) -> Pod {
+        self.pods().await.remove(0)
+    }
+
+    /// Its pods, also those that ended.
+    pub async fn pods(&self) -> Vec<Pod> {
         let namespace = self.bench.target(&self.spec).namespace;
         let api: Api<Pod> = Api::namespaced(self.bench.client.clone(), &namespace);
         let mine = ListParams::default().labels(&format!("minispod.dev/instance={}", self.spec.instance_id));
-        api.list(&mine).await.expect("listed").items.remove(0)
+        api.list(&mine).await.expect("listed").items
     }
 
     /// The pod's address.

@@ -1,7 +1,7 @@
 //! The isolation checklist's tests that need a real network or a real kernel, each under its number. Whatever must not
 //! be reachable is first shown to be there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
@@ -22,6 +22,10 @@ use crate::{
 const METADATA_SERVICE: &str = "169.254.169.254:80";
 /// Of the range for documentation; the node has it, so that somebody answers.
 const INTERNET: &str = "203.0.113.10:443";
+/// How long processors are taken.
+const SPINNING: Duration = Duration::from_secs(8);
+/// A page that takes longer is not served well; beside a spinning neighbour on the two processors of this node.
+const BEARABLE: Duration = Duration::from_secs(1);
 const PAGE_USER: u32 = 65_532;
 const FILE: &str = "/var/lib/ghost/content/a-test-was-here";
 
@@ -43,13 +47,17 @@ async fn reviewer_01_a_pod_reaches_no_pod_and_no_service_of_another_customer() {
 }
 
 #[tokio::test]
-async fn reviewer_02_a_pod_reaches_no_metadata_service_no_kubelet_and_no_api_server() {
+async fn reviewer_02_a_pod_reaches_no_metadata_service_and_nothing_of_the_node() {
     let Some(ghost) = Bought::by_somebody().await else { return };
     let _metadata = TcpListener::bind(METADATA_SERVICE).await.expect("the node has the address");
     let _internet = TcpListener::bind(INTERNET).await.expect("the node has the address");
-    ghost.run().await;
     let (kubelet, server) = (format!("{NODE}:10250"), format!("{NODE}:6443"));
-    for address in [METADATA_SERVICE, &kubelet, &server, "10.240.0.1:443"] {
+    // Nobody serves these here, so that somebody listens where an operator's sshd and the platform's Postgres would.
+    let (ssh, postgres) = (format!("{NODE}:22"), format!("{NODE}:5432"));
+    let _ssh = TcpListener::bind(&ssh).await.expect("the node has the address");
+    let _postgres = TcpListener::bind(&postgres).await.expect("the node has the address");
+    ghost.run().await;
+    for address in [METADATA_SERVICE, &kubelet, &server, "10.240.0.1:443", &ssh, &postgres] {
         let reached = timeout(Duration::from_secs(5), TcpStream::connect(address)).await;
         assert!(matches!(reached, Ok(Ok(_))), "somebody listens at {address}");
         ghost.does_not_reach(address).await;
@@ -86,22 +94,89 @@ async fn reviewer_05_who_eats_too_much_memory_is_killed_and_the_neighbour_answer
         })
         .await;
     };
+    answers_while(&neighbour, hungry).await;
+    assert_eq!(neighbour.get("/").await.0, 200);
+    let restarts = neighbour.pod().await.status.and_then(|status| status.container_statuses).unwrap_or_default();
+    assert!(restarts.iter().all(|one| one.restart_count == 0), "the neighbour was not touched");
+    glutton.wait_for_door().await;
+}
+
+/// The neighbour answers all the while; the slowest answer but one in a hundred.
+async fn answers_while(neighbour: &Bought, harm: impl Future<Output = ()>) -> Duration {
+    let mut answers: Vec<Duration> = Vec::new();
     let watching = async {
-        let mut answers = 0;
         loop {
+            let asked = Instant::now();
             let (status, text) = neighbour.get("/").await;
-            assert_eq!(status, 200, "after {answers} answers: {text}");
-            answers += 1;
+            assert_eq!(status, 200, "after {} answers: {text}", answers.len());
+            answers.push(asked.elapsed());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::select! {
-        () = hungry => {}
+        () = harm => {}
         () = watching => {}
     }
+    answers.sort_unstable();
+    answers.get(answers.len().saturating_sub(1 + answers.len() / 100)).copied().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn reviewer_05_who_takes_all_processors_leaves_the_neighbour_its_share() {
+    let Some(mut glutton) = Bought::by_somebody().await else { return };
+    let Some(neighbour) = Bought::by_somebody().await else { return };
+    glutton.spec.cpu_limit = "1".into();
+    tokio::join!(glutton.run(), neighbour.run());
+    let begun = Instant::now();
+    let greedy = async {
+        glutton.does("spin?threads=16&seconds=10").await;
+        wait_until(DEADLINE, || async { begun.elapsed() >= SPINNING }).await;
+    };
+    let slowest = answers_while(&neighbour, greedy).await;
+    println!("the neighbour's p99 beside 16 spinning threads: {slowest:?}");
+    assert!(slowest < BEARABLE, "the neighbour's p99 is {slowest:?}");
     assert_eq!(neighbour.get("/").await.0, 200);
-    let restarts = neighbour.pod().await.status.and_then(|status| status.container_statuses).unwrap_or_default();
-    assert!(restarts.iter().all(|one| one.restart_count == 0), "the neighbour was not touched");
+}
+
+#[tokio::test]
+async fn reviewer_05_who_fills_the_node_is_moved_away_and_comes_back_empty() {
+    let Some(glutton) = Bought::by_somebody().await else { return };
+    let Some(neighbour) = Bought::by_somebody().await else { return };
+    tokio::join!(glutton.run(), neighbour.run());
+    let before = glutton.pod().await.metadata.uid;
+    glutton.does(&format!("write?path={FILE}&text=kept")).await;
+    let filling = async {
+        // Twice what its scratch may hold.
+        glutton.does("fill?path=/tmp/much&mib=512").await;
+        wait_until(DEADLINE * 2, || async {
+            let pods = glutton.pods().await;
+            let evicted = pods.iter().find(|pod| pod.metadata.uid == before).is_none_or(|pod| {
+                let status = pod.status.clone().unwrap_or_default();
+                status.reason.as_deref() == Some("Evicted")
+            });
+            evicted && pods.iter().any(|pod| pod.metadata.uid != before)
+        })
+        .await;
+    };
+    answers_while(&neighbour, filling).await;
+    assert_eq!(neighbour.get("/").await.0, 200);
+    glutton.wait_for_door().await;
+    assert_eq!(glutton.does(&format!("read?path={FILE}")).await, "kept", "what is on its volume stays");
+    assert!(glutton.cannot("read?path=/tmp/much").await.contains("no such file"));
+}
+
+#[tokio::test]
+async fn reviewer_05_who_makes_processes_without_end_is_stopped_at_the_nodes_bound() {
+    let Some(glutton) = Bought::by_somebody().await else { return };
+    let Some(neighbour) = Bought::by_somebody().await else { return };
+    tokio::join!(glutton.run(), neighbour.run());
+    let forking = async {
+        // Refused, or its own program has no room to go on either.
+        let (status, text) = glutton.get("/standin/fork?count=2000").await;
+        assert_ne!(status, 200, "nobody stopped it: {text}");
+    };
+    answers_while(&neighbour, forking).await;
+    assert_eq!(neighbour.get("/").await.0, 200);
     glutton.wait_for_door().await;
 }
 

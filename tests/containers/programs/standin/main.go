@@ -4,11 +4,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +20,17 @@ import (
 // Held for ever once eaten.
 var eaten [][]byte
 
+// Processes that only wait.
+var born []*os.Process
+
 func main() {
 	port := os.Getenv("STANDIN_PORT")
 	script := strings.Join(os.Args[1:], " ")
 	switch path.Base(os.Args[0]) {
 	case "standin":
+	case "idle":
+		time.Sleep(time.Hour)
+		return
 	case "sh":
 		if !strings.Contains(script, "exec ") {
 			probe(port)
@@ -64,6 +73,51 @@ func main() {
 			eaten = append(eaten, piece)
 		}
 		return "eaten", err
+	})
+	handle("/standin/spin", func(ask func(string) string) (string, error) {
+		count, err := strconv.Atoi(ask("threads"))
+		seconds, wrong := strconv.Atoi(ask("seconds"))
+		until := time.Now().Add(time.Duration(seconds) * time.Second)
+		for ; count > 0; count-- {
+			go func() {
+				runtime.LockOSThread()
+				for time.Now().Before(until) {
+				}
+			}()
+		}
+		return "spinning", errors.Join(err, wrong)
+	})
+	handle("/standin/fill", func(ask func(string) string) (string, error) {
+		count, err := strconv.Atoi(ask("mib"))
+		if err != nil {
+			return "", err
+		}
+		file, err := os.Create(ask("path"))
+		if err != nil {
+			return "", err
+		}
+		piece := make([]byte, 1<<20)
+		for ; count > 0 && err == nil; count-- {
+			_, err = file.Write(piece)
+		}
+		return "filled", errors.Join(err, file.Close())
+	})
+	handle("/standin/fork", func(ask func(string) string) (string, error) {
+		count, err := strconv.Atoi(ask("count"))
+		for ; count > 0 && err == nil; count-- {
+			child := exec.Command("/proc/self/exe")
+			child.Args = []string{"idle"}
+			if err = child.Start(); err == nil {
+				born = append(born, child.Process)
+			}
+		}
+		if err != nil {
+			for _, child := range born {
+				child.Kill()
+				child.Wait()
+			}
+		}
+		return "forked", err
 	})
 	http.HandleFunc("/", func(answer http.ResponseWriter, request *http.Request) {
 		fmt.Fprintf(answer, "stand-in at %s, user %d, asked for %s\n", request.Host, os.Getuid(), request.URL.Path)
